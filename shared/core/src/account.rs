@@ -1,0 +1,64 @@
+//! What became of each event, in numbers that must balance.
+
+use serde::Serialize;
+use std::ops::Add;
+
+/// The fate of the events that a transform took: `in = out + filtered + duplicates + quarantined`.
+///
+/// A record that cannot be cut into events counts as one.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Tally {
+    /// Events taken.
+    pub r#in: usize,
+    /// Passed on.
+    pub out: usize,
+    /// Dropped by a step that says so.
+    pub filtered: usize,
+    /// Seen before.
+    pub duplicates: usize,
+    /// Bad, and put away whole with the reason.
+    pub quarantined: usize,
+}
+
+impl Tally {
+    /// Whether every event taken ended in exactly one place.
+    #[must_use]
+    pub fn balances(&self) -> bool {
+        self.r#in == self.out + self.filtered + self.duplicates + self.quarantined
+    }
+}
+
+impl Add for Tally {
+    type Output = Self;
+
+    fn add(self, more: Self) -> Self {
+        Self {
+            r#in: self.r#in + more.r#in,
+            out: self.out + more.out,
+            filtered: self.filtered + more.filtered,
+            duplicates: self.duplicates + more.duplicates,
+            quarantined: self.quarantined + more.quarantined,
+        }
+    }
+}
+
+/// The fate of the events that a sink took: `in = landed + skipped + quarantined`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Landing {
+    /// Events taken. A frame that cannot be read counts as one.
+    pub r#in: usize,
+    /// Written to the sink.
+    pub landed: usize,
+    /// Landed already by an earlier attempt.
+    pub skipped: usize,
+    /// Bad, and put away whole with the reason.
+    pub quarantined: usize,
+}
+
+impl Landing {
+    /// Whether every event taken ended in exactly one place.
+    #[must_use]
+    pub fn balances(&self) -> bool {
+        self.r#in == self.landed + self.skipped + self.quarantined
+    }
+}

@@ -1,0 +1,226 @@
+//! Expressions in CEL, the Common Expression Language, over the fields of an event.
+//!
+//! The top-level fields are the variables, and those that an event lacks are null; a nested field that is missing
+//! is an error unless `has()` guards it. Integers stay integers, and `int * double` has no overload, as CEL says.
+//! Specification: <https://github.com/cel-expr/cel-spec/blob/master/doc/langdef.md>.
+
+use crate::event::Event;
+use cel::common::types::{
+    CelBool, CelDouble, CelInt, CelList, CelMap, CelMapKey, CelNull, CelString, CelUInt,
+};
+use cel::common::value::{CowVal, Val};
+use cel::context::VariableResolver;
+use cel::{Context, Env, ExecutionError, Program, Value};
+use serde_json::Value as Json;
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock};
+
+/// The functions that an expression can call; operators have names that start with no letter.
+const FUNCTIONS: &[&str] = &[
+    "bool",
+    "bytes",
+    "contains",
+    "double",
+    "dyn",
+    "endsWith",
+    "int",
+    "matches",
+    "max",
+    "min",
+    "size",
+    "startsWith",
+    "string",
+    "type",
+    "uint",
+];
+
+/// Names that stand for types where no field has them, as in `type(price) == double`.
+const TYPES: &[&str] =
+    &["bool", "bytes", "double", "int", "list", "map", "null_type", "string", "type", "uint"];
+
+static ENV: LazyLock<Arc<Env>> = LazyLock::new(|| Arc::new(Env::stdlib()));
+
+/// A compiled expression.
+#[derive(Debug)]
+pub(crate) struct Expression(Program);
+
+/// Why an expression does not compile: what, and what may have been meant.
+#[derive(Debug)]
+pub(crate) struct Unparsable {
+    pub(crate) message: String,
+    pub(crate) help: Option<String>,
+}
+
+impl Expression {
+    pub(crate) fn compile(source: &str) -> Result<Self, Unparsable> {
+        let program = ENV.compile(source).map_err(|errors| {
+            let message = match errors.errors.first() {
+                Some(first) => format!("no CEL expression: column {}: {}", first.pos.1, first.msg),
+                None => "no CEL expression".to_owned(),
+            };
+            Unparsable { message, help: None }
+        })?;
+        let mut unknown: Vec<String> = program
+            .references()
+            .functions()
+            .into_iter()
+            .filter(|name| name.starts_with(|c: char| c.is_ascii_alphabetic()) && !FUNCTIONS.contains(name))
+            .map(str::to_owned)
+            .collect();
+        unknown.sort();
+        if let Some(name) = unknown.first() {
+            return Err(Unparsable {
+                message: format!("CEL has no function `{name}`"),
+                help: crate::pipeline::nearest(name, FUNCTIONS.iter().copied()),
+            });
+        }
+        Ok(Self(program))
+    }
+
+    /// The expression's value for this event, or what went wrong, in words without a value of the event.
+    pub(crate) fn evaluate(&self, event: &Event) -> Result<Value, String> {
+        let fields = Fields(event);
+        let mut context = Context::with_env(Arc::clone(&ENV));
+        context.set_variable_resolver(&fields);
+        self.0.execute(&context).map_err(|error| describe(&error))
+    }
+}
+
+struct Fields<'a>(&'a Event);
+
+impl VariableResolver for Fields<'_> {
+    fn resolve<'b>(&'b self, variable: &str) -> Option<CowVal<'b, 'b>> {
+        match self.0.fields().get(variable) {
+            // `data.x` may name a variable of a namespace, and is asked for first; ours have none.
+            _ if variable.contains('.') => None,
+            Some(value) => Some(CowVal::Owned(to_cel(value))),
+            None if TYPES.contains(&variable) => None,
+            None => Some(CowVal::owned(CelNull)),
+        }
+    }
+}
+
+fn to_cel(value: &Json) -> Box<dyn Val + '_> {
+    match value {
+        Json::Null => Box::new(CelNull),
+        Json::Bool(value) => Box::new(CelBool::from(*value)),
+        Json::Number(number) => match (number.as_i64(), number.as_u64()) {
+            (Some(int), _) => Box::new(CelInt::from(int)),
+            (None, Some(uint)) => Box::new(CelUInt::from(uint)),
+            (None, None) => Box::new(CelDouble::from(number.as_f64().unwrap_or(f64::NAN))),
+        },
+        Json::String(text) => Box::new(CelString::from(text.as_str())),
+        Json::Array(items) => Box::new(CelList::from(items.iter().map(to_cel).collect::<Vec<_>>())),
+        Json::Object(map) => {
+            let entries = map.iter().map(|(key, value)| (CelMapKey::from(key.as_str()), to_cel(value)));
+            Box::new(CelMap::from(entries.collect::<HashMap<_, _>>()))
+        }
+    }
+}
+
+/// A result as JSON; none where JSON has no such thing (NaN, bytes, a type).
+pub(crate) fn to_json(value: &Value) -> Option<Json> {
+    Some(match value {
+        Value::Null => Json::Null,
+        Value::Bool(value) => Json::from(*value),
+        Value::Int(value) => Json::from(*value),
+        Value::UInt(value) => Json::from(*value),
+        Value::Float(value) => Json::from(serde_json::Number::from_f64(*value)?),
+        Value::String(text) => Json::from(text.as_str()),
+        Value::List(items) => Json::Array(items.iter().map(to_json).collect::<Option<_>>()?),
+        Value::Map(map) => {
+            let entries = map.map.iter().map(|(key, value)| Some((key.to_string(), to_json(value)?)));
+            Json::Object(entries.collect::<Option<_>>()?)
+        }
+        _ => return None,
+    })
+}
+
+/// The crate's own messages repeat the values they choked on, so only their kinds are told here.
+fn describe(error: &ExecutionError) -> String {
+    match error {
+        ExecutionError::NoSuchOverload(overload) => format!(
+            "`{}` does not take ({})",
+            overload.function().trim_matches(['_', '@']),
+            overload.argument_types().join(", ")
+        ),
+        ExecutionError::NoSuchKey(_) => "a nested field is missing, and no has() guards it".into(),
+        ExecutionError::ValuesNotComparable(left, right) => {
+            format!("{} cannot be compared with {}", left.type_of(), right.type_of())
+        }
+        ExecutionError::UnsupportedBinaryOperator(operator, left, right) => {
+            format!("`{operator}` does not take ({}, {})", left.type_of(), right.type_of())
+        }
+        ExecutionError::UnexpectedType { .. } => "a value has the wrong type".into(),
+        ExecutionError::UndeclaredReference(name) => format!("there is no `{name}`"),
+        ExecutionError::DivisionByZero(_) | ExecutionError::RemainderByZero(_) => "division by zero".into(),
+        ExecutionError::Overflow(operator, ..) => format!("`{operator}` overflows"),
+        ExecutionError::IndexOutOfBounds(_) => "an index is out of bounds".into(),
+        ExecutionError::FunctionError { function, .. } => format!("{function}() failed"),
+        _ => "it cannot be evaluated".into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn evaluate(source: &str, event: Json) -> Result<Json, String> {
+        let event: Event = serde_json::from_value(event).unwrap();
+        let expression = Expression::compile(source).map_err(|why| why.message)?;
+        expression.evaluate(&event).map(|value| to_json(&value).unwrap_or(json!("not JSON")))
+    }
+
+    #[test]
+    fn the_fields_are_the_variables() {
+        for (source, event, result) in [
+            ("price == null || price > 10.0", json!({}), json!(true)),
+            ("price == null || price > 10.0", json!({"price": null}), json!(true)),
+            ("price == null || price > 10.0", json!({"price": 10}), json!(false)),
+            ("price > 10", json!({"price": 10.5}), json!(true)),
+            ("price * 0.1", json!({"price": 60.0}), json!(6.0)),
+            ("count + 1", json!({"count": 41}), json!(42)),
+            ("has(data.x) && data.x > 1", json!({"data": {}}), json!(false)),
+            ("has(data.x) && data.x > 1", json!({"data": {"x": 2}}), json!(true)),
+            ("items.exists(i, i.sku == 'b')", json!({"items": [{"sku": "a"}, {"sku": "b"}]}), json!(true)),
+            ("items.map(i, i.n)", json!({"items": [{"n": 1}, {"n": 2}]}), json!([1, 2])),
+            ("name.matches('^a.*z$') && name.startsWith('a')", json!({"name": "abcz"}), json!(true)),
+            ("type(price) == double", json!({"price": 1.5}), json!(true)),
+            ("size(name)", json!({"name": "grün"}), json!(4)),
+        ] {
+            assert_eq!(evaluate(source, event.clone()), Ok(result), "{source} over {event}");
+        }
+    }
+
+    #[test]
+    fn errors_name_kinds_and_never_values() {
+        for (source, event) in [
+            ("email > 10", json!({"email": "x@example.com"})),
+            ("email * 2.0", json!({"email": "x@example.com"})),
+            ("data.email", json!({"data": {"phone": "x@example.com"}})),
+            ("data[email]", json!({"data": {}, "email": "x@example.com"})),
+            ("int(email)", json!({"email": "x@example.com"})),
+            ("price * 0.1", json!({"price": 60})),
+            ("1 / n", json!({"n": 0})),
+            ("[1][n]", json!({"n": 7})),
+            ("email.size() + email", json!({"email": "x@example.com"})),
+            ("email.name", json!({"email": "x@example.com"})),
+        ] {
+            let error = evaluate(source, event).expect_err(source);
+            assert!(!error.contains("example.com"), "{source}: {error}");
+        }
+        assert_eq!(
+            evaluate("price * 0.1", json!({"price": 60})).unwrap_err(),
+            "`mul` does not take (int, float)"
+        );
+    }
+
+    #[test]
+    fn what_does_not_compile_says_where_and_what_was_meant() {
+        assert!(Expression::compile("price >").unwrap_err().message.contains("column"));
+        let why = Expression::compile("startWith(name, 'a')").unwrap_err();
+        assert_eq!(why.message, "CEL has no function `startWith`");
+        assert_eq!(why.help.as_deref(), Some("did you mean `startsWith`?"));
+    }
+}

@@ -1,0 +1,34 @@
+//! The engine of Millrace: bytes and plain records in, values out.
+//!
+//! An event goes `decode → step → encode → port`, and the modules stand in that order:
+//!
+//! | module | what it does |
+//! | --- | --- |
+//! | [`decode`] | a record's bytes become single events |
+//! | [`event`], [`time`] | one JSON object, the paths into it, and moments |
+//! | [`pipeline`] | `pipeline.toml`, checked and compiled |
+//! | [`step`] | what the pipeline can do to an event, one file a step |
+//! | [`batch`] | the records of one invocation through the pipeline |
+//! | [`frame`] | the record of the clean stream |
+//! | [`quarantine`] | where bad data goes, whole and with the reason |
+//! | [`account`] | what became of each event, in numbers |
+//! | [`port`], [`retry`], [`deliver`] | what a function needs of the world, and how it insists |
+//!
+//! There is no AWS SDK, no clock and no network in here: time, randomness and keys come in as arguments.
+//! Bad data is a value ([`quarantine::Reject`]); a broken dependency is an error ([`port::Error`]).
+
+pub mod account;
+pub mod batch;
+pub mod decode;
+pub mod deliver;
+pub mod event;
+mod expression;
+pub mod frame;
+pub mod pipeline;
+pub mod port;
+pub mod quarantine;
+pub mod record;
+pub mod retry;
+pub mod step;
+pub mod time;
+pub mod token;

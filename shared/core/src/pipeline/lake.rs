@@ -1,0 +1,123 @@
+//! `[lake]`: the columns of the lake's table.
+
+use super::mistake::Mistake;
+use crate::event::Path;
+use serde::Deserialize;
+use std::fmt;
+use toml::Spanned;
+
+/// The columns that each table has beside those of the pipeline, with their types in Athena.
+/// `event_date` and `event_hour` are partitions; `rest` stands last and holds, as JSON, what no column names.
+pub const FIXED_COLUMNS: [(&str, &str); 7] = [
+    ("id", "string"),
+    ("event_type", "string"),
+    ("event_time", "timestamp"),
+    ("received_at", "timestamp"),
+    ("rest", "string"),
+    ("event_date", "string"),
+    ("event_hour", "int"),
+];
+
+/// `[lake]`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LakeSettings {
+    /// The columns that fields of the event get, in their order.
+    #[serde(default)]
+    pub columns: Vec<Column>,
+}
+
+/// One column.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Column {
+    /// The field.
+    pub name: Spanned<Path>,
+    /// Its type in the table.
+    pub r#type: ColumnType,
+}
+
+/// The types that a column can have, as Athena calls them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ColumnType {
+    /// Text. A number or a boolean lands as its JSON text.
+    String,
+    /// A 64-bit integer.
+    Bigint,
+    /// A 64-bit float.
+    Double,
+    /// True or false.
+    Boolean,
+    /// UTC microseconds.
+    Timestamp,
+}
+
+impl fmt::Display for ColumnType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::String => "string",
+            Self::Bigint => "bigint",
+            Self::Double => "double",
+            Self::Boolean => "boolean",
+            Self::Timestamp => "timestamp",
+        })
+    }
+}
+
+impl Column {
+    /// The column's name in the table: underscores for dots and humps, `page.utmSource` becomes `page_utm_source`.
+    /// Athena knows no capitals and wants quotes around other signs.
+    #[must_use]
+    pub fn flat_name(&self) -> String {
+        let path = self.name.get_ref().to_string();
+        let mut flat = String::with_capacity(path.len() + 4);
+        let mut before = '_';
+        for sign in path.chars() {
+            if sign.is_ascii_uppercase() && (before.is_ascii_lowercase() || before.is_ascii_digit()) {
+                flat.push('_');
+            }
+            flat.push(if sign.is_ascii_alphanumeric() { sign.to_ascii_lowercase() } else { '_' });
+            before = sign;
+        }
+        flat
+    }
+}
+
+impl LakeSettings {
+    /// What the types of the file cannot tell: a column that is there twice.
+    pub(super) fn mistakes(&self) -> Vec<Mistake> {
+        let mut mistakes = Vec::new();
+        for (index, column) in self.columns.iter().enumerate() {
+            let name = column.flat_name();
+            let mut earlier = self.columns.iter().take(index);
+            let message = if FIXED_COLUMNS.iter().any(|(fixed, _)| *fixed == name) {
+                format!("the column `{name}` is there twice: the table has one of its own")
+            } else if let Some(twin) = earlier.find(|earlier| earlier.flat_name() == name) {
+                format!("the column `{name}` is there twice: `{}` has it already", twin.name.get_ref())
+            } else {
+                continue;
+            };
+            mistakes.push(Mistake::new(message).within(column.name.span()));
+        }
+        mistakes
+    }
+
+    /// The columns of the Glue table as `template.yaml` lists them, without the partitions.
+    #[must_use]
+    pub fn glue_columns(&self) -> Vec<(String, String)> {
+        let fixed = |name: &'static str| {
+            FIXED_COLUMNS
+                .iter()
+                .filter(move |column| column.0 == name)
+                .map(|(n, t)| ((*n).to_owned(), (*t).to_owned()))
+        };
+        let own = self.columns.iter().map(|column| (column.flat_name(), column.r#type.to_string()));
+        ["id", "event_type", "event_time", "received_at"]
+            .into_iter()
+            .flat_map(fixed)
+            .chain(own)
+            .chain(fixed("rest"))
+            .collect()
+    }
+}

@@ -1,0 +1,136 @@
+//! Where bad data goes: whole, with the reason, one gzip NDJSON object a batch.
+
+use crate::record::{Sequence, Source};
+use crate::time::Micros;
+use base64::prelude::{BASE64_STANDARD, Engine as _};
+use flate2::{Compression, write::GzEncoder};
+use serde::Serialize;
+use std::borrow::Cow;
+use std::io::Write;
+
+/// Why bad data is bad. It is a value: a reject never fails a batch.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{stage}: {reason}: {detail}")]
+pub struct Reject {
+    /// Where it was found bad: `decode`, a step's name, `encode`.
+    pub stage: &'static str,
+    /// What is wrong, in one word that people group by.
+    pub reason: &'static str,
+    /// What is wrong, for the eye. Never repeats a value of the event.
+    pub detail: Cow<'static, str>,
+}
+
+impl Reject {
+    /// A reject of this stage.
+    pub fn new(stage: &'static str, reason: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self { stage, reason, detail: detail.into() }
+    }
+}
+
+/// One bad piece of data: an event, or a record that cannot be cut into events.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Why.
+    pub reject: Reject,
+    /// The record it came in.
+    pub sequence: Sequence,
+    /// When the stream took that record.
+    pub at: Micros,
+    /// The bytes as they came.
+    pub payload: Vec<u8>,
+}
+
+/// A quarantine object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page {
+    /// Its key, a function of the batch: a retry of the batch overwrites it.
+    pub key: String,
+    /// Gzip NDJSON, a line an entry.
+    pub body: Vec<u8>,
+}
+
+#[derive(Serialize)]
+struct Line<'a> {
+    reason: &'a str,
+    stage: &'a str,
+    detail: &'a str,
+    function: &'a str,
+    source: Origin<'a>,
+    at: String,
+    encoding: &'static str,
+    payload: Cow<'a, str>,
+}
+
+#[derive(Serialize)]
+struct Origin<'a> {
+    #[serde(flatten)]
+    source: &'a Source,
+    sequence: &'a Sequence,
+}
+
+/// The object that holds a batch's bad data; none where all is good.
+///
+/// The key is `quarantine/date=<of the first entry>/<function>-<shard>-<first>-<last sequence>.ndjson.gz`.
+#[must_use]
+pub fn page(function: &str, source: &Source, entries: &[Entry]) -> Option<Page> {
+    let (first, last) = (entries.first()?, entries.last()?);
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
+    for entry in entries {
+        let (encoding, payload) = match std::str::from_utf8(&entry.payload) {
+            Ok(text) => ("utf8", Cow::Borrowed(text)),
+            Err(_) => ("base64", Cow::Owned(BASE64_STANDARD.encode(&entry.payload))),
+        };
+        let line = Line {
+            reason: entry.reject.reason,
+            stage: entry.reject.stage,
+            detail: &entry.reject.detail,
+            function,
+            source: Origin { source, sequence: &entry.sequence },
+            at: entry.at.rfc3339(),
+            encoding,
+            payload,
+        };
+        // Neither a Vec nor a struct of strings can refuse.
+        let _ = serde_json::to_writer(&mut gzip, &line);
+        let _ = gzip.write_all(b"\n");
+    }
+    Some(Page {
+        key: format!(
+            "quarantine/date={}/{function}-{}-{}-{}.ndjson.gz",
+            first.at.date(),
+            source.shard,
+            first.sequence,
+            last.sequence
+        ),
+        body: gzip.finish().unwrap_or_default(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use expect_test::expect;
+
+    fn entry(sequence: &str, payload: &[u8]) -> Entry {
+        Entry {
+            reject: Reject::new("decode", "not_json", "expected value at line 1 column 1"),
+            sequence: sequence.into(),
+            at: Micros::new(1_573_841_100_000_000).unwrap(),
+            payload: payload.to_vec(),
+        }
+    }
+
+    #[test]
+    fn a_page_tells_what_was_wrong_and_keeps_the_bytes() {
+        let source = Source { stream: "raw".into(), shard: "shardId-000000000000".into() };
+        let page = page("transform", &source, &[entry("7", b"oops \"x\""), entry("9", b"\xff\x00")]).unwrap();
+        expect!["quarantine/date=2019-11-15/transform-shardId-000000000000-7-9.ndjson.gz"]
+            .assert_eq(&page.key);
+        let body = crate::decode::inflate(&page.body).unwrap();
+        expect![[r#"
+            {"reason":"not_json","stage":"decode","detail":"expected value at line 1 column 1","function":"transform","source":{"stream":"raw","shard":"shardId-000000000000","sequence":"7"},"at":"2019-11-15T18:05:00Z","encoding":"utf8","payload":"oops \"x\""}
+            {"reason":"not_json","stage":"decode","detail":"expected value at line 1 column 1","function":"transform","source":{"stream":"raw","shard":"shardId-000000000000","sequence":"9"},"at":"2019-11-15T18:05:00Z","encoding":"base64","payload":"/wA="}
+        "#]].assert_eq(std::str::from_utf8(&body).unwrap());
+        assert_eq!(super::page("transform", &source, &[]), None);
+    }
+}

@@ -1,0 +1,70 @@
+//! `filter.keep`: go on only with what an expression is true of.
+//!
+//! ```toml
+//! filter.keep = "price == null || price > 10.0"
+//! ```
+//! The expression is CEL. Where it errs, or gives anything but true or false, the event goes to the quarantine.
+
+use super::{Context, Step, Verdict};
+use crate::event::Event;
+use crate::expression::Expression;
+use crate::pipeline::Mistake;
+use cel::Value;
+use toml::Spanned;
+
+pub(crate) struct Keep(Expression);
+
+impl Step for Keep {
+    const NAME: &'static str = "filter.keep";
+    type Settings = Spanned<String>;
+
+    fn compile(source: Self::Settings) -> Result<Self, Mistake> {
+        Ok(Self(Expression::compile(source.get_ref()).map_err(|why| Mistake::from_cel(why, source.span()))?))
+    }
+
+    fn apply(&self, event: &mut Event, _cx: &Context<'_>) -> Verdict {
+        match self.0.evaluate(event) {
+            Ok(Value::Bool(true)) => Verdict::Keep,
+            Ok(Value::Bool(false)) => Verdict::Drop,
+            Ok(other) => {
+                let detail = format!("the expression gave {}, not true or false", other.type_of());
+                Verdict::Reject("expression", detail.into())
+            }
+            Err(why) => Verdict::Reject("expression", why.into()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::step::check;
+    use expect_test::expect;
+
+    #[test]
+    fn keeps_what_the_expression_is_true_of() {
+        let settings = r#""price == null || price > 10.0""#;
+        check::<Keep>(settings, r#"{"price":10.5}"#, &expect![[r#"{"price":10.5}"#]]);
+        check::<Keep>(settings, r#"{"a":1}"#, &expect![[r#"{"a":1}"#]]);
+        check::<Keep>(settings, r#"{"price":10}"#, &expect!["dropped"]);
+    }
+
+    #[test]
+    fn an_expression_that_errs_rejects() {
+        check::<Keep>(
+            r#""price > 10.0""#,
+            r#"{"price":"12"}"#,
+            &expect!["expression: `>` does not take (string, double)"],
+        );
+        check::<Keep>(
+            r#""price""#,
+            r#"{"price":12}"#,
+            &expect!["expression: the expression gave int, not true or false"],
+        );
+        check::<Keep>(
+            r#""data.x > 1""#,
+            r#"{"data":{}}"#,
+            &expect!["expression: a nested field is missing, and no has() guards it"],
+        );
+    }
+}
