@@ -12,7 +12,8 @@
 //! | [`frame`] | the record of the clean stream |
 //! | [`quarantine`] | where bad data goes, whole and with the reason |
 //! | [`account`] | what became of each event, in numbers |
-//! | [`port`], [`retry`], [`deliver`] | what a function needs of the world, and how it insists |
+//! | [`port`], [`retry`], [`publish`] | what a function needs of the world, and how it insists |
+//! | [`transformer`] | all of this for a function that feeds the clean stream |
 //!
 //! There is no AWS SDK, no clock and no network in here: time, randomness and keys come in as arguments.
 //! Bad data is a value ([`quarantine::Reject`]); a broken dependency is an error ([`port::Error`]).
@@ -20,15 +21,16 @@
 pub mod account;
 pub mod batch;
 pub mod decode;
-pub mod deliver;
 pub mod event;
 mod expression;
 pub mod frame;
 pub mod pipeline;
 pub mod port;
+pub mod publish;
 pub mod quarantine;
 pub mod record;
 pub mod retry;
 pub mod step;
 pub mod time;
 pub mod token;
+pub mod transformer;

@@ -10,6 +10,9 @@ use serde_json::Value;
 pub struct Micros(i64);
 
 impl Micros {
+    /// 1970-01-01T00:00:00Z.
+    pub const EPOCH: Self = Self(0);
+
     /// 0001-01-01T00:00:00Z.
     const MIN: i64 = -62_135_596_800_000_000;
     /// 9999-12-30T22:00:00Z, the last second that jiff can write in every time zone.

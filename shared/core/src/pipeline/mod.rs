@@ -74,6 +74,11 @@ impl Pipeline {
         &self.lake
     }
 
+    /// The names of the steps, in their order.
+    pub fn steps(&self) -> impl Iterator<Item = &'static str> {
+        self.steps.iter().map(|step| step.name())
+    }
+
     /// Runs the steps on an event that its stream took at `arrived_at`.
     #[must_use]
     pub fn apply(&self, mut event: Event, arrived_at: Micros, cx: &Context<'_>) -> Outcome {
@@ -120,7 +125,7 @@ impl Pipeline {
 
 impl std::fmt::Debug for Pipeline {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let steps: Vec<_> = self.steps.iter().map(|step| step.name()).collect();
+        let steps: Vec<_> = self.steps().collect();
         f.debug_struct("Pipeline").field("steps", &steps).finish_non_exhaustive()
     }
 }

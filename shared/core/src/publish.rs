@@ -1,11 +1,6 @@
-//! Getting records into a stream, and a batch out of a function.
+//! Getting records into a stream.
 
-use crate::account::Tally;
-use crate::batch::Batch;
-use crate::frame::Frame;
-use crate::port::{Clock, Entry, Error, Kind, ObjectStore, Put, PutRecords};
-use crate::quarantine;
-use crate::record::{Sequence, Source};
+use crate::port::{Clock, Entry, Error, Kind, Put, PutRecords};
 use crate::retry::Backoff;
 use crate::time::Micros;
 
@@ -96,56 +91,4 @@ fn calls(entries: Vec<Entry>) -> Vec<Vec<Entry>> {
         }
     }
     calls
-}
-
-/// How far a batch came.
-#[derive(Debug)]
-pub struct Delivered {
-    /// The fate of the events that are safe.
-    pub tally: Tally,
-    /// Where the batch is no longer safe, if it is not safe whole.
-    pub stuck: Option<Stuck>,
-}
-
-/// From this record on a batch must come again.
-#[derive(Debug)]
-pub struct Stuck {
-    /// The first record that is not safe.
-    pub from: Sequence,
-    /// What failed.
-    pub why: Error,
-}
-
-/// Brings a batch out: its frames, one after the other, to the clean stream, then its bad data to the quarantine.
-///
-/// What fails is a suffix of the batch, which the source sends again; bad data of that suffix waits for then, so
-/// that it is not put away twice.
-pub async fn deliver(
-    mut batch: Batch,
-    function: &str,
-    source: &Source,
-    clean: &impl PutRecords,
-    quarantine: &impl ObjectStore,
-    clock: &impl Clock,
-    deadline: Micros,
-) -> Delivered {
-    let mut stuck = None;
-    for Frame { header, data } in std::mem::take(&mut batch.frames) {
-        let entry = Entry { partition_key: source.lane(), data };
-        if let Err(left) = publish(clean, vec![entry], clock, deadline).await {
-            stuck = Some(Stuck { from: header.first, why: left.why });
-            break;
-        }
-    }
-    let rejects = std::mem::take(&mut batch.rejects);
-    let rejects: Vec<_> = rejects
-        .into_iter()
-        .filter(|entry| stuck.as_ref().is_none_or(|stuck| entry.sequence < stuck.from))
-        .collect();
-    if let (Some(page), Some(first)) = (quarantine::page(function, source, &rejects), rejects.first()) {
-        if let Err(why) = quarantine.put(&page.key, page.body).await {
-            stuck = Some(Stuck { from: first.sequence.clone(), why });
-        }
-    }
-    Delivered { tally: batch.tally(stuck.as_ref().map(|stuck| &stuck.from)), stuck }
 }

@@ -1,0 +1,81 @@
+//! Changes of a DynamoDB table in, frames of CleanStream out.
+//!
+//! Each change becomes an event: the item's attributes as plain JSON, new image before old, and beside them the
+//! pipeline's id, type and time, and `change`, which says what happened. It then goes the way of any event. A table's
+//! stream is a lane of its own.
+
+mod attribute;
+
+use aws_lambda_events::event::dynamodb::{Event as TableEvent, EventRecord};
+use millrace_aws::source::{BatchResponse, micros, name_of};
+use millrace_core::account::Tally;
+use millrace_core::event::{Event, Path};
+use millrace_core::frame::Position;
+use millrace_core::pipeline::{EventSettings, RECEIVED_AT};
+use millrace_core::port::{Clock, ObjectStore, PutRecords};
+use millrace_core::record::{Sequence, Source};
+use millrace_core::time::Micros;
+use millrace_core::transformer::Transformer;
+use serde_json::{Map, json};
+
+/// Handles one batch of a table's stream.
+pub async fn handle<P: PutRecords, S: ObjectStore, C: Clock>(
+    event: TableEvent,
+    deadline: Micros,
+    transformer: &Transformer<P, S, C>,
+) -> (BatchResponse, Tally) {
+    let Some(source) = event.records.first().map(source_of) else {
+        return (BatchResponse::safe(), Tally::default());
+    };
+    let mut run = transformer.begin(&source);
+    for record in event.records {
+        let sequence = Sequence::from(record.change.sequence_number.clone().unwrap_or_default());
+        let at = micros(record.change.approximate_creation_date_time.timestamp_micros());
+        let event = event_of(record, &source.stream, at, transformer.pipeline.event());
+        let payload = event.to_string();
+        run.event(Position { sequence, index: 0 }, at, event, || payload.into_bytes());
+    }
+    let out = transformer.deliver(run.finish(), &source, deadline).await;
+    (BatchResponse::after(out.stuck), out.tally)
+}
+
+/// The table, and its stream's label in the shard's place: Lambda does not tell the shard of a table's stream.
+/// The ARN is `arn:aws:dynamodb:<region>:<account>:table/<table>/stream/<label>`.
+fn source_of(record: &EventRecord) -> Source {
+    let arn = record.event_source_arn.as_deref();
+    let label = arn.and_then(|arn| arn.rsplit('/').next()).unwrap_or_default();
+    Source { stream: name_of(arn), shard: label.replace(':', "-") }
+}
+
+/// The event that a change makes.
+///
+/// `change` names the key attributes and leaves their values to the image, where the pipeline's steps find and
+/// anonymize them. An attribute that has the place of the event's own id, type or time moves into `change.image`.
+fn event_of(record: EventRecord, table: &str, at: Micros, settings: &EventSettings) -> Event {
+    let change = record.change;
+    let mut keys: Vec<_> = change.keys.inner().keys().cloned().collect();
+    keys.sort();
+    let image = if change.new_image.inner().is_empty() { change.old_image } else { change.new_image };
+    let attributes = change.keys.into_inner().into_iter().chain(image.into_inner());
+    let fields: Map<_, _> = attributes.map(|(name, value)| (name, attribute::plain(value))).collect();
+    let mut event = Event::from(fields);
+
+    let name = record.event_name.to_ascii_lowercase();
+    let own = [
+        (settings.id.clone(), json!(record.event_id)),
+        (settings.r#type.clone(), json!(format!("{table}.{name}"))),
+        (settings.time.clone(), json!(at.get())),
+        (Path::from_key(RECEIVED_AT), json!(at.get())),
+    ];
+    let moved: Map<_, _> =
+        own.iter().filter_map(|(path, _)| Some((path.to_string(), event.remove(path)?))).collect();
+    for (path, value) in own {
+        event.set(&path, value);
+    }
+    let mut about = json!({"event": name, "table": table, "keys": keys, "sequence": change.sequence_number});
+    if let (false, Some(about)) = (moved.is_empty(), about.as_object_mut()) {
+        about.insert("image".into(), moved.into());
+    }
+    event.set(&Path::from_key("change"), about);
+    event
+}

@@ -1,0 +1,18 @@
+//! Wires `changes`: the changes of a table through the pipeline to CleanStream.
+
+use lambda_runtime::Error;
+use millrace_aws::settings::Env;
+use millrace_aws::{serve::serve, telemetry, transformer};
+use millrace_changes::handle;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    telemetry::init();
+    let transformer = &transformer::from_env("changes", Env::of_process()).await?;
+    serve(|event, deadline| async move {
+        let (response, tally) = handle(event, deadline, transformer).await;
+        telemetry::count("changes", &tally, &transformer.clock);
+        Ok(response)
+    })
+    .await
+}

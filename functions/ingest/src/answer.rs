@@ -1,0 +1,121 @@
+//! The answers: 202, or a problem document (RFC 9457).
+
+use serde::Serialize;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+use crate::events::RECORD_MAX;
+use crate::request::{BODY_MAX, EVENTS_MAX};
+
+/// An event that was refused.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Rejected {
+    /// Its place in the request, from 0.
+    pub index: usize,
+    /// Why, in words that repeat nothing of it.
+    pub reason: String,
+}
+
+/// An answer in the shape that API Gateway takes, payload format 2.0.
+/// <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html>
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Answer {
+    /// The HTTP status.
+    pub status_code: u16,
+    /// The HTTP headers.
+    pub headers: BTreeMap<&'static str, &'static str>,
+    /// The body, JSON.
+    pub body: String,
+}
+
+impl Answer {
+    fn json(status_code: u16, content_type: &'static str, body: &Value) -> Self {
+        Self {
+            status_code,
+            headers: BTreeMap::from([("content-type", content_type)]),
+            body: body.to_string(),
+        }
+    }
+
+    pub(crate) fn healthy() -> Self {
+        Self::json(200, "application/json", &json!({"status": "ok"}))
+    }
+
+    pub(crate) fn accepted(accepted: usize, rejected: Vec<Rejected>) -> Self {
+        Self::json(202, "application/json", &json!({"accepted": accepted, "rejected": rejected}))
+    }
+}
+
+/// Why a request is not answered with 202.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Problem {
+    #[error("{0}")]
+    Body(String),
+    #[error("no event of this request could be accepted; `rejected` tells why, by index")]
+    NothingAccepted(Vec<Rejected>),
+    #[error("there is POST /v1/events and GET /v1/health")]
+    NotFound,
+    #[error("this resource takes {0}")]
+    Method(&'static str),
+    #[error(
+        "the body may have {BODY_MAX} bytes, also when it is inflated; send the events in several requests"
+    )]
+    TooLarge,
+    #[error(
+        "a request may have {EVENTS_MAX} events of at most {RECORD_MAX} bytes; send them in several requests"
+    )]
+    TooMany,
+    #[error("send JSON as application/json, application/x-ndjson or text/plain")]
+    ContentType,
+    #[error("send the body plain or with content-encoding gzip")]
+    ContentEncoding,
+    #[error(
+        "the stream is at its limit; nothing is promised of this request: send it again, with the same ids"
+    )]
+    Busy,
+    #[error(
+        "the stream cannot be reached; nothing is promised of this request: send it again, with the same ids"
+    )]
+    Unavailable,
+}
+
+impl Problem {
+    fn status(&self) -> (u16, &'static str, &'static str) {
+        match self {
+            Self::Body(_) => (400, "bad-body", "The body cannot be read"),
+            Self::NothingAccepted(_) => (400, "nothing-accepted", "No event could be accepted"),
+            Self::NotFound => (404, "not-found", "There is no such resource"),
+            Self::Method(_) => (405, "method-not-allowed", "The resource does not take this method"),
+            Self::TooLarge => (413, "body-too-large", "The body is too large"),
+            Self::TooMany => (413, "too-many-events", "There are too many events"),
+            Self::ContentType => (415, "content-type", "The content type is not JSON"),
+            Self::ContentEncoding => (415, "content-encoding", "The content encoding is not known"),
+            Self::Busy => (429, "busy", "The stream is at its limit"),
+            Self::Unavailable => (503, "unavailable", "The stream cannot be reached"),
+        }
+    }
+}
+
+impl From<Problem> for Answer {
+    fn from(problem: Problem) -> Self {
+        let (status, name, title) = problem.status();
+        let mut document = json!({
+            "type": format!("urn:millrace:problem:{name}"),
+            "title": title,
+            "status": status,
+            "detail": problem.to_string(),
+        });
+        if let (Problem::NothingAccepted(rejected), Value::Object(document)) = (&problem, &mut document) {
+            document.insert("accepted".into(), 0.into());
+            document.insert("rejected".into(), json!(rejected));
+        }
+        let mut answer = Self::json(status, "application/problem+json", &document);
+        match problem {
+            Problem::Busy | Problem::Unavailable => drop(answer.headers.insert("retry-after", "2")),
+            Problem::Method(allowed) => drop(answer.headers.insert("allow", allowed)),
+            _ => {}
+        }
+        answer
+    }
+}

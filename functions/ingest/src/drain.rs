@@ -1,0 +1,58 @@
+//! The spill queue back into RawStream.
+//!
+//! Messages that Kinesis still refuses stay in the queue and come again; one that is not ours goes, after its
+//! retries, to the queue's own DLQ.
+
+use crate::{events, spill};
+use aws_lambda_events::event::sqs::SqsEvent;
+use millrace_aws::source::BatchResponse;
+use millrace_core::port::{Clock, PutRecords};
+use millrace_core::publish::{Left, publish};
+use millrace_core::time::Micros;
+use serde::Serialize;
+
+/// What the function needs of the world.
+#[derive(Debug)]
+pub struct Deps<P, C> {
+    /// RawStream.
+    pub raw: P,
+    /// The clock.
+    pub clock: C,
+}
+
+/// What became of a batch's events: those that are not out come again.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Tally {
+    /// Events in the batch.
+    pub r#in: usize,
+    /// Events now in RawStream.
+    pub out: usize,
+}
+
+/// Handles one batch of messages.
+pub async fn handle<P: PutRecords, C: Clock>(
+    event: SqsEvent,
+    deadline: Micros,
+    deps: &Deps<P, C>,
+) -> (BatchResponse, Tally) {
+    let mut failed = Vec::new();
+    let mut tally = Tally::default();
+    for message in event.records {
+        let id = message.message_id.unwrap_or_default();
+        let Some(entry) = spill::entry(message.body.as_deref().unwrap_or_default()) else {
+            tracing::error!(message = id, "this message is no spilled record");
+            failed.push(id);
+            continue;
+        };
+        let count = events::count(&entry);
+        tally.r#in += count;
+        match publish(&deps.raw, vec![entry], &deps.clock, deadline).await {
+            Ok(()) => tally.out += count,
+            Err(Left { why, .. }) => {
+                tracing::warn!(message = id, why = why.chain(), "RawStream still refuses");
+                failed.push(id);
+            }
+        }
+    }
+    (BatchResponse::failed(failed), tally)
+}

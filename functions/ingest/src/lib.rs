@@ -1,0 +1,118 @@
+//! HTTP requests in, records of RawStream out.
+//!
+//! A 202 means that each accepted event is in RawStream or, where Kinesis refuses, in the spill queue: the answer
+//! waits for that. Events of one request that share a partition key travel as one record, because Kinesis rounds
+//! records up and Lambda is paid by invocation.
+
+pub mod answer;
+pub mod drain;
+mod events;
+mod request;
+mod spill;
+
+use crate::answer::{Answer, Problem, Rejected};
+use crate::events::{Accepted, Stamp};
+use crate::request::{Request, Route};
+use aws_lambda_events::event::apigw::ApiGatewayV2httpRequest;
+use millrace_core::pipeline::EventSettings;
+use millrace_core::port::{Clock, Kind, PutRecords, Queue};
+use millrace_core::publish::{Left, publish};
+use millrace_core::time::Micros;
+use serde::Serialize;
+
+/// What the function needs of the world.
+#[derive(Debug)]
+pub struct Deps<P, Q, C> {
+    /// RawStream.
+    pub raw: P,
+    /// The spill queue.
+    pub spill: Q,
+    /// The clock.
+    pub clock: C,
+    /// The pipeline's `[event]`.
+    pub event: EventSettings,
+}
+
+/// What became of a request's events.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Tally {
+    /// Safe, and answered so.
+    pub accepted: usize,
+    /// Refused, and answered so.
+    pub rejected: usize,
+    /// Of the accepted: in the spill queue instead of RawStream.
+    pub spilled: usize,
+}
+
+/// How long before the deadline Kinesis is given up, milliseconds: time for the spill queue, and for the answer.
+const SPILL_MS: i64 = 3_000;
+
+/// Answers one request.
+pub async fn handle<P: PutRecords, Q: Queue, C: Clock>(
+    request: ApiGatewayV2httpRequest,
+    deadline: Micros,
+    deps: &Deps<P, Q, C>,
+) -> (Answer, Tally) {
+    match Request::read(request) {
+        Ok(Request { route: Route::Health, .. }) => (Answer::healthy(), Tally::default()),
+        Ok(request) => {
+            take(request, deadline, deps).await.unwrap_or_else(|problem| (problem.into(), Tally::default()))
+        }
+        Err(problem) => (problem.into(), Tally::default()),
+    }
+}
+
+async fn take<P: PutRecords, Q: Queue, C: Clock>(
+    request: Request,
+    deadline: Micros,
+    deps: &Deps<P, Q, C>,
+) -> Result<(Answer, Tally), Problem> {
+    let body = request.body()?;
+    let pieces = request::split(&body)?;
+    let stamp =
+        Stamp { received_at: deps.clock.now(), ip: &request.ip, user_agent: request.user_agent.as_deref() };
+    let mut rejected = Vec::new();
+    let mut accepted = Vec::new();
+    for (index, piece) in pieces.into_iter().enumerate() {
+        match events::accept(piece, &deps.event, &stamp, || deps.clock.random()) {
+            Ok(event) => accepted.push(event),
+            Err(reason) => rejected.push(Rejected { index, reason }),
+        }
+    }
+    if accepted.is_empty() {
+        return Ok((
+            Problem::NothingAccepted(rejected.clone()).into(),
+            Tally { rejected: rejected.len(), ..Tally::default() },
+        ));
+    }
+    let spilled = put(&accepted, deadline, deps).await?;
+    let tally = Tally { accepted: accepted.len(), rejected: rejected.len(), spilled };
+    Ok((Answer::accepted(accepted.len(), rejected), tally))
+}
+
+/// Makes the events safe. Tells how many of them the spill queue has.
+async fn put<P: PutRecords, Q: Queue, C: Clock>(
+    accepted: &[Accepted],
+    deadline: Micros,
+    deps: &Deps<P, Q, C>,
+) -> Result<usize, Problem> {
+    let records = events::records(accepted);
+    let Err(Left { entries, why }) =
+        publish(&deps.raw, records, &deps.clock, deadline.plus_ms(-SPILL_MS)).await
+    else {
+        return Ok(0);
+    };
+    tracing::warn!(records = entries.len(), why = why.chain(), "RawStream refuses, spilling");
+    let mut spilled = 0;
+    for entry in &entries {
+        deps.spill.send(spill::message(entry)).await.map_err(|error| {
+            tracing::error!(why = error.chain(), "the spill queue refuses too");
+            match why.kind {
+                Kind::Throttled => Problem::Busy,
+                Kind::Transient | Kind::Permanent => Problem::Unavailable,
+            }
+        })?;
+        spilled += events::count(entry);
+    }
+    Ok(spilled)
+}

@@ -1,0 +1,29 @@
+//! Wires `ingest`: HTTP requests to RawStream.
+
+use lambda_runtime::Error;
+use millrace_aws::settings::{Env, PIPELINE};
+use millrace_aws::{clients, clock::SystemClock, kinesis::Stream, serve::serve, sqs::SqsQueue, telemetry};
+use millrace_core::pipeline::EventSettings;
+use millrace_ingest::{Deps, handle};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    telemetry::init();
+    let mut env = Env::of_process();
+    let (raw, spill) = (env.text("RAW_STREAM"), env.text("SPILL_QUEUE_URL"));
+    env.check()?;
+    let config = clients::config().await;
+    let deps = Deps {
+        raw: Stream::new(&config, raw),
+        spill: SqsQueue::new(&config, spill),
+        clock: SystemClock,
+        event: EventSettings::read(PIPELINE)?,
+    };
+    let deps = &deps;
+    serve(|request, deadline| async move {
+        let (answer, tally) = handle(request, deadline, deps).await;
+        telemetry::count("ingest", &tally, &deps.clock);
+        Ok(answer)
+    })
+    .await
+}

@@ -1,0 +1,120 @@
+//! The request: which route, and the body's bytes, however API Gateway hands them over.
+
+use crate::answer::Problem;
+use aws_lambda_events::event::apigw::ApiGatewayV2httpRequest;
+use base64::prelude::{BASE64_STANDARD, Engine as _};
+use millrace_core::decode;
+use std::borrow::Cow;
+
+/// The largest body, bytes as they came and bytes inflated. Lambda takes 6 MB of JSON, which base64 and API
+/// Gateway's envelope leave some 4.4 MB of; inflated it is what ten such bodies are.
+pub(crate) const BODY_MAX: usize = 10 << 20;
+
+/// The most events in one request.
+pub(crate) const EVENTS_MAX: usize = 10_000;
+
+/// Content types of JSON in any of its forms. Browsers' `sendBeacon` sends text/plain.
+const CONTENT_TYPES: [&str; 5] =
+    ["application/json", "application/x-ndjson", "application/ndjson", "application/jsonl", "text/plain"];
+
+/// What is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Route {
+    Events,
+    Health,
+}
+
+/// A request that is understood so far.
+#[derive(Debug)]
+pub(crate) struct Request {
+    pub(crate) route: Route,
+    pub(crate) ip: String,
+    pub(crate) user_agent: Option<String>,
+    encoding: Encoding,
+    raw: Vec<u8>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Encoding {
+    Plain,
+    Gzip,
+}
+
+impl Request {
+    /// Reads the envelope; the body stays as it is.
+    pub(crate) fn read(request: ApiGatewayV2httpRequest) -> Result<Self, Problem> {
+        let http = request.request_context.http;
+        let path = http.path.as_deref().or(request.raw_path.as_deref()).unwrap_or_default();
+        let route = match (path.trim_end_matches('/'), http.method.as_str()) {
+            (path, "POST") if path.ends_with("/v1/events") => Route::Events,
+            (path, "GET" | "HEAD") if path.ends_with("/v1/health") => Route::Health,
+            (path, _) if path.ends_with("/v1/events") => return Err(Problem::Method("POST")),
+            (path, _) if path.ends_with("/v1/health") => return Err(Problem::Method("GET")),
+            _ => return Err(Problem::NotFound),
+        };
+        let header =
+            |name: &str| request.headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
+        if route == Route::Events {
+            check_content_type(header("content-type"))?;
+        }
+        let encoding = match header("content-encoding").map(str::to_ascii_lowercase).as_deref() {
+            None | Some("" | "identity") => Encoding::Plain,
+            Some("gzip" | "x-gzip") => Encoding::Gzip,
+            Some(_) => return Err(Problem::ContentEncoding),
+        };
+        let user_agent = http.user_agent.or_else(|| header("user-agent").map(str::to_owned));
+        let body = request.body.unwrap_or_default();
+        let raw = if request.is_base64_encoded {
+            BASE64_STANDARD
+                .decode(body)
+                .map_err(|_| Problem::Body("the body that API Gateway encoded is no base64".into()))?
+        } else {
+            body.into_bytes()
+        };
+        Ok(Self { route, ip: http.source_ip.unwrap_or_default(), user_agent, encoding, raw })
+    }
+
+    /// The body, inflated where it is gzip: said so, or begun so.
+    pub(crate) fn body(&self) -> Result<Cow<'_, [u8]>, Problem> {
+        if self.raw.is_empty() {
+            return Err(Problem::Body("the body is empty".into()));
+        }
+        if self.raw.len() > BODY_MAX {
+            return Err(Problem::TooLarge);
+        }
+        let plain = decode::inflate(&self.raw).map_err(|why| match why.reason {
+            "too_large" => Problem::TooLarge,
+            _ => Problem::Body(why.detail.into_owned()),
+        })?;
+        match (&plain, self.encoding) {
+            (Cow::Borrowed(_), Encoding::Gzip) => {
+                Err(Problem::Body("the body is said to be gzip and is not".into()))
+            }
+            _ if plain.len() > BODY_MAX => Err(Problem::TooLarge),
+            _ => Ok(plain),
+        }
+    }
+}
+
+fn check_content_type(header: Option<&str>) -> Result<(), Problem> {
+    let Some(header) = header else { return Ok(()) };
+    let kind = header.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    if CONTENT_TYPES.contains(&kind.as_str()) || kind.ends_with("+json") {
+        Ok(())
+    } else {
+        Err(Problem::ContentType)
+    }
+}
+
+/// Cuts the body into events.
+pub(crate) fn split(body: &[u8]) -> Result<Vec<&[u8]>, Problem> {
+    let pieces = decode::split(body).map_err(|why| match why.reason {
+        "empty" => Problem::Body("the body is empty".into()),
+        _ => Problem::Body(why.detail.into_owned()),
+    })?;
+    match pieces.len() {
+        0 => Err(Problem::Body("there is no event in the body".into())),
+        1..=EVENTS_MAX => Ok(pieces),
+        _ => Err(Problem::TooMany),
+    }
+}

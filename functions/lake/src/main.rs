@@ -1,0 +1,29 @@
+//! Wires `lake`: CleanStream to Parquet on S3.
+
+use lambda_runtime::Error;
+use millrace_aws::settings::{Env, PIPELINE};
+use millrace_aws::{clients, clock::SystemClock, s3::Bucket, serve::serve, telemetry};
+use millrace_core::pipeline::{EventSettings, LakeSettings};
+use millrace_lake::Layout;
+use millrace_lake_function::{Deps, handle};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    telemetry::init();
+    let mut env = Env::of_process();
+    let (lake, quarantine) = (env.text("LAKE_BUCKET"), env.text("QUARANTINE_BUCKET"));
+    env.check()?;
+    let config = clients::config().await;
+    let deps = Deps {
+        lake: Bucket::new(&config, lake),
+        quarantine: Bucket::new(&config, quarantine),
+        layout: Layout::new(&EventSettings::read(PIPELINE)?, &LakeSettings::read(PIPELINE)?),
+    };
+    let deps = &deps;
+    serve(|event, _deadline| async move {
+        let (response, landing) = handle(event, deps).await?;
+        telemetry::count("lake", &landing, &SystemClock);
+        Ok(response)
+    })
+    .await
+}

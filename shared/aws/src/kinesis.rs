@@ -1,0 +1,54 @@
+//! A Kinesis stream to put records to.
+
+use crate::failed;
+use aws_config::{SdkConfig, retry::RetryConfig};
+use aws_sdk_kinesis::Client;
+use aws_sdk_kinesis::config::Builder;
+use aws_sdk_kinesis::error::ProvideErrorMetadata as _;
+use aws_sdk_kinesis::primitives::Blob;
+use aws_sdk_kinesis::types::PutRecordsRequestEntry;
+use millrace_core::port::{Entry, Error, Kind, Put, PutRecords};
+
+/// A stream, by name.
+#[derive(Debug, Clone)]
+pub struct Stream {
+    client: Client,
+    name: String,
+}
+
+impl Stream {
+    /// The stream of this name.
+    #[must_use]
+    pub fn new(config: &SdkConfig, name: String) -> Self {
+        // The core retries what failed, entry by entry; the SDK would do whole calls beneath it.
+        let config = Builder::from(config).retry_config(RetryConfig::disabled()).build();
+        Self { client: Client::from_conf(config), name }
+    }
+}
+
+impl PutRecords for Stream {
+    async fn put(&self, entries: &[Entry]) -> Result<Vec<Put>, Error> {
+        let what = || format!("put {} records to the stream {}", entries.len(), self.name);
+        let wanted = |_| Error { what: what(), kind: Kind::Permanent, source: None };
+        let records = entries.iter().map(|entry| {
+            PutRecordsRequestEntry::builder()
+                .partition_key(&entry.partition_key)
+                .data(Blob::new(entry.data.as_slice()))
+                .build()
+        });
+        let records = records.collect::<Result<_, _>>().map_err(wanted)?;
+        let answer =
+            self.client.put_records().stream_name(&self.name).set_records(Some(records)).send().await;
+        let answer = answer.map_err(|error| {
+            let error = error.into_service_error();
+            let code = error.code().map(str::to_owned);
+            failed(what(), code.as_deref(), error)
+        })?;
+        let put = |code: Option<&str>| match code {
+            None => Put::Done,
+            Some("ProvisionedThroughputExceededException") => Put::Throttled,
+            Some(_) => Put::Failed,
+        };
+        Ok(answer.records().iter().map(|record| put(record.error_code())).collect())
+    }
+}

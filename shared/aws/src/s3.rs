@@ -1,0 +1,33 @@
+//! An S3 bucket to put objects to.
+
+use crate::failed;
+use aws_config::SdkConfig;
+use aws_sdk_s3::Client;
+use aws_sdk_s3::error::ProvideErrorMetadata as _;
+use millrace_core::port::{Error, ObjectStore};
+
+/// A bucket, by name.
+#[derive(Debug, Clone)]
+pub struct Bucket {
+    client: Client,
+    name: String,
+}
+
+impl Bucket {
+    /// The bucket of this name.
+    #[must_use]
+    pub fn new(config: &SdkConfig, name: String) -> Self {
+        Self { client: Client::new(config), name }
+    }
+}
+
+impl ObjectStore for Bucket {
+    async fn put(&self, key: &str, body: Vec<u8>) -> Result<(), Error> {
+        let sent = self.client.put_object().bucket(&self.name).key(key).body(body.into()).send().await;
+        sent.map(drop).map_err(|error| {
+            let error = error.into_service_error();
+            let code = error.code().map(str::to_owned);
+            failed(format!("put the object {key} to the bucket {}", self.name), code.as_deref(), error)
+        })
+    }
+}

@@ -1,0 +1,67 @@
+//! Settings: the environment, and the pipeline that was built in.
+
+use std::fmt;
+
+/// The `pipeline.toml` that this build carries; the build checked it.
+pub const PIPELINE: &str = include_str!("../../../pipeline.toml");
+
+/// Reads environment variables and remembers which are missing, so that one failed start names them all.
+#[derive(Debug)]
+pub struct Env<F> {
+    get: F,
+    missing: Vec<&'static str>,
+}
+
+impl Env<fn(&str) -> Option<String>> {
+    /// The process's environment.
+    #[must_use]
+    pub fn of_process() -> Self {
+        Self::new(|name| std::env::var(name).ok())
+    }
+}
+
+impl<F: Fn(&str) -> Option<String>> Env<F> {
+    /// An environment of any kind.
+    pub fn new(get: F) -> Self {
+        Self { get, missing: Vec::new() }
+    }
+
+    /// The variable's text; empty, and remembered as missing, where it is not set or empty.
+    pub fn text(&mut self, name: &'static str) -> String {
+        let text = (self.get)(name).unwrap_or_default();
+        if text.is_empty() {
+            self.missing.push(name);
+        }
+        text
+    }
+
+    /// An error that names what was missing, if anything was.
+    pub fn check(self) -> Result<(), Missing> {
+        if self.missing.is_empty() { Ok(()) } else { Err(Missing(self.missing)) }
+    }
+}
+
+/// Environment variables that must be set and are not.
+#[derive(PartialEq, Eq, thiserror::Error)]
+#[error("environment variables that must be set are not: {}; template.yaml sets them", .0.join(", "))]
+pub struct Missing(Vec<&'static str>);
+
+/// What `main` returns shows through Debug, and is meant for people.
+impl fmt::Debug for Missing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_missing_variables_are_named_at_once() {
+        let mut env = Env::new(|name| (name == "A").then(|| "x".to_owned()));
+        assert_eq!((env.text("A"), env.text("B"), env.text("C")), ("x".into(), String::new(), String::new()));
+        let why = format!("{:?}", env.check().unwrap_err());
+        assert!(why.contains("B, C") && !why.contains('A'), "{why}");
+    }
+}

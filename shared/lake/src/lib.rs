@@ -1,0 +1,167 @@
+//! Clean events to Parquet: one file a partition, the same bytes for the same events.
+//!
+//! A row has `id`, `event_type`, `event_time` and `received_at`, then the columns of the pipeline's `[lake]`, then
+//! `rest`: what no column names, as JSON. A value that does not fit its column's type stays in `rest` too, so that
+//! nothing is lost to a schema.
+
+mod column;
+
+use crate::column::Builder;
+use arrow_array::{ArrayRef, RecordBatch};
+use arrow_schema::{ArrowError, Field, Schema};
+use millrace_core::event::{Event, Path};
+use millrace_core::pipeline::{ColumnType, EventSettings, LakeSettings, RECEIVED_AT};
+use millrace_core::quarantine::Reject;
+use millrace_core::time::Micros;
+use parquet::arrow::ArrowWriter;
+use parquet::basic::{Compression, ZstdLevel};
+use parquet::errors::ParquetError;
+use parquet::file::properties::WriterProperties;
+use parquet::schema::types::ColumnPath;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+/// The columns of the table, and where in an event their values are.
+#[derive(Debug, Clone)]
+pub struct Layout {
+    time: Path,
+    columns: Vec<(Path, ColumnType)>,
+    schema: Arc<Schema>,
+    properties: WriterProperties,
+}
+
+impl Layout {
+    /// The layout that a pipeline's `[event]` and `[lake]` make.
+    #[must_use]
+    pub fn new(event: &EventSettings, lake: &LakeSettings) -> Self {
+        let fixed = [
+            (event.id.clone(), "id".to_owned(), ColumnType::String),
+            (event.r#type.clone(), "event_type".to_owned(), ColumnType::String),
+            (event.time.clone(), "event_time".to_owned(), ColumnType::Timestamp),
+            (Path::from_key(RECEIVED_AT), "received_at".to_owned(), ColumnType::Timestamp),
+        ];
+        let own = lake
+            .columns
+            .iter()
+            .map(|column| (column.name.get_ref().clone(), column.flat_name(), column.r#type));
+        let all: Vec<_> = fixed.into_iter().chain(own).collect();
+        let mut fields: Vec<_> =
+            all.iter().map(|(_, name, kind)| Field::new(name, column::data_type(*kind), true)).collect();
+        fields.push(Field::new("rest", column::data_type(ColumnType::String), true));
+        Self {
+            time: event.time.clone(),
+            columns: all.into_iter().map(|(path, _, kind)| (path, kind)).collect(),
+            schema: Arc::new(Schema::new(fields)),
+            properties: properties(),
+        }
+    }
+}
+
+/// zstd at level 1 makes these files as small as level 3 does, in three quarters of the time. The bloom filter lets
+/// Athena leave out files when it looks for one event.
+fn properties() -> WriterProperties {
+    let id = ColumnPath::from("id");
+    WriterProperties::builder()
+        .set_compression(Compression::ZSTD(ZstdLevel::try_new(1).unwrap_or_default()))
+        .set_column_dictionary_enabled(id.clone(), false) // ids do not repeat
+        .set_column_bloom_filter_enabled(id, true)
+        .set_created_by("millrace".to_owned())
+        .build()
+}
+
+/// A partition of the table: an hour of events' own time, UTC.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Partition {
+    date: String,
+    hour: i8,
+}
+
+impl fmt::Display for Partition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "event_date={}/event_hour={}", self.date, self.hour)
+    }
+}
+
+/// The rows of one partition as a Parquet file.
+#[derive(Debug)]
+pub struct Part {
+    /// Where it belongs.
+    pub partition: Partition,
+    /// How many rows it has.
+    pub rows: usize,
+    /// The file.
+    pub body: Vec<u8>,
+}
+
+/// A file that could not be written: a fault of ours, for rows that fit their columns.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The columns do not make a table.
+    #[error("the columns do not make a table")]
+    Table(#[from] ArrowError),
+    /// The table does not make a file.
+    #[error("the table does not make a Parquet file")]
+    File(#[from] ParquetError),
+}
+
+/// Rows on their way into files.
+#[derive(Debug)]
+pub struct Table<'a> {
+    layout: &'a Layout,
+    parts: BTreeMap<Partition, Rows>,
+}
+
+#[derive(Debug)]
+struct Rows {
+    columns: Vec<Builder>,
+    rest: Builder,
+    count: usize,
+}
+
+impl<'a> Table<'a> {
+    /// A table without rows.
+    #[must_use]
+    pub fn new(layout: &'a Layout) -> Self {
+        Self { layout, parts: BTreeMap::new() }
+    }
+
+    /// Adds an event, or says why it has no place: it lacks a time.
+    pub fn push(&mut self, mut event: Event) -> Result<(), Reject> {
+        let Some(time) = event.get(&self.layout.time).and_then(Micros::read) else {
+            let detail = format!("`{}` is missing, or no time that can be read", self.layout.time);
+            return Err(Reject::new("lake", "no_time", detail));
+        };
+        let partition = Partition { date: time.date(), hour: time.hour() };
+        let rows = self.parts.entry(partition).or_insert_with(|| Rows {
+            columns: self.layout.columns.iter().map(|(_, kind)| Builder::new(*kind)).collect(),
+            rest: Builder::new(ColumnType::String),
+            count: 0,
+        });
+        for ((path, _), column) in self.layout.columns.iter().zip(&mut rows.columns) {
+            if column.append(event.get(path)) {
+                event.remove(path);
+            }
+        }
+        let rest = (!event.fields().is_empty()).then(|| event.to_string().into());
+        rows.rest.append(rest.as_ref());
+        rows.count += 1;
+        Ok(())
+    }
+
+    /// The files, in the order of their partitions.
+    pub fn finish(self) -> Result<Vec<Part>, Error> {
+        let Layout { schema, properties, .. } = self.layout;
+        let part = |(partition, rows): (Partition, Rows)| {
+            let columns: Vec<ArrayRef> =
+                rows.columns.into_iter().chain([rows.rest]).map(Builder::finish).collect();
+            let batch = RecordBatch::try_new(Arc::clone(schema), columns)?;
+            let mut body = Vec::new();
+            let mut writer = ArrowWriter::try_new(&mut body, Arc::clone(schema), Some(properties.clone()))?;
+            writer.write(&batch)?;
+            writer.close()?;
+            Ok(Part { partition, rows: rows.count, body })
+        };
+        self.parts.into_iter().map(part).collect()
+    }
+}
