@@ -4,8 +4,8 @@
 //! enrich.url = { from = "path", into = "page" }
 //! ```
 //! Gives `page.host` (lower case, without user and port), `page.path` and `page.utm_source`, `utm_medium`,
-//! `utm_campaign`, `utm_term`, `utm_content`, decoded, where the URL has them. The URL may be absolute, or a path on
-//! the site. The rest of the query is left out: people's addresses and names travel there. What a producer had put
+//! `utm_campaign`, `utm_term`, `utm_content`, decoded, where the URL has them. The URL may be absolute, or a path from
+//! the site's root; of anything else nothing is taken. The rest of the query is left out: people's addresses and names travel there. What a producer had put
 //! under `page` goes.
 
 use super::{Context, Step, Verdict};
@@ -48,7 +48,7 @@ impl Step for Url {
         let Some(url) = event.get(&self.from).and_then(|value| value.as_str()).map(str::to_owned) else {
             return Verdict::Keep;
         };
-        let parts = Parts::of(&url);
+        let Some(parts) = Parts::of(&url) else { return Verdict::Keep };
         if let Some(host) = parts.host {
             event.set(&self.host, host.to_ascii_lowercase());
         }
@@ -72,18 +72,19 @@ struct Parts<'a> {
 }
 
 impl<'a> Parts<'a> {
-    fn of(url: &'a str) -> Self {
+    /// None where it is neither an absolute URL nor a path from the root: who knows what it is then.
+    fn of(url: &'a str) -> Option<Self> {
         let url = url.trim().split('#').next().unwrap_or_default();
         let (place, query) = url.split_once('?').unwrap_or((url, ""));
         let Some((_scheme, rest)) = place.split_once("//").filter(|(scheme, _)| is_scheme(scheme)) else {
-            return Self { host: None, path: place, query };
+            return place.starts_with('/').then_some(Self { host: None, path: place, query });
         };
         let (authority, path) = rest.find('/').map_or((rest, ""), |slash| rest.split_at(slash));
         let host = authority.rsplit_once('@').map_or(authority, |(_user, host)| host);
         let port =
             host.rfind(':').filter(|colon| host[colon + 1..].bytes().all(|byte| byte.is_ascii_digit()));
         let host = port.map_or(host, |colon| &host[..colon]);
-        Self { host: Some(host).filter(|host| !host.is_empty()), path, query }
+        Some(Self { host: Some(host).filter(|host| !host.is_empty()), path, query })
     }
 }
 
@@ -143,5 +144,6 @@ mod tests {
         let settings = r#"{ from = "path", into = "page" }"#;
         assert_eq!(run::<Url>(settings, r#"{"page":{"host":"claimed"},"path":7}"#), r#"{"path":7}"#);
         assert_eq!(run::<Url>(settings, r#"{"page":"claimed"}"#), "{}");
+        assert_eq!(run::<Url>(settings, r#"{"path":"ann@example.com"}"#), r#"{"path":"ann@example.com"}"#);
     }
 }

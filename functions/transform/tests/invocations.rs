@@ -1,0 +1,155 @@
+//! Whole invocations of `transform`.
+
+use millrace_aws::source::BatchResponse;
+use millrace_core::account::Tally;
+use millrace_core::pipeline::Pipeline;
+use millrace_core::port::Kind;
+use millrace_core::time::Micros;
+use millrace_core::token::TokenKey;
+use millrace_core::transformer::Transformer;
+use millrace_core::{decode, frame};
+use millrace_sim::{Fault, Store, Stream, VirtualClock, run};
+use millrace_transform::handle;
+use serde_json::{Value, json};
+
+const PIPELINE: &str = include_str!("../../../pipeline.toml");
+
+fn transformer(clean: Stream, quarantine: Store) -> Transformer<Stream, Store, VirtualClock> {
+    Transformer {
+        function: "transform",
+        clean,
+        quarantine,
+        clock: VirtualClock::at(Micros::new(1_573_841_200_000_000).unwrap()),
+        pipeline: Pipeline::compile(PIPELINE).unwrap(),
+        key: TokenKey::new("k1", b"0123456789abcdef0123456789abcdef").unwrap(),
+    }
+}
+
+fn invoke(transformer: &Transformer<Stream, Store, VirtualClock>, records: &[&[u8]]) -> (Value, Tally) {
+    use base64::prelude::{BASE64_STANDARD, Engine as _};
+    let records = records.iter().enumerate().map(|(n, data)| {
+        json!({
+            "eventID": format!("shardId-000000000000:{}", 100 + n),
+            "eventSourceARN": "arn:aws:kinesis:us-east-1:123456789012:stream/raw",
+            "kinesis": {
+                "sequenceNumber": (100 + n).to_string(),
+                "approximateArrivalTimestamp": 1_573_841_200.5,
+                "data": BASE64_STANDARD.encode(data),
+            },
+        })
+    });
+    let event = json!({"Records": records.collect::<Vec<_>>()});
+    let deadline = Micros::new(1_573_841_210_000_000).unwrap();
+    let (response, tally) = run(handle(serde_json::from_value(event).unwrap(), deadline, transformer));
+    (serde_json::to_value(response).unwrap(), tally)
+}
+
+fn good(id: &str) -> Vec<u8> {
+    format!(r#"{{"id":"{id}","eventType":"view","timestamp":1573841100}}"#).into_bytes()
+}
+
+fn ids(stream: &Stream) -> Vec<String> {
+    let events = stream.records().into_iter().flat_map(|record| frame::decode(&record.data).unwrap().1);
+    events.map(|(_, event)| event.fields()["id"].as_str().unwrap().to_owned()).collect()
+}
+
+fn quarantined(store: &Store) -> Vec<String> {
+    let pages = store.objects().into_values().flat_map(|body| {
+        let plain = decode::inflate(&body).unwrap().into_owned();
+        String::from_utf8(plain).unwrap().lines().map(str::to_owned).collect::<Vec<_>>()
+    });
+    pages
+        .map(|line| serde_json::from_str::<Value>(&line).unwrap()["reason"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+fn safe() -> Value {
+    serde_json::to_value(BatchResponse::safe()).unwrap()
+}
+
+fn unsafe_from(sequence: &str) -> Value {
+    serde_json::to_value(BatchResponse::first_unsafe(&sequence.into())).unwrap()
+}
+
+#[test]
+fn good_events_go_on_in_order_and_bad_ones_to_the_quarantine() {
+    let transformer = transformer(Stream::default(), Store::default());
+    let lines = [good("b"), b"oops".to_vec(), good("c")].join(&b'\n');
+    let records: [&[u8]; 6] =
+        [&good("a"), &lines, b"", b"\x1f\x8btruncated", b"\x00\xff\x17", br#"{"id":"d"}"#];
+    let (response, tally) = invoke(&transformer, &records);
+    assert_eq!(response, safe());
+    assert_eq!(tally, Tally { r#in: 8, out: 3, filtered: 1, duplicates: 0, quarantined: 4 });
+    assert_eq!(ids(&transformer.clean), ["a", "b", "c"]);
+    assert_eq!(quarantined(&transformer.quarantine), ["not_json", "empty", "bad_gzip", "not_utf8"]);
+    let frame = frame::header(&transformer.clean.records()[0].data).unwrap().0;
+    assert_eq!(
+        (frame.lane.as_str(), frame.first.as_str(), frame.last.as_str()),
+        ("raw/shardId-000000000000", "100", "101")
+    );
+}
+
+#[test]
+fn a_throttled_stream_is_tried_again() {
+    let transformer = transformer(
+        Stream::failing([Fault::Throttles(vec![0]), Fault::Fails(Kind::Transient)]),
+        Store::default(),
+    );
+    let (response, tally) = invoke(&transformer, &[&good("a")]);
+    assert_eq!((response, tally.out, ids(&transformer.clean)), (safe(), 1, vec!["a".to_owned()]));
+}
+
+#[test]
+fn a_stream_that_stays_down_answers_with_the_first_record_not_safe() {
+    let transformer =
+        transformer(Stream::failing(vec![Fault::Fails(Kind::Transient); 1000]), Store::default());
+    let (response, tally) = invoke(&transformer, &[b"oops", &good("a"), b"oops"]);
+    assert_eq!(response, unsafe_from("101"));
+    assert_eq!(tally, Tally { r#in: 1, quarantined: 1, ..Tally::default() }, "only what is safe counts");
+    assert_eq!(quarantined(&transformer.quarantine).len(), 1, "the bad record behind it comes again");
+}
+
+#[test]
+fn the_second_frame_that_fails_leaves_the_first_one_safe() {
+    let noise = |seed: u64| {
+        let mut state = seed;
+        let mut next = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            char::from(
+                b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_"[(state >> 58) as usize],
+            )
+        };
+        (0..700_000).map(|_| next()).collect::<String>()
+    };
+    let large = |id: &str, seed| {
+        format!(r#"{{"id":"{id}","eventType":"view","timestamp":1573841100,"x":"{}"}}"#, noise(seed))
+            .into_bytes()
+    };
+    let faults = [vec![Fault::None], vec![Fault::Fails(Kind::Transient); 1000]].concat();
+    let transformer = transformer(Stream::failing(faults), Store::default());
+    let (response, tally) = invoke(&transformer, &[&large("a", 1), &large("b", 2)]);
+    assert_eq!((response, tally.out, ids(&transformer.clean)), (unsafe_from("101"), 1, vec!["a".to_owned()]));
+}
+
+#[test]
+fn a_quarantine_that_is_down_answers_with_the_first_bad_record() {
+    let transformer = transformer(Stream::default(), Store::failing([Fault::Fails(Kind::Transient)]));
+    let (response, tally) = invoke(&transformer, &[&good("a"), b"oops", &good("b")]);
+    assert_eq!((response, tally.out), (unsafe_from("101"), 1));
+}
+
+#[test]
+fn a_batch_without_records_is_safe() {
+    let (response, tally) = invoke(&transformer(Stream::default(), Store::default()), &[]);
+    assert_eq!((response, tally), (safe(), Tally::default()));
+}
+
+#[test]
+fn a_start_without_settings_names_them_all() {
+    let out = std::process::Command::new(env!("CARGO_BIN_EXE_transform")).env_clear().output().unwrap();
+    let told = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert!(!out.status.success());
+    for name in ["CLEAN_STREAM", "QUARANTINE_BUCKET", "TOKEN_KEY_SECRET"] {
+        assert!(told.contains(name), "{told}");
+    }
+}
