@@ -1,7 +1,7 @@
 //! Changes of a DynamoDB table in, frames of CleanStream out.
 //!
 //! Each change becomes an event: the item's attributes as plain JSON, new image before old, and beside them the
-//! pipeline's id, type and time, and `change`, which says what happened. It then goes the way of any event. A table's
+//! pipeline's id, type (`orders.insert`) and time, and `change`, which says what happened. It then goes the way of any event. A table's
 //! stream is a lane of its own.
 
 mod attribute;
@@ -18,9 +18,10 @@ use millrace_core::time::Micros;
 use millrace_core::transformer::Transformer;
 use serde_json::{Map, json};
 
-/// Handles one batch of a table's stream.
+/// Handles one batch of the stream of a table, which events know by this name.
 pub async fn handle<P: PutRecords, S: ObjectStore, C: Clock>(
     event: TableEvent,
+    table: &str,
     deadline: Micros,
     transformer: &Transformer<P, S, C>,
 ) -> (BatchResponse, Tally) {
@@ -31,7 +32,7 @@ pub async fn handle<P: PutRecords, S: ObjectStore, C: Clock>(
     for record in event.records {
         let sequence = Sequence::from(record.change.sequence_number.clone().unwrap_or_default());
         let at = micros(record.change.approximate_creation_date_time.timestamp_micros());
-        let event = event_of(record, &source.stream, at, transformer.pipeline.event());
+        let event = event_of(record, table, at, transformer.pipeline.event());
         let payload = event.to_string();
         run.event(Position { sequence, index: 0 }, at, event, || payload.into_bytes());
     }

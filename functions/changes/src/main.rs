@@ -8,9 +8,11 @@ use millrace_changes::handle;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     telemetry::init();
-    let transformer = &transformer::from_env("changes", Env::of_process()).await?;
+    let mut env = Env::of_process();
+    let table = &env.text("TABLE_NAME");
+    let transformer = &transformer::from_env("changes", env).await?;
     serve(|event, deadline| async move {
-        let (response, tally) = handle(event, deadline, transformer).await;
+        let (response, tally) = handle(event, table, deadline, transformer).await;
         telemetry::count("changes", &tally, &transformer.clock);
         Ok(response)
     })

@@ -153,3 +153,34 @@ fn a_start_without_settings_names_them_all() {
         assert!(told.contains(name), "{told}");
     }
 }
+
+/// `events/lake.json` is what this function makes of `events/transform.json`. `UPDATE_EXPECT=1` renews it.
+#[test]
+fn the_sample_event_becomes_the_sample_of_lake() {
+    use base64::prelude::{BASE64_STANDARD, Engine as _};
+    let transformer = transformer(Stream::default(), Store::default());
+    let sample = serde_json::from_str(include_str!("../../../events/transform.json")).unwrap();
+    let deadline = Micros::new(1_573_841_210_000_000).unwrap();
+    let (response, tally) = run(handle(sample, deadline, &transformer));
+    assert_eq!((response, tally.out, tally.filtered, tally.quarantined), (BatchResponse::safe(), 2, 1, 1));
+    let record = transformer.clean.records().remove(0);
+    let sequence = "49668899999999999999999999999999999999999999999999999101";
+    let lake = json!({"Records": [{
+        "kinesis": {
+            "kinesisSchemaVersion": "1.0",
+            "partitionKey": record.partition_key,
+            "sequenceNumber": sequence,
+            "data": BASE64_STANDARD.encode(&record.data),
+            "approximateArrivalTimestamp": 1_795_179_968.5,
+        },
+        "eventSource": "aws:kinesis",
+        "eventVersion": "1.0",
+        "eventID": format!("shardId-000000000000:{sequence}"),
+        "eventName": "aws:kinesis:record",
+        "invokeIdentityArn": "arn:aws:iam::123456789012:role/millrace",
+        "awsRegion": "us-east-1",
+        "eventSourceARN": "arn:aws:kinesis:us-east-1:123456789012:stream/millrace-clean",
+    }]});
+    let lake = serde_json::to_string_pretty(&lake).unwrap() + "\n";
+    expect_test::expect_file!["../../../events/lake.json"].assert_eq(&lake);
+}

@@ -37,8 +37,8 @@ impl PutRecords for Stream {
                 .build()
         });
         let records = records.collect::<Result<_, _>>().map_err(wanted)?;
-        let answer =
-            self.client.put_records().stream_name(&self.name).set_records(Some(records)).send().await;
+        let call = self.client.put_records().stream_name(&self.name).set_records(Some(records));
+        let answer = Box::pin(call.send()).await; // boxed: the SDK's futures are large
         let answer = answer.map_err(|error| {
             let error = error.into_service_error();
             let code = error.code().map(str::to_owned);

@@ -23,7 +23,8 @@ impl Bucket {
 
 impl ObjectStore for Bucket {
     async fn put(&self, key: &str, body: Vec<u8>) -> Result<(), Error> {
-        let sent = self.client.put_object().bucket(&self.name).key(key).body(body.into()).send().await;
+        let call = self.client.put_object().bucket(&self.name).key(key).body(body.into());
+        let sent = Box::pin(call.send()).await; // boxed: the SDK's futures are large
         sent.map(drop).map_err(|error| {
             let error = error.into_service_error();
             let code = error.code().map(str::to_owned);

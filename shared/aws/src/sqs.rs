@@ -23,7 +23,8 @@ impl SqsQueue {
 
 impl Queue for SqsQueue {
     async fn send(&self, message: String) -> Result<(), Error> {
-        let sent = self.client.send_message().queue_url(&self.url).message_body(message).send().await;
+        let call = self.client.send_message().queue_url(&self.url).message_body(message);
+        let sent = Box::pin(call.send()).await; // boxed: the SDK's futures are large
         sent.map(drop).map_err(|error| {
             let error = error.into_service_error();
             let code = error.code().map(str::to_owned);

@@ -68,7 +68,7 @@ fn parse<'a, T: serde::Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Reject> {
         // The messages of this category quote the value.
         Category::Data => Reject::new(STAGE, "not_an_object", "this is JSON, but not an object"),
         Category::Eof => Reject::new(STAGE, "not_json", format!("the JSON ends too early: {error}")),
-        Category::Syntax | Category::Io => Reject::new(STAGE, "not_json", error.to_string()),
+        Category::Syntax | Category::Io => Reject::new(STAGE, "not_json", format!("no JSON: {error}")),
     })
 }
 
@@ -132,11 +132,11 @@ mod tests {
         check(
             "{\"a\":1}\noops\n[3]\n\"x@example.com\"\n{\"a\":2}",
             expect![[r#"
-            {"a":1}
-            decode: not_json: expected value at line 1 column 1
-            decode: not_an_object: this is JSON, but not an object
-            decode: not_an_object: this is JSON, but not an object
-            {"a":2}"#]],
+                {"a":1}
+                decode: not_json: no JSON: expected value at line 1 column 1
+                decode: not_an_object: this is JSON, but not an object
+                decode: not_an_object: this is JSON, but not an object
+                {"a":2}"#]],
         );
         check(
             b"{\"a\":\"\xff\"}\n{\"a\":2}",
@@ -162,10 +162,10 @@ mod tests {
                 "decode: not_json: the JSON ends too early: EOF while parsing a string at line 1 column 19"
             ],
         );
-        check(r#"{"a":1e999}"#, expect!["decode: not_json: number out of range at line 1 column 10"]);
+        check(r#"{"a":1e999}"#, expect!["decode: not_json: no JSON: number out of range at line 1 column 10"]);
         check(
             r#"{"a":"\ud800"}"#,
-            expect!["decode: not_json: unexpected end of hex escape at line 1 column 13"],
+            expect!["decode: not_json: no JSON: unexpected end of hex escape at line 1 column 13"],
         );
         check(
             "{\"a\":\"\0\"}",

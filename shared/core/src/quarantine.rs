@@ -90,9 +90,11 @@ pub fn page(function: &str, source: &Source, entries: &[Entry]) -> Option<Page> 
             encoding,
             payload,
         };
-        // Neither a Vec nor a struct of strings can refuse.
-        let _ = serde_json::to_writer(&mut gzip, &line);
-        let _ = gzip.write_all(b"\n");
+        // A line is written at once: each write to the encoder costs as much as 32 KiB. Neither a Vec nor a struct of
+        // strings can refuse.
+        let mut line = serde_json::to_vec(&line).unwrap_or_default();
+        line.push(b'\n');
+        let _ = gzip.write_all(&line);
     }
     Some(Page {
         key: format!(

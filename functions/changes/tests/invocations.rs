@@ -1,0 +1,72 @@
+//! Whole invocations of `changes`.
+
+use expect_test::expect;
+use millrace_changes::handle;
+use millrace_core::account::Tally;
+use millrace_core::frame;
+use millrace_core::pipeline::Pipeline;
+use millrace_core::port::Kind;
+use millrace_core::time::Micros;
+use millrace_core::token::TokenKey;
+use millrace_core::transformer::Transformer;
+use millrace_sim::{Fault, Store, Stream, VirtualClock, run};
+use serde_json::{Value, json};
+
+fn invoke(clean: Stream, event: Value) -> (Stream, Value, Tally) {
+    let now = Micros::new(1_573_841_200_000_000).unwrap();
+    let transformer = Transformer {
+        function: "changes",
+        clean,
+        quarantine: Store::default(),
+        clock: VirtualClock::at(now),
+        pipeline: Pipeline::compile(include_str!("../../../pipeline.toml")).unwrap(),
+        key: TokenKey::new("k1", b"0123456789abcdef0123456789abcdef").unwrap(),
+    };
+    let (response, tally) =
+        run(handle(serde_json::from_value(event).unwrap(), "orders", now.plus_ms(5_000), &transformer));
+    (transformer.clean, serde_json::to_value(response).unwrap(), tally)
+}
+
+fn sample() -> Value {
+    serde_json::from_str(include_str!("../../../events/changes.json")).unwrap()
+}
+
+#[test]
+fn each_change_becomes_an_event_and_is_anonymized_like_any() {
+    let (clean, response, tally) = invoke(Stream::default(), sample());
+    assert_eq!((response, tally.r#in, tally.out), (json!({"batchItemFailures": []}), 3, 3));
+    let (header, events) = frame::decode(&clean.records()[0].data).unwrap();
+    let events: Vec<_> = events.iter().map(|(_, event)| event.to_string()).collect();
+    expect![[r#"
+        millrace-orders/2026-11-20T12-00-00.000
+        {"change":{"event":"insert","keys":["orderId"],"sequence":"100000000000000000001","table":"orders"},"discount":8.05,"email":"k1:093e3dd9df951c5008225d533a0175475075f7551ed269c5e61fa29bc2819ae4","eventType":"orders.insert","id":"c4ca4238a0b923820dcc509a6f758491","ip":"203.0.113.0","items":[{"count":1,"sku":"shoe-7"}],"orderId":"o-1","price":80.5,"receivedAt":1795179908000250,"status":"new","timestamp":1795179908000250,"userId":"k1:813a2f79241b5fddb4dd0b6cdab3ce807c6a46dfd59f772580bf84b2df5e98dc"}
+        {"change":{"event":"modify","keys":["orderId"],"sequence":"100000000000000000002","table":"orders"},"discount":8.05,"email":"k1:093e3dd9df951c5008225d533a0175475075f7551ed269c5e61fa29bc2819ae4","eventType":"orders.modify","id":"c4ca4238a0b923820dcc509a6f758492","ip":"203.0.113.0","items":[{"count":1,"sku":"shoe-7"}],"orderId":"o-1","price":80.5,"receivedAt":1795179909000250,"status":"paid","timestamp":1795179909000250,"userId":"k1:813a2f79241b5fddb4dd0b6cdab3ce807c6a46dfd59f772580bf84b2df5e98dc"}
+        {"change":{"event":"remove","keys":["orderId"],"sequence":"100000000000000000003","table":"orders"},"discount":8.05,"email":"k1:093e3dd9df951c5008225d533a0175475075f7551ed269c5e61fa29bc2819ae4","eventType":"orders.remove","id":"c4ca4238a0b923820dcc509a6f758493","ip":"203.0.113.0","items":[{"count":1,"sku":"shoe-7"}],"orderId":"o-1","price":80.5,"receivedAt":1795179910000250,"status":"paid","timestamp":1795179910000250,"userId":"k1:813a2f79241b5fddb4dd0b6cdab3ce807c6a46dfd59f772580bf84b2df5e98dc"}"#]].assert_eq(&format!("{}\n{}", header.lane, events.join("\n")));
+}
+
+#[test]
+fn attributes_in_the_place_of_the_events_own_move_aside() {
+    let mut event = sample();
+    event["Records"][0]["dynamodb"]["NewImage"]["id"] = json!({"S": "mine"});
+    let (clean, ..) = invoke(Stream::default(), event);
+    let (_, events) = frame::decode(&clean.records()[0].data).unwrap();
+    assert_eq!(events[0].1.fields()["change"]["image"], json!({"id": "mine"}));
+    assert_eq!(events[0].1.fields()["id"], json!("c4ca4238a0b923820dcc509a6f758491"));
+}
+
+#[test]
+fn a_stream_that_stays_down_answers_with_the_first_change() {
+    let (_, response, tally) = invoke(Stream::failing(vec![Fault::Fails(Kind::Transient); 1000]), sample());
+    assert_eq!(response, json!({"batchItemFailures": [{"itemIdentifier": "100000000000000000001"}]}));
+    assert_eq!(tally, Tally::default());
+}
+
+#[test]
+fn a_start_without_settings_names_them_all() {
+    let out = std::process::Command::new(env!("CARGO_BIN_EXE_changes")).env_clear().output().unwrap();
+    let told = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert!(!out.status.success());
+    for name in ["TABLE_NAME", "CLEAN_STREAM", "QUARANTINE_BUCKET", "TOKEN_KEY_SECRET"] {
+        assert!(told.contains(name), "{told}");
+    }
+}

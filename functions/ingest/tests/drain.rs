@@ -1,0 +1,48 @@
+//! Batches of the spill queue.
+
+use millrace_core::port::Kind;
+use millrace_core::time::Micros;
+use millrace_ingest::drain::{Deps, Tally, handle};
+use millrace_sim::{Fault, Stream, VirtualClock, run};
+use serde_json::{Value, json};
+
+fn drain(raw: Stream, event: Value) -> (Stream, Value, Tally) {
+    let now = Micros::new(1_573_841_200_000_000).unwrap();
+    let deps = Deps { raw, clock: VirtualClock::at(now) };
+    let (response, tally) = run(handle(serde_json::from_value(event).unwrap(), now.plus_ms(5_000), &deps));
+    (deps.raw, serde_json::to_value(response).unwrap(), tally)
+}
+
+fn sample() -> Value {
+    serde_json::from_str(include_str!("../../../events/drain.json")).unwrap()
+}
+
+#[test]
+fn spilled_records_go_back_as_they_were() {
+    let (raw, response, tally) = drain(Stream::default(), sample());
+    assert_eq!((response, tally), (json!({"batchItemFailures": []}), Tally { r#in: 2, out: 2 }));
+    let record = &raw.records()[0];
+    assert!(record.partition_key == "a1b2c3d4e5f60718" && record.data.starts_with(b"{\"id\":\"e-1001\""));
+}
+
+#[test]
+fn what_kinesis_still_refuses_stays_in_the_queue() {
+    let (_, response, tally) = drain(Stream::failing(vec![Fault::Fails(Kind::Transient); 1000]), sample());
+    assert_eq!(
+        response,
+        json!({"batchItemFailures": [{"itemIdentifier": "059f36b4-87a3-44ab-83d2-661975830a7d"}]})
+    );
+    assert_eq!(tally, Tally { r#in: 2, out: 0 });
+}
+
+#[test]
+fn a_message_that_is_not_ours_holds_nothing_up() {
+    let mut event = sample();
+    let mut stranger = event["Records"][0].clone();
+    stranger["messageId"] = json!("stranger");
+    stranger["body"] = json!("hello");
+    event["Records"].as_array_mut().unwrap().insert(0, stranger);
+    let (raw, response, _) = drain(Stream::default(), event);
+    assert_eq!(response, json!({"batchItemFailures": [{"itemIdentifier": "stranger"}]}));
+    assert_eq!(raw.records().len(), 1);
+}

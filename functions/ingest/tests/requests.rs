@@ -1,0 +1,330 @@
+//! Whole requests to `ingest`, as API Gateway hands them over.
+
+use aws_lambda_events::event::apigw::ApiGatewayV2httpRequest;
+use base64::prelude::{BASE64_STANDARD, Engine as _};
+use expect_test::{Expect, expect};
+use flate2::{Compression, write::GzEncoder};
+use millrace_core::pipeline::EventSettings;
+use millrace_core::port::Kind;
+use millrace_core::time::Micros;
+use millrace_ingest::answer::Answer;
+use millrace_ingest::{Deps, Tally, handle};
+use millrace_sim::{Fault, Messages, Stream, VirtualClock, run};
+use serde_json::{Value, json};
+use std::io::Write as _;
+
+const PIPELINE: &str = include_str!("../../../pipeline.toml");
+const MISSING_ID: &str = "missing_id = \"reject\"";
+
+fn now() -> Micros {
+    Micros::new(1_573_841_200_000_000).unwrap()
+}
+
+fn deps(raw: Stream, spill: Messages) -> Deps<Stream, Messages, VirtualClock> {
+    Deps { raw, spill, clock: VirtualClock::at(now()), event: EventSettings::read(PIPELINE).unwrap() }
+}
+
+fn healthy() -> Deps<Stream, Messages, VirtualClock> {
+    deps(Stream::default(), Messages::default())
+}
+
+fn request(method: &str, path: &str, headers: &Value, body: &str, base64: bool) -> ApiGatewayV2httpRequest {
+    let request = json!({
+        "version": "2.0", "rawPath": path, "headers": headers, "body": body, "isBase64Encoded": base64,
+        "requestContext": {"http": {"method": method, "path": path, "sourceIp": "203.0.113.77", "userAgent": "curl/8"}},
+    });
+    serde_json::from_value(request).unwrap()
+}
+
+fn send(request: ApiGatewayV2httpRequest, deps: &Deps<Stream, Messages, VirtualClock>) -> (Answer, Tally) {
+    run(handle(request, now().plus_ms(10_000), deps))
+}
+
+fn post(body: &[u8], deps: &Deps<Stream, Messages, VirtualClock>) -> (Answer, Tally) {
+    let json = json!({"content-type": "application/json"});
+    match std::str::from_utf8(body) {
+        Ok(text) => send(request("POST", "/v1/events", &json, text, false), deps),
+        Err(_) => send(request("POST", "/v1/events", &json, &BASE64_STANDARD.encode(body), true), deps),
+    }
+}
+
+fn lines(stream: &Stream) -> Vec<Value> {
+    let text = stream.records().into_iter().map(|record| String::from_utf8(record.data).unwrap());
+    text.flat_map(|record| record.lines().map(|line| serde_json::from_str(line).unwrap()).collect::<Vec<_>>())
+        .collect()
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "that is how expect! is written")]
+fn answers(body: impl AsRef<[u8]>, expected: Expect) {
+    let deps = healthy();
+    let (answer, tally) = post(body.as_ref(), &deps);
+    assert_eq!(lines(&deps.raw).len(), tally.accepted);
+    let short = if answer.body.len() > 600 { format!("{} bytes", answer.body.len()) } else { answer.body };
+    expected.assert_eq(&format!("{} {short}", answer.status_code));
+}
+
+fn gzip(data: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(data).unwrap();
+    encoder.finish().unwrap()
+}
+
+#[test]
+fn one_event_an_array_or_lines_plain_or_gzip() {
+    answers(r#"{"id":"a"}"#, expect![[r#"202 {"accepted":1,"rejected":[]}"#]]);
+    answers(r#"[{"id":"a"},{"id":"b"}]"#, expect![[r#"202 {"accepted":2,"rejected":[]}"#]]);
+    answers("{\"id\":\"a\"}\n{\"id\":\"b\"}\n", expect![[r#"202 {"accepted":2,"rejected":[]}"#]]);
+    answers(gzip(b"{\"id\":\"a\"}\n{\"id\":\"b\"}\n"), expect![[r#"202 {"accepted":2,"rejected":[]}"#]]);
+    let deps = healthy();
+    let base64 = BASE64_STANDARD.encode(br#"{"id":"a"}"#);
+    let (answer, _) = send(request("POST", "/v1/events", &json!({}), &base64, true), &deps);
+    assert_eq!((answer.status_code, lines(&deps.raw).len()), (202, 1));
+}
+
+#[test]
+fn good_events_of_a_batch_are_accepted_and_bad_ones_named() {
+    answers(
+        "{\"id\":\"a\"}\nx@example.com\n{\"eventType\":\"view\"}\n[1]\n{\"id\":\"b\"}",
+        expect![[r#"202 {"accepted":2,"rejected":[{"index":1,"reason":"no JSON: expected value at line 1 column 1"},{"index":2,"reason":"the field `id` is missing"},{"index":3,"reason":"this is JSON, but not an object"}]}"#]],
+    );
+}
+
+#[test]
+fn bad_bodies_are_problems() {
+    answers(
+        "",
+        expect![[
+            r#"400 {"detail":"the body is empty","status":400,"title":"The body cannot be read","type":"urn:millrace:problem:bad-body"}"#
+        ]],
+    );
+    answers(
+        "  \n ",
+        expect![[
+            r#"400 {"detail":"the body is empty","status":400,"title":"The body cannot be read","type":"urn:millrace:problem:bad-body"}"#
+        ]],
+    );
+    answers(
+        "[]",
+        expect![[
+            r#"400 {"detail":"there is no event in the body","status":400,"title":"The body cannot be read","type":"urn:millrace:problem:bad-body"}"#
+        ]],
+    );
+    answers(
+        "x@example.com",
+        expect![[r#"400 {"accepted":0,"detail":"no event of this request could be accepted; `rejected` tells why, by index","rejected":[{"index":0,"reason":"no JSON: expected value at line 1 column 1"}],"status":400,"title":"No event could be accepted","type":"urn:millrace:problem:nothing-accepted"}"#]],
+    );
+    answers(
+        r#"{"id":"x@example.com"#,
+        expect![[
+            r#"400 {"accepted":0,"detail":"no event of this request could be accepted; `rejected` tells why, by index","rejected":[{"index":0,"reason":"the JSON ends too early: EOF while parsing a string at line 1 column 20"}],"status":400,"title":"No event could be accepted","type":"urn:millrace:problem:nothing-accepted"}"#
+        ]],
+    );
+    answers(
+        r#"[{"id":"a"},{"id":"b""#,
+        expect![[
+            r#"400 {"detail":"the JSON ends too early: EOF while parsing an object at line 1 column 21","status":400,"title":"The body cannot be read","type":"urn:millrace:problem:bad-body"}"#
+        ]],
+    );
+    answers(
+        b"{\"id\":\"\xff\"}",
+        expect![[
+            r#"400 {"accepted":0,"detail":"no event of this request could be accepted; `rejected` tells why, by index","rejected":[{"index":0,"reason":"byte 7 is not UTF-8"}],"status":400,"title":"No event could be accepted","type":"urn:millrace:problem:nothing-accepted"}"#
+        ]],
+    );
+    answers(
+        &gzip(b"{\"id\":\"a\"}")[..20],
+        expect![[
+            r#"400 {"detail":"the gzip data is damaged or cut off","status":400,"title":"The body cannot be read","type":"urn:millrace:problem:bad-body"}"#
+        ]],
+    );
+    answers(
+        gzip(&vec![b' '; 64 << 20]),
+        expect![[
+            r#"413 {"detail":"the body may have 10485760 bytes, also when it is inflated; send the events in several requests","status":413,"title":"The body is too large","type":"urn:millrace:problem:body-too-large"}"#
+        ]],
+    );
+    answers(
+        vec![b' '; (10 << 20) + 1],
+        expect![[
+            r#"413 {"detail":"the body may have 10485760 bytes, also when it is inflated; send the events in several requests","status":413,"title":"The body is too large","type":"urn:millrace:problem:body-too-large"}"#
+        ]],
+    );
+    answers(
+        "{\"id\":\"a\"}\n".repeat(10_001),
+        expect![[
+            r#"413 {"detail":"a request may have 10000 events of at most 750000 bytes; send them in several requests","status":413,"title":"There are too many events","type":"urn:millrace:problem:too-many-events"}"#
+        ]],
+    );
+    answers(
+        "{\"a\":".repeat(1000),
+        expect![[r#"400 {"accepted":0,"detail":"no event of this request could be accepted; `rejected` tells why, by index","rejected":[{"index":0,"reason":"no JSON: recursion limit exceeded at line 1 column 636"}],"status":400,"title":"No event could be accepted","type":"urn:millrace:problem:nothing-accepted"}"#]],
+    );
+    answers(
+        r#"{"id":"a","price":1e999}"#,
+        expect![[r#"400 {"accepted":0,"detail":"no event of this request could be accepted; `rejected` tells why, by index","rejected":[{"index":0,"reason":"no JSON: number out of range at line 1 column 23"}],"status":400,"title":"No event could be accepted","type":"urn:millrace:problem:nothing-accepted"}"#]],
+    );
+    answers(
+        r#"{"id":"a","text":"\ud800"}"#,
+        expect![[r#"400 {"accepted":0,"detail":"no event of this request could be accepted; `rejected` tells why, by index","rejected":[{"index":0,"reason":"no JSON: unexpected end of hex escape at line 1 column 25"}],"status":400,"title":"No event could be accepted","type":"urn:millrace:problem:nothing-accepted"}"#]],
+    );
+    answers(
+        format!(r#"{{"id":"a","text":"{}"}}"#, "x".repeat(750_000)),
+        expect![[
+            r#"400 {"accepted":0,"detail":"no event of this request could be accepted; `rejected` tells why, by index","rejected":[{"index":0,"reason":"the event has more than 750000 bytes"}],"status":400,"title":"No event could be accepted","type":"urn:millrace:problem:nothing-accepted"}"#
+        ]],
+    );
+}
+
+#[test]
+fn odd_but_legal_json_is_accepted() {
+    answers(r#"{"id":"a","id":"b"}"#, expect![[r#"202 {"accepted":1,"rejected":[]}"#]]);
+    answers(r#"{"id":"a","text":"\u0000"}"#, expect![[r#"202 {"accepted":1,"rejected":[]}"#]]);
+}
+
+#[test]
+fn routes_methods_and_types_are_checked() {
+    let told = |method, path, headers: Value| {
+        let (answer, _) = send(request(method, path, &headers, r#"{"id":"a"}"#, false), &healthy());
+        let name =
+            serde_json::from_str::<Value>(&answer.body).unwrap()["type"].as_str().unwrap_or("ok").to_owned();
+        format!("{} {name} {:?}", answer.status_code, answer.headers.get("allow"))
+    };
+    for (method, path, headers, answer) in [
+        ("GET", "/v1/health", json!({}), "200 ok None"),
+        ("GET", "/prod/v1/health/", json!({}), "200 ok None"),
+        ("POST", "/prod/v1/events", json!({}), "202 ok None"),
+        ("GET", "/v1/events", json!({}), "405 urn:millrace:problem:method-not-allowed Some(\"POST\")"),
+        ("POST", "/v1/health", json!({}), "405 urn:millrace:problem:method-not-allowed Some(\"GET\")"),
+        ("POST", "/v2/events", json!({}), "404 urn:millrace:problem:not-found None"),
+        ("POST", "/v1/events", json!({"content-type": "text/plain;charset=UTF-8"}), "202 ok None"),
+        ("POST", "/v1/events", json!({"content-type": "application/cloudevents+json"}), "202 ok None"),
+        (
+            "POST",
+            "/v1/events",
+            json!({"content-type": "application/x-www-form-urlencoded"}),
+            "415 urn:millrace:problem:content-type None",
+        ),
+        (
+            "POST",
+            "/v1/events",
+            json!({"content-encoding": "br"}),
+            "415 urn:millrace:problem:content-encoding None",
+        ),
+        ("POST", "/v1/events", json!({"content-encoding": "gzip"}), "400 urn:millrace:problem:bad-body None"),
+    ] {
+        assert_eq!(told(method, path, headers.clone()), answer, "{method} {path} {headers}");
+    }
+}
+
+#[test]
+fn an_event_gets_what_the_request_knows_and_keeps_what_it_has() {
+    let deps = healthy();
+    post(br#"[{"id":"a","receivedAt":"claimed"},{"id":"b","ip":"198.51.100.1","userAgent":null}]"#, &deps);
+    assert_eq!(
+        lines(&deps.raw),
+        [
+            json!({"id": "a", "receivedAt": "2019-11-15T18:06:40Z", "ip": "203.0.113.77", "userAgent": "curl/8"}),
+            json!({"id": "b", "receivedAt": "2019-11-15T18:06:40Z", "ip": "198.51.100.1", "userAgent": "curl/8"}),
+        ]
+    );
+}
+
+#[test]
+fn a_missing_id_follows_the_policy() {
+    let ids = |policy: &str| {
+        let event =
+            EventSettings::read(&PIPELINE.replace(MISSING_ID, &format!("missing_id = {policy:?}"))).unwrap();
+        let deps = Deps { event, ..healthy() };
+        for body in [r#"{"n":1}"#, r#"{"n":1}"#, r#"{"n":2,"id":""}"#] {
+            post(body.as_bytes(), &deps);
+        }
+        lines(&deps.raw).iter().map(|event| event["id"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(ids("reject"), [""; 0]);
+    let hashed = ids("hash");
+    assert!(hashed[0] == hashed[1] && hashed[0] != hashed[2] && hashed[0].len() == 32, "{hashed:?}");
+    let random = ids("generate");
+    assert!(random[0] != random[1] && random[1] != random[2] && random[0].len() == 32, "{random:?}");
+}
+
+#[test]
+fn events_that_share_a_partition_key_share_a_record_in_their_order() {
+    let deps = healthy();
+    post(br#"[{"id":"1","userId":"u"},{"id":"2","sessionId":"s"},{"id":"3","userId":"u"},{"id":"4","userId":null,"sessionId":"s"}]"#, &deps);
+    let records = deps.raw.records();
+    let ids: Vec<Vec<_>> = records
+        .iter()
+        .map(|record| {
+            let text = std::str::from_utf8(&record.data).unwrap();
+            text.lines()
+                .map(|line| serde_json::from_str::<Value>(line).unwrap()["id"].as_str().unwrap().to_owned())
+                .collect()
+        })
+        .collect();
+    assert_eq!(ids, [["1", "3"], ["2", "4"]]);
+    assert!(records.iter().all(|record| record.partition_key.len() == 16), "keys are hashed");
+}
+
+#[test]
+fn records_split_before_they_are_too_large() {
+    let deps = healthy();
+    let text = "x".repeat(300_000);
+    let events: Vec<_> = (0..5).map(|n| json!({"id": n.to_string(), "userId": "u", "text": text})).collect();
+    post(json!(events).to_string().as_bytes(), &deps);
+    assert_eq!(deps.raw.records().len(), 3);
+    assert!(deps.raw.records().iter().all(|record| record.data.len() <= 750_000));
+}
+
+#[test]
+fn what_kinesis_refuses_goes_to_the_spill_queue_before_the_202() {
+    let deps = deps(
+        Stream::failing(vec![Fault::Throttles(vec![1]); 1].into_iter().chain(vec![
+            Fault::Fails(
+                Kind::Transient
+            );
+            1000
+        ])),
+        Messages::default(),
+    );
+    let (answer, tally) =
+        post(br#"[{"id":"1","userId":"a"},{"id":"2","userId":"b"},{"id":"3","userId":"b"}]"#, &deps);
+    assert_eq!((answer.status_code, tally), (202, Tally { accepted: 3, rejected: 0, spilled: 2 }));
+    assert_eq!((lines(&deps.raw).len(), deps.spill.sent().len()), (1, 1));
+}
+
+#[test]
+fn when_both_refuse_the_client_is_told_to_come_again() {
+    for (stream, status) in [
+        (Fault::Throttles(vec![0]), 429),
+        (Fault::Fails(Kind::Transient), 503),
+        (Fault::Fails(Kind::Permanent), 503),
+    ] {
+        let deps =
+            deps(Stream::failing(vec![stream; 1000]), Messages::failing([Fault::Fails(Kind::Transient)]));
+        let (answer, tally) = post(br#"{"id":"1"}"#, &deps);
+        assert_eq!(
+            (answer.status_code, answer.headers.get("retry-after"), tally.accepted),
+            (status, Some(&"2"), 0)
+        );
+    }
+}
+
+#[test]
+fn the_sample_event_is_answered() {
+    let deps = healthy();
+    let (answer, _) = send(serde_json::from_str(include_str!("../../../events/ingest.json")).unwrap(), &deps);
+    expect![[r#"202 {"accepted":3,"rejected":[{"index":3,"reason":"the field `id` is missing"}]}"#]]
+        .assert_eq(&format!("{} {}", answer.status_code, answer.body));
+}
+
+#[test]
+fn a_start_without_settings_names_them_all() {
+    for (binary, names) in [
+        (env!("CARGO_BIN_EXE_ingest"), vec!["RAW_STREAM", "SPILL_QUEUE_URL"]),
+        (env!("CARGO_BIN_EXE_drain"), vec!["RAW_STREAM"]),
+    ] {
+        let out = std::process::Command::new(binary).env_clear().output().unwrap();
+        let told = String::from_utf8_lossy(&out.stderr).into_owned();
+        assert!(!out.status.success() && names.iter().all(|name| told.contains(name)), "{told}");
+    }
+}

@@ -1,0 +1,131 @@
+//! Whole invocations of `lake`.
+
+use base64::prelude::{BASE64_STANDARD, Engine as _};
+use millrace_core::account::Landing;
+use millrace_core::decode;
+use millrace_core::frame::{Position, Writer};
+use millrace_core::pipeline::Pipeline;
+use millrace_core::port::Kind;
+use millrace_lake::Layout;
+use millrace_lake_function::{Deps, handle};
+use millrace_sim::{Fault, Store, run};
+use serde_json::{Value, json};
+
+fn deps(lake: Store, quarantine: Store) -> Deps<Store, Store> {
+    let pipeline = Pipeline::compile(include_str!("../../../pipeline.toml")).unwrap();
+    Deps { lake, quarantine, layout: Layout::new(pipeline.event(), pipeline.lake()) }
+}
+
+fn healthy() -> Deps<Store, Store> {
+    deps(Store::default(), Store::default())
+}
+
+fn batch(records: &[Vec<u8>]) -> Value {
+    let records = records.iter().enumerate().map(|(n, data)| {
+        json!({
+            "eventID": format!("shardId-000000000003:{}", 100 + n),
+            "eventSourceARN": "arn:aws:kinesis:us-east-1:123456789012:stream/clean",
+            "kinesis": {
+                "sequenceNumber": (100 + n).to_string(),
+                "approximateArrivalTimestamp": 1_573_841_200.5,
+                "data": BASE64_STANDARD.encode(data),
+            },
+        })
+    });
+    json!({"Records": records.collect::<Vec<_>>()})
+}
+
+fn invoke(deps: &Deps<Store, Store>, event: Value) -> (Value, Landing) {
+    let (response, landing) = run(handle(serde_json::from_value(event).unwrap(), deps)).unwrap();
+    (serde_json::to_value(response).unwrap(), landing)
+}
+
+fn frame(events: &[Value]) -> Vec<u8> {
+    let mut writer = Writer::new("raw/shardId-000000000000".to_owned());
+    for (index, event) in (0..).zip(events) {
+        assert!(writer.push(Position { sequence: "7".into(), index }, event.to_string()));
+    }
+    writer.finish().remove(0).data
+}
+
+fn event(id: &str, hour: i64) -> Value {
+    let time = 1_573_819_200_000_000 + hour * 3_600_000_000;
+    json!({"id": id, "eventType": "view", "timestamp": time, "receivedAt": time})
+}
+
+fn safe() -> Value {
+    json!({"batchItemFailures": []})
+}
+
+#[test]
+fn a_batch_is_one_object_an_hour_with_a_key_of_its_own() {
+    let deps = healthy();
+    let records = [frame(&[event("a", 0), event("b", 1)]), frame(&[event("c", 0)])];
+    let (response, landing) = invoke(&deps, batch(&records));
+    assert_eq!((response, landing), (safe(), Landing { r#in: 3, landed: 3, skipped: 0, quarantined: 0 }));
+    let keys: Vec<_> = deps.lake.objects().into_keys().collect();
+    assert_eq!(
+        keys,
+        [
+            "events/event_date=2019-11-15/event_hour=12/shardId-000000000003-100-101.parquet",
+            "events/event_date=2019-11-15/event_hour=13/shardId-000000000003-100-101.parquet",
+        ]
+    );
+}
+
+#[test]
+fn what_is_no_frame_goes_to_the_quarantine_and_the_rest_lands() {
+    let deps = healthy();
+    let records = [
+        b"\x07random".to_vec(),
+        frame(&[event("a", 0)]),
+        vec![1, 2, 3],
+        Vec::new(),
+        frame(&[json!({"id": "b"})]),
+    ];
+    let (response, landing) = invoke(&deps, batch(&records));
+    assert_eq!((response, landing), (safe(), Landing { r#in: 5, landed: 1, skipped: 0, quarantined: 4 }));
+    let (_, page) = deps.quarantine.objects().pop_first().unwrap();
+    let text = String::from_utf8(decode::inflate(&page).unwrap().into_owned()).unwrap();
+    let reasons: Vec<_> =
+        text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["reason"].clone()).collect();
+    assert_eq!(reasons, ["unknown_version", "damaged", "empty", "no_time"]);
+}
+
+#[test]
+fn a_store_that_fails_fails_the_batch_and_the_retry_overwrites() {
+    let deps = deps(Store::failing([Fault::None, Fault::AnswerLost]), Store::default());
+    let event = batch(&[frame(&[event("a", 0), event("b", 1)])]);
+    let (response, landing) = invoke(&deps, event.clone());
+    assert_eq!(response, json!({"batchItemFailures": [{"itemIdentifier": "100"}]}));
+    assert_eq!(landing, Landing::default());
+    let before = deps.lake.objects();
+    let (response, landing) = invoke(&deps, event);
+    assert_eq!((response, landing.landed), (safe(), 2));
+    assert_eq!(deps.lake.objects(), before, "the same keys and the same bytes");
+}
+
+#[test]
+fn a_quarantine_that_is_down_fails_the_batch() {
+    let deps = deps(Store::default(), Store::failing([Fault::Fails(Kind::Transient)]));
+    let (response, _) = invoke(&deps, batch(&[frame(&[event("a", 0)]), b"random".to_vec()]));
+    assert_eq!(response, json!({"batchItemFailures": [{"itemIdentifier": "100"}]}));
+}
+
+#[test]
+fn the_sample_event_lands() {
+    let deps = healthy();
+    let (response, landing) =
+        invoke(&deps, serde_json::from_str(include_str!("../../../events/lake.json")).unwrap());
+    assert_eq!((response, landing.landed, landing.quarantined), (safe(), 2, 0));
+}
+
+#[test]
+fn a_start_without_settings_names_them_all() {
+    let out = std::process::Command::new(env!("CARGO_BIN_EXE_lake")).env_clear().output().unwrap();
+    let told = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert!(
+        !out.status.success() && told.contains("LAKE_BUCKET") && told.contains("QUARANTINE_BUCKET"),
+        "{told}"
+    );
+}
