@@ -170,7 +170,7 @@ mod tests {
         check(
             "{\"a\":\"\0\"}",
             expect![
-                "decode: not_json: control character (\\u0000-\\u001F) found while parsing a string at line 1 column 7"
+                "decode: not_json: no JSON: control character (\\u0000-\\u001F) found while parsing a string at line 1 column 7"
             ],
         );
         check(
@@ -181,7 +181,7 @@ mod tests {
         );
         check(
             format!("{{\"a\":{}", "{\"a\":".repeat(1000)),
-            expect!["decode: not_json: recursion limit exceeded at line 1 column 636"],
+            expect!["decode: not_json: no JSON: recursion limit exceeded at line 1 column 636"],
         );
         check([0x9c, 0x01, 0xff], expect!["decode: not_utf8: byte 0 is not UTF-8"]);
     }
