@@ -1,5 +1,7 @@
 //! Whole invocations of `changes`.
 
+#![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "tests fail by panicking")]
+
 use expect_test::expect;
 use millrace_changes::handle;
 use millrace_core::account::Tally;

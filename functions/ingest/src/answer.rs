@@ -42,7 +42,7 @@ impl Answer {
         Self::json(200, "application/json", &json!({"status": "ok"}))
     }
 
-    pub(crate) fn accepted(accepted: usize, rejected: Vec<Rejected>) -> Self {
+    pub(crate) fn accepted(accepted: usize, rejected: &[Rejected]) -> Self {
         Self::json(202, "application/json", &json!({"accepted": accepted, "rejected": rejected}))
     }
 }

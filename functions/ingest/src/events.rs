@@ -5,8 +5,8 @@ use millrace_core::event::{Event, Path};
 use millrace_core::pipeline::{EventSettings, MissingId, RECEIVED_AT};
 use millrace_core::port::Entry;
 use millrace_core::time::Micros;
+use millrace_core::token::fingerprint;
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 
 /// The largest record, bytes. The spill queue must be able to hold it: its messages are text of at most 1 MiB, and
@@ -39,7 +39,7 @@ pub(crate) fn accept(
     if event.present(&settings.id).is_none_or(|id| id.as_str() == Some("")) {
         let id = match settings.missing_id {
             MissingId::Reject => return Err(format!("the field `{}` is missing", settings.id)),
-            MissingId::Hash => hex(&Sha256::digest(piece)[..16]),
+            MissingId::Hash => fingerprint(piece, 16),
             MissingId::Generate => format!("{:016x}{:016x}", random(), random()),
         };
         event.set(&settings.id, id);
@@ -64,21 +64,10 @@ pub(crate) fn accept(
 fn partition_key(event: &Event, settings: &EventSettings) -> String {
     let mut fields = settings.partition_key.iter().chain([&settings.id]);
     let key = fields.find_map(|path| event.present(path)).unwrap_or(&Value::Null);
-    let digest = match key {
-        Value::String(text) => Sha256::digest(text),
-        other => Sha256::digest(other.to_string()),
-    };
-    hex(&digest[..8])
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    let mut text = String::with_capacity(bytes.len() * 2);
-    for byte in bytes {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
+    match key {
+        Value::String(text) => fingerprint(text.as_bytes(), 8),
+        other => fingerprint(other.to_string().as_bytes(), 8),
     }
-    text
 }
 
 /// Packs events into records, NDJSON, one a partition key as long as they fit; in the order of the events, so that
@@ -88,15 +77,12 @@ pub(crate) fn records(events: &[Accepted]) -> Vec<Entry> {
     let mut open: HashMap<&str, usize> = HashMap::new();
     for Accepted { partition_key, line } in events {
         let room = open.get(partition_key.as_str()).and_then(|at| records.get_mut(*at));
-        match room.filter(|record| record.data.len() + 1 + line.len() <= RECORD_MAX) {
-            Some(record) => {
-                record.data.push(b'\n');
-                record.data.extend_from_slice(line.as_bytes());
-            }
-            None => {
-                open.insert(partition_key, records.len());
-                records.push(Entry { partition_key: partition_key.clone(), data: line.clone().into_bytes() });
-            }
+        if let Some(record) = room.filter(|record| record.data.len() + 1 + line.len() <= RECORD_MAX) {
+            record.data.push(b'\n');
+            record.data.extend_from_slice(line.as_bytes());
+        } else {
+            open.insert(partition_key, records.len());
+            records.push(Entry { partition_key: partition_key.clone(), data: line.clone().into_bytes() });
         }
     }
     records
@@ -104,5 +90,5 @@ pub(crate) fn records(events: &[Accepted]) -> Vec<Entry> {
 
 /// How many events a record of [`records`] has. Serialized JSON has no newline in it.
 pub(crate) fn count(record: &Entry) -> usize {
-    record.data.iter().filter(|byte| **byte == b'\n').count() + 1
+    record.data.split(|byte| *byte == b'\n').count()
 }

@@ -80,14 +80,12 @@ async fn take<P: PutRecords, Q: Queue, C: Clock>(
         }
     }
     if accepted.is_empty() {
-        return Ok((
-            Problem::NothingAccepted(rejected.clone()).into(),
-            Tally { rejected: rejected.len(), ..Tally::default() },
-        ));
+        let tally = Tally { rejected: rejected.len(), ..Tally::default() };
+        return Ok((Problem::NothingAccepted(rejected).into(), tally));
     }
     let spilled = put(&accepted, deadline, deps).await?;
     let tally = Tally { accepted: accepted.len(), rejected: rejected.len(), spilled };
-    Ok((Answer::accepted(accepted.len(), rejected), tally))
+    Ok((Answer::accepted(accepted.len(), &rejected), tally))
 }
 
 /// Makes the events safe. Tells how many of them the spill queue has.

@@ -1,5 +1,7 @@
 //! Batches of the spill queue.
 
+#![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "tests fail by panicking")]
+
 use millrace_core::port::Kind;
 use millrace_core::time::Micros;
 use millrace_ingest::drain::{Deps, Tally, handle};

@@ -1,5 +1,7 @@
 //! Whole requests to `ingest`, as API Gateway hands them over.
 
+#![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "tests fail by panicking")]
+
 use aws_lambda_events::event::apigw::ApiGatewayV2httpRequest;
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use expect_test::{Expect, expect};
@@ -85,7 +87,9 @@ fn one_event_an_array_or_lines_plain_or_gzip() {
 fn good_events_of_a_batch_are_accepted_and_bad_ones_named() {
     answers(
         "{\"id\":\"a\"}\nx@example.com\n{\"eventType\":\"view\"}\n[1]\n{\"id\":\"b\"}",
-        expect![[r#"202 {"accepted":2,"rejected":[{"index":1,"reason":"no JSON: expected value at line 1 column 1"},{"index":2,"reason":"the field `id` is missing"},{"index":3,"reason":"this is JSON, but not an object"}]}"#]],
+        expect![[
+            r#"202 {"accepted":2,"rejected":[{"index":1,"reason":"no JSON: expected value at line 1 column 1"},{"index":2,"reason":"the field `id` is missing"},{"index":3,"reason":"this is JSON, but not an object"}]}"#
+        ]],
     );
 }
 
@@ -111,7 +115,9 @@ fn bad_bodies_are_problems() {
     );
     answers(
         "x@example.com",
-        expect![[r#"400 {"accepted":0,"detail":"no event of this request could be accepted; `rejected` tells why, by index","rejected":[{"index":0,"reason":"no JSON: expected value at line 1 column 1"}],"status":400,"title":"No event could be accepted","type":"urn:millrace:problem:nothing-accepted"}"#]],
+        expect![[
+            r#"400 {"accepted":0,"detail":"no event of this request could be accepted; `rejected` tells why, by index","rejected":[{"index":0,"reason":"no JSON: expected value at line 1 column 1"}],"status":400,"title":"No event could be accepted","type":"urn:millrace:problem:nothing-accepted"}"#
+        ]],
     );
     answers(
         r#"{"id":"x@example.com"#,
@@ -157,15 +163,21 @@ fn bad_bodies_are_problems() {
     );
     answers(
         "{\"a\":".repeat(1000),
-        expect![[r#"400 {"accepted":0,"detail":"no event of this request could be accepted; `rejected` tells why, by index","rejected":[{"index":0,"reason":"no JSON: recursion limit exceeded at line 1 column 636"}],"status":400,"title":"No event could be accepted","type":"urn:millrace:problem:nothing-accepted"}"#]],
+        expect![[
+            r#"400 {"accepted":0,"detail":"no event of this request could be accepted; `rejected` tells why, by index","rejected":[{"index":0,"reason":"no JSON: recursion limit exceeded at line 1 column 636"}],"status":400,"title":"No event could be accepted","type":"urn:millrace:problem:nothing-accepted"}"#
+        ]],
     );
     answers(
         r#"{"id":"a","price":1e999}"#,
-        expect![[r#"400 {"accepted":0,"detail":"no event of this request could be accepted; `rejected` tells why, by index","rejected":[{"index":0,"reason":"no JSON: number out of range at line 1 column 23"}],"status":400,"title":"No event could be accepted","type":"urn:millrace:problem:nothing-accepted"}"#]],
+        expect![[
+            r#"400 {"accepted":0,"detail":"no event of this request could be accepted; `rejected` tells why, by index","rejected":[{"index":0,"reason":"no JSON: number out of range at line 1 column 23"}],"status":400,"title":"No event could be accepted","type":"urn:millrace:problem:nothing-accepted"}"#
+        ]],
     );
     answers(
         r#"{"id":"a","text":"\ud800"}"#,
-        expect![[r#"400 {"accepted":0,"detail":"no event of this request could be accepted; `rejected` tells why, by index","rejected":[{"index":0,"reason":"no JSON: unexpected end of hex escape at line 1 column 25"}],"status":400,"title":"No event could be accepted","type":"urn:millrace:problem:nothing-accepted"}"#]],
+        expect![[
+            r#"400 {"accepted":0,"detail":"no event of this request could be accepted; `rejected` tells why, by index","rejected":[{"index":0,"reason":"no JSON: unexpected end of hex escape at line 1 column 25"}],"status":400,"title":"No event could be accepted","type":"urn:millrace:problem:nothing-accepted"}"#
+        ]],
     );
     answers(
         format!(r#"{{"id":"a","text":"{}"}}"#, "x".repeat(750_000)),

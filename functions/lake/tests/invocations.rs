@@ -1,5 +1,7 @@
 //! Whole invocations of `lake`.
 
+#![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "tests fail by panicking")]
+
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use millrace_core::account::Landing;
 use millrace_core::decode;

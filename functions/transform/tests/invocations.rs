@@ -1,5 +1,7 @@
 //! Whole invocations of `transform`.
 
+#![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "tests fail by panicking")]
+
 use millrace_aws::source::BatchResponse;
 use millrace_core::account::Tally;
 use millrace_core::pipeline::Pipeline;

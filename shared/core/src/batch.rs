@@ -97,11 +97,8 @@ impl<'a> Run<'a> {
 
     /// Counts one event of this record as taken; the caller says what became of it.
     fn count(&mut self, sequence: &Sequence) -> &mut Tally {
-        if self.fates.last().is_none_or(|(last, _)| last != sequence) {
-            self.fates.push((sequence.clone(), Tally::default()));
-        }
-        let last = self.fates.len() - 1;
-        let tally = &mut self.fates[last].1;
+        let same = self.fates.pop_if(|(last, _)| last == sequence);
+        let (_, tally) = self.fates.push_mut(same.unwrap_or_else(|| (sequence.clone(), Tally::default())));
         tally.r#in += 1;
         tally
     }

@@ -162,7 +162,10 @@ mod tests {
                 "decode: not_json: the JSON ends too early: EOF while parsing a string at line 1 column 19"
             ],
         );
-        check(r#"{"a":1e999}"#, expect!["decode: not_json: no JSON: number out of range at line 1 column 10"]);
+        check(
+            r#"{"a":1e999}"#,
+            expect!["decode: not_json: no JSON: number out of range at line 1 column 10"],
+        );
         check(
             r#"{"a":"\ud800"}"#,
             expect!["decode: not_json: no JSON: unexpected end of hex escape at line 1 column 13"],

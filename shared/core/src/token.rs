@@ -2,8 +2,7 @@
 
 use hmac::{Hmac, KeyInit, Mac};
 use serde::Deserialize;
-use sha2::Sha256;
-use std::fmt::Write as _;
+use sha2::{Digest, Sha256};
 
 /// The shortest key taken: as long as the hash is wide (RFC 2104, section 3).
 const KEY_MIN_BYTES: usize = 32;
@@ -61,11 +60,24 @@ impl TokenKey {
         let mut token = String::with_capacity(self.id.len() + 65);
         token.push_str(&self.id);
         token.push(':');
-        for byte in self.mac.clone().chain_update(value).finalize().into_bytes() {
-            // Writing to a String cannot fail.
-            let _ = write!(token, "{byte:02x}");
-        }
+        hex(&self.mac.clone().chain_update(value).finalize().into_bytes(), &mut token);
         token
+    }
+}
+
+/// The first `length` bytes of the SHA-256, at most 32, in hex. Without a key: not for personal data.
+#[must_use]
+pub fn fingerprint(bytes: &[u8], length: usize) -> String {
+    let mut text = String::with_capacity(2 * length);
+    hex(Sha256::digest(bytes).get(..length).unwrap_or_default(), &mut text);
+    text
+}
+
+fn hex(bytes: &[u8], into: &mut String) {
+    for byte in bytes {
+        for digit in [byte >> 4, byte & 15] {
+            into.push(char::from_digit(u32::from(digit), 16).unwrap_or_default());
+        }
     }
 }
 

@@ -70,10 +70,9 @@ impl<P: PutRecords, S: ObjectStore, C: Clock> Transformer<P, S, C> {
         rejects.retain(|entry| stuck.as_ref().is_none_or(|stuck| entry.sequence < stuck.from));
         if let (Some(page), Some(first)) =
             (quarantine::page(self.function, source, &rejects), rejects.first())
+            && let Err(why) = self.quarantine.put(&page.key, page.body).await
         {
-            if let Err(why) = self.quarantine.put(&page.key, page.body).await {
-                stuck = Some(Stuck { from: first.sequence.clone(), why });
-            }
+            stuck = Some(Stuck { from: first.sequence.clone(), why });
         }
         Delivered { tally: batch.tally(stuck.as_ref().map(|stuck| &stuck.from)), stuck }
     }

@@ -1,5 +1,7 @@
 //! Publishing under faults: what fails is sent again, and nothing else.
 
+#![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "tests fail by panicking")]
+
 use millrace_core::port::{Entry, Kind};
 use millrace_core::publish::{CALL_MAX_BYTES, CALL_MAX_RECORDS, Left, publish};
 use millrace_core::time::Micros;

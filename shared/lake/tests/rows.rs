@@ -1,5 +1,7 @@
 //! Events in, rows out, read back by the Parquet reader.
 
+#![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "tests fail by panicking")]
+
 use expect_test::expect;
 use millrace_core::event::Event;
 use millrace_core::pipeline::Pipeline;

@@ -3,7 +3,7 @@
 use super::lake::LakeSettings;
 use super::mistake::{Mistake, Mistakes, nearest};
 use crate::event::Path;
-use crate::step::{Apply, REGISTRY};
+use crate::step::{Apply, Compile, REGISTRY};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::ops::Range;
@@ -107,7 +107,7 @@ fn settings<T: DeserializeOwned>(value: Spanned<DeValue<'_>>, mistakes: &mut Vec
     T::deserialize(ValueDeserializer::from(value)).map_err(|e| mistakes.push(Mistake::from_toml(&e, at))).ok()
 }
 
-impl<'a> File<'a> {
+impl File<'_> {
     /// Compiles the steps that can be, and tells what is wrong with the others.
     pub(super) fn compile_steps(&self) -> (Vec<Box<dyn Apply>>, Vec<Mistake>) {
         let mut steps = Vec::new();
@@ -121,8 +121,6 @@ impl<'a> File<'a> {
         (steps, mistakes)
     }
 }
-
-type Compile = fn(Spanned<DeValue<'_>>) -> Result<Box<dyn Apply>, Mistake>;
 
 /// Finds the step that a `[[step]]` names, `kind.name = settings`.
 fn step_of<'a>(step: &Spanned<DeValue<'a>>) -> Result<(Compile, Spanned<DeValue<'a>>), Mistake> {
@@ -144,13 +142,11 @@ fn step_of<'a>(step: &Spanned<DeValue<'a>>) -> Result<(Compile, Spanned<DeValue<
     }
     let (name, settings) = one(&inner, &format!("`{}`", kind.get_ref()))?;
     let full = format!("{}.{}", kind.get_ref(), name.get_ref());
-    match REGISTRY.iter().find(|entry| entry.name == full) {
-        Some(entry) => Ok((entry.compile, settings)),
-        None => {
-            let known: Vec<_> = REGISTRY.iter().map(|entry| entry.name).collect();
-            Err(unknown("a step", &full, name.span(), &known))
-        }
-    }
+    let entry = REGISTRY.iter().find(|entry| entry.name == full).ok_or_else(|| {
+        let known: Vec<_> = REGISTRY.iter().map(|entry| entry.name).collect();
+        unknown("a step", &full, name.span(), &known)
+    })?;
+    Ok((entry.compile, settings))
 }
 
 const STEP_FORM: &str = "a step is written `clean.require = [\"id\"]` below `[[step]]`";

@@ -38,13 +38,11 @@ impl Step for Cast {
     fn apply(&self, event: &mut Event, _cx: &Context<'_>) -> Verdict {
         for (path, wanted) in &self.0 {
             let Some(value) = event.get_mut(path).filter(|value| !value.is_null()) else { continue };
-            match wanted.cast(value) {
-                Some(cast) => *value = cast,
-                None => {
-                    let detail = format!("`{path}` cannot be read as {}", wanted.name());
-                    return Verdict::Reject("cannot_cast", detail.into());
-                }
-            }
+            let Some(cast) = wanted.cast(value) else {
+                let detail = format!("`{path}` cannot be read as {}", wanted.name());
+                return Verdict::Reject("cannot_cast", detail.into());
+            };
+            *value = cast;
         }
         Verdict::Keep
     }
@@ -110,9 +108,9 @@ impl Type {
 }
 
 /// The integer that a float is; none where it has a fraction or i64 does not reach.
-#[expect(clippy::cast_possible_truncation, reason = "the range is checked: ±2⁶³ are exact in f64")]
+#[expect(clippy::cast_possible_truncation, reason = "the range is checked")]
 fn whole(float: f64) -> Option<i64> {
-    let reach = -(i64::MIN as f64);
+    let reach = 2_f64.powi(63);
     (float.fract() == 0.0 && (-reach..reach).contains(&float)).then_some(float as i64)
 }
 

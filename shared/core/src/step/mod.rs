@@ -59,7 +59,7 @@ pub(crate) enum Verdict {
 }
 
 /// What a step may use beside the event.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub struct Context<'a> {
     /// Makes tokens of personal data.
     pub key: &'a TokenKey,
@@ -81,10 +81,13 @@ impl<T: Step> Apply for T {
     }
 }
 
+/// Compiles a step from what stands behind its name.
+pub(crate) type Compile = fn(Spanned<DeValue<'_>>) -> Result<Box<dyn Apply>, Mistake>;
+
 /// A line of the registry.
 pub(crate) struct Entry {
     pub(crate) name: &'static str,
-    pub(crate) compile: fn(Spanned<DeValue<'_>>) -> Result<Box<dyn Apply>, Mistake>,
+    pub(crate) compile: Compile,
 }
 
 const fn entry<T: Step>() -> Entry {
