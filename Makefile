@@ -1,0 +1,89 @@
+# Millrace. `make` alone lists the targets.
+# Needs Rust by rustup, Python 3.10 or newer with venv, and nothing else: the other tools come into .tools/.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+ENV ?= default
+export SAM_CLI_TELEMETRY := 0
+build deploy lint-template: export PATH := $(CURDIR)/.tools/build/bin:$(PATH)
+
+## Try it
+demo: tools ## The whole way once, on this machine: events in over HTTP, rows out of Athena
+	@.tools/aws/bin/python local/demo.py
+
+up: tools ## The stack on this machine, to play with: outputs in target/local/outputs.json
+	@.tools/aws/bin/python local/stack.py up
+
+down: ## End what `up` started
+	@$(PYTHON) local/stack.py down
+
+invoke: tools ## One function by itself against what is up: make invoke FN=transform [EVENT=file.json]
+	@.tools/aws/bin/python local/invoke.py "$(FN)" $(EVENT)
+
+## Change it
+test: ## All tests
+	cargo test --workspace --locked
+
+check: check-rust check-core check-pipeline lint-template ## Format, lints, docs, the core's purity, pipeline.toml, template.yaml
+
+fmt: ## Format the code
+	cargo fmt --all
+
+check-rust:
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
+
+# The core takes bytes and returns values: no AWS, no runtime.
+check-core:
+	@crates=$$(cargo tree --locked --package millrace-core --edges normal --prefix none); \
+	if grep -E '^(aws|tokio)' <<< "$$crates"; then echo "error: millrace-core must not depend on these" >&2; exit 1; fi
+
+check-pipeline:
+	cargo run --quiet --locked --package millrace-cli -- check pipeline.toml
+
+# Each of the three finds what the others let pass. They call nothing, but want a region.
+lint-template: export AWS_DEFAULT_REGION := us-east-1
+lint-template: .tools/build/ready ## Check template.yaml, as it is and translated
+	sam validate
+	sam validate --lint
+	.tools/build/bin/python local/lint_template.py
+
+## Run it on AWS
+build: .tools/build/ready ## The functions for AWS
+	sam build --config-env $(ENV)
+
+deploy: build ## Deploy to the account and region of the AWS profile: make deploy ENV=prod
+	sam deploy --config-env $(ENV)
+
+## Tidy up
+clean: down ## Remove what was built; the tools stay
+	rm -rf target .aws-sam
+
+help:
+	@awk 'BEGIN { FS = ":.*## " } \
+	  /^## / { printf "\n%s\n", substr($$0, 4) } \
+	  /^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+# ---- Tools, in two environments that pin different versions of botocore.
+# `ready` is written last, so that what was interrupted begins anew, and is older than a changed requirements file.
+
+tools: .tools/build/ready .tools/aws/ready
+
+.tools/%/ready: local/requirements-%.txt
+	@command -v cargo > /dev/null || { echo "error: Rust is missing: see https://rustup.rs" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
+	  { echo "error: $$($(PYTHON) --version) is too old: Python 3.10 or newer, or make PYTHON=python3.12 …" >&2; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2> /dev/null || \
+	  { echo "error: this Python has no venv: on Debian and Ubuntu, apt install python3-venv" >&2; exit 1; }
+	@echo "tools of $< ..."
+	@rm -rf $(@D)
+	@$(PYTHON) -m venv $(@D)
+	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
+	@touch $@
+
+.PHONY: demo up down invoke test check fmt check-rust check-core check-pipeline lint-template build deploy clean help tools
