@@ -7,7 +7,7 @@
 mod attribute;
 
 use aws_lambda_events::event::dynamodb::{Event as TableEvent, EventRecord};
-use millrace_aws::source::{BatchResponse, micros, name_of};
+use millrace_aws::source::{BatchResponse, name_of};
 use millrace_core::account::Tally;
 use millrace_core::event::{Event, Path};
 use millrace_core::frame::Position;
@@ -31,7 +31,8 @@ pub async fn handle<P: PutRecords, S: ObjectStore, C: Clock>(
     let mut run = transformer.begin(&source);
     for record in event.records {
         let sequence = Sequence::from(record.change.sequence_number.clone().unwrap_or_default());
-        let at = micros(record.change.approximate_creation_date_time.timestamp_micros());
+        let at = record.change.approximate_creation_date_time.timestamp_micros();
+        let at = Micros::new(at).unwrap_or(Micros::EPOCH);
         let event = event_of(record, table, at, transformer.pipeline.event());
         let payload = event.to_string();
         run.event(Position { sequence, index: 0 }, at, event, || payload.into_bytes());
@@ -43,8 +44,8 @@ pub async fn handle<P: PutRecords, S: ObjectStore, C: Clock>(
 /// The table, and its stream's label in the shard's place: Lambda does not tell the shard of a table's stream.
 /// The ARN is `arn:aws:dynamodb:<region>:<account>:table/<table>/stream/<label>`.
 fn source_of(record: &EventRecord) -> Source {
-    let arn = record.event_source_arn.as_deref();
-    let label = arn.and_then(|arn| arn.rsplit('/').next()).unwrap_or_default();
+    let arn = record.event_source_arn.as_deref().unwrap_or_default();
+    let label = arn.rsplit('/').next().unwrap_or_default();
     Source { stream: name_of(arn), shard: label.replace(':', "-") }
 }
 

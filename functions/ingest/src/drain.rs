@@ -39,14 +39,14 @@ pub async fn handle<P: PutRecords, C: Clock>(
     let mut tally = Tally::default();
     for message in event.records {
         let id = message.message_id.unwrap_or_default();
-        let Some(entry) = spill::entry(message.body.as_deref().unwrap_or_default()) else {
-            tracing::error!(message = id, "this message is no spilled record");
+        let Some(entries) = spill::entries(message.body.as_deref().unwrap_or_default()) else {
+            tracing::error!(message = id, "this message holds no spilled records");
             failed.push(id);
             continue;
         };
-        let count = events::count(&entry);
+        let count: usize = entries.iter().map(events::count).sum();
         tally.r#in += count;
-        match publish(&deps.raw, vec![entry], &deps.clock, deadline).await {
+        match publish(&deps.raw, entries, &deps.clock, deadline).await {
             Ok(()) => tally.out += count,
             Err(Left { why, .. }) => {
                 tracing::warn!(message = id, why = why.chain(), "RawStream still refuses");

@@ -44,8 +44,9 @@ pub struct Tally {
     pub spilled: usize,
 }
 
-/// How long before the deadline Kinesis is given up, milliseconds: time for the spill queue, and for the answer.
-const SPILL_MS: i64 = 3_000;
+/// How long before the deadline no further attempt at Kinesis begins, milliseconds: time for the last one, for the spill
+/// queue, and for the answer.
+const SPILL_MS: i64 = 6_000;
 
 /// Answers one request.
 pub async fn handle<P: PutRecords, Q: Queue, C: Clock>(
@@ -101,16 +102,14 @@ async fn put<P: PutRecords, Q: Queue, C: Clock>(
         return Ok(0);
     };
     tracing::warn!(records = entries.len(), why = why.chain(), "RawStream refuses, spilling");
-    let mut spilled = 0;
-    for entry in &entries {
-        deps.spill.send(spill::message(entry)).await.map_err(|error| {
+    for message in spill::messages(&entries) {
+        deps.spill.send(message).await.map_err(|error| {
             tracing::error!(why = error.chain(), "the spill queue refuses too");
             match why.kind {
                 Kind::Throttled => Problem::Busy,
                 Kind::Transient | Kind::Permanent => Problem::Unavailable,
             }
         })?;
-        spilled += events::count(entry);
     }
-    Ok(spilled)
+    Ok(entries.iter().map(events::count).sum())
 }

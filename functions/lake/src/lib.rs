@@ -3,8 +3,7 @@
 //! All or nothing: a store that fails fails the batch, and the stream sends it again. An object's key is a function of
 //! the batch, so the retry overwrites what the first attempt wrote.
 
-use aws_lambda_events::event::kinesis::KinesisEvent;
-use millrace_aws::source::{self, BatchResponse};
+use millrace_aws::source::{self, BatchResponse, KinesisEvent};
 use millrace_core::account::Landing;
 use millrace_core::frame;
 use millrace_core::port::{Error, ObjectStore};

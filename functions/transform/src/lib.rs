@@ -3,8 +3,7 @@
 //! Nothing that a record holds fails a batch: bad events go, whole and with the reason, to the quarantine. A
 //! dependency that fails answers with the first record that is not safe, and the stream sends the rest again.
 
-use aws_lambda_events::event::kinesis::KinesisEvent;
-use millrace_aws::source::{self, BatchResponse};
+use millrace_aws::source::{self, BatchResponse, KinesisEvent};
 use millrace_core::account::Tally;
 use millrace_core::port::{Clock, ObjectStore, PutRecords};
 use millrace_core::time::Micros;

@@ -1,5 +1,6 @@
 //! A Kinesis stream to put records to.
 
+use crate::clients::within;
 use crate::failed;
 use aws_config::{SdkConfig, retry::RetryConfig};
 use aws_sdk_kinesis::Client;
@@ -8,6 +9,7 @@ use aws_sdk_kinesis::error::ProvideErrorMetadata as _;
 use aws_sdk_kinesis::primitives::Blob;
 use aws_sdk_kinesis::types::PutRecordsRequestEntry;
 use millrace_core::port::{Entry, Error, Kind, Put, PutRecords};
+use std::time::Duration;
 
 /// A stream, by name.
 #[derive(Debug, Clone)]
@@ -21,7 +23,8 @@ impl Stream {
     #[must_use]
     pub fn new(config: &SdkConfig, name: String) -> Self {
         // The core retries what failed, entry by entry; the SDK would do whole calls beneath it.
-        let config = Builder::from(config).retry_config(RetryConfig::disabled()).build();
+        let builder = Builder::from(config).retry_config(RetryConfig::disabled());
+        let config = builder.timeout_config(within(Duration::from_secs(3))).build();
         Self { client: Client::from_conf(config), name }
     }
 }

@@ -1,36 +1,58 @@
 //! AWS's event shapes become plain records here, and answers AWS's. No AWS type goes further in.
 
-use aws_lambda_events::event::kinesis::KinesisEvent;
+use aws_lambda_events::encodings::Base64Data;
 use millrace_core::record::{Record, Sequence, Source};
 use millrace_core::time::Micros;
 use millrace_core::transformer::Stuck;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+
+/// A batch of a Kinesis shard, as far as it is of interest.
+///
+/// `aws_lambda_events` has this type too, but reads the fraction of an arrival time as a count of milliseconds: its
+/// 1573841100.25 is 25 ms past the second.
+/// <https://docs.aws.amazon.com/lambda/latest/dg/with-kinesis.html#services-kinesis-event-example>
+#[derive(Debug, Default, Deserialize)]
+pub struct KinesisEvent {
+    #[serde(rename = "Records")]
+    records: Vec<KinesisRecord>,
+}
+
+#[derive(Debug, Deserialize)]
+struct KinesisRecord {
+    #[serde(rename = "eventID")]
+    event_id: String,
+    #[serde(rename = "eventSourceARN")]
+    event_source_arn: String,
+    kinesis: KinesisData,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct KinesisData {
+    sequence_number: String,
+    data: Base64Data,
+    approximate_arrival_timestamp: serde_json::Value,
+}
 
 /// The records of a Kinesis batch, and the shard they came from: an event source mapping never mixes shards.
 /// None for a batch without records.
 #[must_use]
 pub fn kinesis(event: KinesisEvent) -> Option<(Source, Vec<Record>)> {
     let first = event.records.first()?;
-    let shard = first.event_id.as_deref().and_then(|id| id.split_once(':')).map_or("", |(shard, _)| shard);
-    let source = Source { stream: name_of(first.event_source_arn.as_deref()), shard: shard.to_owned() };
-    let records = event.records.into_iter().map(|record| Record {
-        sequence: Sequence::from(record.kinesis.sequence_number),
-        arrived_at: micros(record.kinesis.approximate_arrival_timestamp.timestamp_micros()),
-        data: record.kinesis.data.0,
+    let shard = first.event_id.split_once(':').map_or("", |(shard, _)| shard);
+    let source = Source { stream: name_of(&first.event_source_arn), shard: shard.to_owned() };
+    let records = event.records.into_iter().map(|KinesisRecord { kinesis, .. }| Record {
+        sequence: Sequence::from(kinesis.sequence_number),
+        arrived_at: Micros::read(&kinesis.approximate_arrival_timestamp).unwrap_or(Micros::EPOCH),
+        data: kinesis.data.0,
     });
     Some((source, records.collect()))
 }
 
 /// What stands behind the first `/` of an ARN, up to the next: a stream's or a table's name.
 #[must_use]
-pub fn name_of(arn: Option<&str>) -> String {
-    arn.and_then(|arn| arn.split('/').nth(1)).unwrap_or_default().to_owned()
-}
-
-/// A moment that AWS stamped.
-#[must_use]
-pub fn micros(micros: i64) -> Micros {
-    Micros::new(micros).unwrap_or(Micros::EPOCH)
+pub fn name_of(arn: &str) -> String {
+    arn.split('/').nth(1).unwrap_or_default().to_owned()
 }
 
 /// The answer to an event source mapping that reports batch item failures.

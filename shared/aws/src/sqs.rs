@@ -1,10 +1,14 @@
 //! An SQS queue to send messages to.
 
+use crate::clients::within;
 use crate::failed;
 use aws_config::SdkConfig;
+use aws_config::retry::RetryConfig;
 use aws_sdk_sqs::Client;
+use aws_sdk_sqs::config::Builder;
 use aws_sdk_sqs::error::ProvideErrorMetadata as _;
 use millrace_core::port::{Error, Queue};
+use std::time::Duration;
 
 /// A queue, by URL.
 #[derive(Debug, Clone)]
@@ -17,7 +21,10 @@ impl SqsQueue {
     /// The queue at this URL.
     #[must_use]
     pub fn new(config: &SdkConfig, url: String) -> Self {
-        Self { client: Client::new(config), url }
+        // Two attempts, so that the answer to the client comes in time whatever happens.
+        let builder = Builder::from(config).retry_config(RetryConfig::standard().with_max_attempts(2));
+        let config = builder.timeout_config(within(Duration::from_millis(1_200))).build();
+        Self { client: Client::from_conf(config), url }
     }
 }
 
