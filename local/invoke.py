@@ -68,6 +68,7 @@ def start(name: str, outputs: dict) -> tuple:
     settings = {
         **stack.client_environment(outputs["EndpointUrl"]),
         **{variable: outputs[output] for variable, output in SETTINGS.items()},
+        "TABLE_NAME": "orders",
         "AWS_REGION": outputs["Region"],
         "AWS_LAMBDA_FUNCTION_NAME": name,
         "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",

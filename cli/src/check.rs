@@ -1,0 +1,212 @@
+//! `millrace check`: is the pipeline right, and does the template's table have its columns?
+//!
+//! Glue wants the columns written out in `template.yaml`. They stand between two comment lines there, and this
+//! command compares them with those that `pipeline.toml` makes, or writes them anew:
+//!
+//! ```yaml
+//! # lake columns: begin (written by `millrace check --fix` from pipeline.toml)
+//! - { Name: id, Type: string }
+//! # lake columns: end
+//! ```
+
+use crate::error::Error;
+use crate::{note, say};
+use millrace_core::pipeline::Pipeline;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Check a pipeline, and that the template's table has its columns
+///
+/// Tells all that is wrong, with line and column, and exits with 1.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// The pipeline to check
+    #[arg(default_value = "pipeline.toml")]
+    pipeline: PathBuf,
+    /// The template with the table [default: template.yaml beside the pipeline, if any]
+    #[arg(long, value_name = "FILE")]
+    template: Option<PathBuf>,
+    /// Write the columns into the template instead of complaining
+    #[arg(long)]
+    fix: bool,
+}
+
+pub(crate) fn check(args: &Args) -> Result<(), Error> {
+    let pipeline = compile(&args.pipeline)?;
+    let (steps, columns) = (pipeline.steps().count(), pipeline.lake().columns.len());
+    say(&format!("{}: {steps} steps, {columns} columns", args.pipeline.display()))?;
+
+    let path = match &args.template {
+        Some(path) => path.clone(),
+        None => args.pipeline.with_file_name("template.yaml"),
+    };
+    if args.template.is_none() && !path.exists() {
+        return Ok(());
+    }
+    let template = fs::read_to_string(&path).map_err(Error::io("cannot read", &path))?;
+    match compare(&template, &pipeline.lake().glue_columns()) {
+        Comparison::Same => Ok(()),
+        Comparison::NoMarkers => {
+            note(&format!("`{}` has no line `{BEGIN}`, so its columns are not compared", path.display()));
+            Ok(())
+        }
+        Comparison::NoEnd { line } => Err(Error::Mistaken(format!(
+            "{}:{line}: error: no line `{END}` comes after this one\n  = add it after the last column\n",
+            path.display()
+        ))),
+        Comparison::Differs { rewritten, .. } if args.fix => {
+            fs::write(&path, rewritten).map_err(Error::io("cannot write", &path))?;
+            say(&format!("{}: columns written anew", path.display()))
+        }
+        Comparison::Differs { line, has, wants, .. } => Err(Error::Mistaken(format!(
+            "{}:{line}: error: the columns are not those of {}\n  = here: {has}\n  = there: {wants}\n  = run `millrace check --fix`\n",
+            path.display(),
+            args.pipeline.display()
+        ))),
+    }
+}
+
+/// Reads and compiles a pipeline.
+pub(crate) fn compile(path: &Path) -> Result<Pipeline, Error> {
+    let text = fs::read_to_string(path).map_err(Error::io("cannot read", path))?;
+    Pipeline::compile(&text).map_err(|mistakes| Error::mistakes(path, &mistakes))
+}
+
+const BEGIN: &str = "# lake columns: begin";
+const END: &str = "# lake columns: end";
+
+#[derive(Debug, PartialEq, Eq)]
+enum Comparison {
+    Same,
+    NoMarkers,
+    /// The block that begins in this line does not end.
+    NoEnd {
+        line: usize,
+    },
+    /// The first difference, and the template as it should be.
+    Differs {
+        line: usize,
+        has: String,
+        wants: String,
+        rewritten: String,
+    },
+}
+
+fn compare(template: &str, columns: &[(String, String)]) -> Comparison {
+    let lines: Vec<&str> = template.split_inclusive('\n').collect();
+    let Some(begin) = lines.iter().position(|line| line.trim_start().starts_with(BEGIN)) else {
+        return Comparison::NoMarkers;
+    };
+    let (before, after) = lines.split_at(begin + 1);
+    let Some(end) = after.iter().position(|line| line.trim() == END) else {
+        return Comparison::NoEnd { line: begin + 1 };
+    };
+    let (block, after) = after.split_at(end);
+
+    let marker = before.last().copied().unwrap_or_default();
+    let indent = marker.split('#').next().unwrap_or_default();
+    let newline = if marker.ends_with("\r\n") { "\r\n" } else { "\n" };
+    let wanted: Vec<String> = columns
+        .iter()
+        .map(|(name, kind)| format!("{indent}- {{ Name: {}, Type: {kind} }}{newline}", yaml(name)))
+        .collect();
+
+    let differs = (0..block.len().max(wanted.len()))
+        .map(|index| (index, block.get(index).copied(), wanted.get(index).map(String::as_str)))
+        .find(|(_, has, wants)| has != wants);
+    match differs {
+        None => Comparison::Same,
+        Some((index, has, wants)) => {
+            let shown = |line: Option<&str>| {
+                line.map_or_else(|| "no more columns".to_owned(), |line| format!("`{}`", line.trim()))
+            };
+            Comparison::Differs {
+                line: begin + index + 2, // counted from 1, and below the marker
+                has: shown(has),
+                wants: shown(wants),
+                rewritten: before.concat() + &wanted.concat() + &after.concat(),
+            }
+        }
+    }
+}
+
+/// The name, quoted where YAML 1.1 would read a truth value, nothing or a number.
+fn yaml(name: &str) -> String {
+    const WORDS: [&str; 9] = ["y", "n", "yes", "no", "on", "off", "true", "false", "null"];
+    if WORDS.contains(&name) || name.starts_with(|first: char| first.is_ascii_digit()) {
+        format!("\"{name}\"")
+    } else {
+        name.to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEMPLATE: &str = "Columns:\n  # lake columns: begin (written by …)\n  - { Name: id, Type: string }\n  - { Name: price, Type: double }\n  # lake columns: end\nMore: 1\n";
+
+    fn columns(columns: &[(&str, &str)]) -> Vec<(String, String)> {
+        columns.iter().map(|(name, kind)| ((*name).to_owned(), (*kind).to_owned())).collect()
+    }
+
+    fn difference(template: &str, wanted: &[(&str, &str)]) -> (usize, String, String) {
+        match compare(template, &columns(wanted)) {
+            Comparison::Differs { line, has, wants, rewritten } => {
+                assert_eq!(compare(&rewritten, &columns(wanted)), Comparison::Same, "{rewritten}");
+                (line, has, wants)
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_same_columns_match() {
+        let wanted = columns(&[("id", "string"), ("price", "double")]);
+        assert_eq!(compare(TEMPLATE, &wanted), Comparison::Same);
+        assert_eq!(compare(&TEMPLATE.replace('\n', "\r\n"), &wanted), Comparison::Same);
+    }
+
+    #[test]
+    fn the_first_difference_is_told() {
+        for (wanted, line, has, wants) in [
+            (
+                vec![("id", "string"), ("price", "bigint")],
+                4,
+                "`- { Name: price, Type: double }`",
+                "`- { Name: price, Type: bigint }`",
+            ),
+            (vec![("id", "string")], 4, "`- { Name: price, Type: double }`", "no more columns"),
+            (
+                vec![("id", "string"), ("price", "double"), ("on", "string")],
+                5,
+                "no more columns",
+                "`- { Name: \"on\", Type: string }`",
+            ),
+        ] {
+            assert_eq!(difference(TEMPLATE, &wanted), (line, has.to_owned(), wants.to_owned()));
+        }
+        difference(&TEMPLATE.replace("  -", "    -"), &[("id", "string"), ("price", "double")]);
+    }
+
+    #[test]
+    fn a_fix_changes_the_block_alone() {
+        let Comparison::Differs { rewritten, .. } = compare(TEMPLATE, &columns(&[("x", "bigint")])) else {
+            panic!("they differ");
+        };
+        assert_eq!(
+            rewritten,
+            "Columns:\n  # lake columns: begin (written by …)\n  - { Name: x, Type: bigint }\n  # lake columns: end\nMore: 1\n"
+        );
+    }
+
+    #[test]
+    fn markers_may_be_missing() {
+        assert_eq!(compare("", &[]), Comparison::NoMarkers);
+        assert_eq!(compare("Columns:\n  - { Name: id, Type: string }\n", &[]), Comparison::NoMarkers);
+        assert_eq!(
+            compare("a\n# lake columns: begin\n- { Name: id, Type: string }\n", &[]),
+            Comparison::NoEnd { line: 2 }
+        );
+    }
+}

@@ -1,0 +1,63 @@
+//! Why a command failed, told to the person who typed it: what, where, and what to do. Never what an event holds.
+
+use millrace_core::pipeline::Mistakes;
+use std::fmt::Write as _;
+use std::io;
+use std::path::Path;
+
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// A file does not say what it should. The text has the place, and more than one line.
+    #[error("{0}")]
+    Mistaken(String),
+    /// What was asked for cannot be done.
+    #[error("{0}")]
+    Refused(String),
+    /// The system said no.
+    #[error("{tried} {place}")]
+    Io {
+        tried: &'static str,
+        place: String,
+        #[source]
+        source: io::Error,
+    },
+    /// Rows that make no Parquet file.
+    #[error("cannot make a Parquet file")]
+    Lake(#[from] millrace_lake::Error),
+}
+
+impl Error {
+    pub(crate) fn io(tried: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let place = format!("`{}`", path.display());
+        move |source| Self::Io { tried, place, source }
+    }
+
+    pub(crate) fn stdout(source: io::Error) -> Self {
+        Self::Io { tried: "cannot write", place: "stdout".to_owned(), source }
+    }
+
+    pub(crate) fn mistakes(path: &Path, mistakes: &Mistakes) -> Self {
+        Self::Mistaken(mistakes.render(&path.display().to_string()))
+    }
+
+    /// Whether it is only that nobody reads stdout any more.
+    pub(crate) fn is_closed_pipe(&self) -> bool {
+        matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::BrokenPipe)
+    }
+
+    /// What stands on stderr: `error: …` with all its causes.
+    pub(crate) fn page(&self) -> String {
+        if let Self::Mistaken(page) = self {
+            return page.clone();
+        }
+        let mut page = format!("error: {self}");
+        let mut cause = std::error::Error::source(self);
+        while let Some(error) = cause {
+            // Writing to a String cannot fail.
+            let _ = write!(page, ": {error}");
+            cause = error.source();
+        }
+        page.push('\n');
+        page
+    }
+}

@@ -1,0 +1,56 @@
+//! The command `millrace`: the pipeline on your own machine, with the core that runs on AWS.
+
+mod check;
+mod error;
+mod generate;
+mod run;
+
+use crate::error::Error;
+use clap::{Parser, Subcommand};
+use std::io::Write as _;
+use std::process::ExitCode;
+
+/// Check a pipeline, try it on files, make events to try it with.
+///
+/// What runs here is the very code that the functions run on AWS.
+#[derive(Parser)]
+#[command(version, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Check(check::Args),
+    Run(run::Args),
+    Generate(generate::Args),
+}
+
+fn main() -> ExitCode {
+    let done = match Cli::parse().command {
+        Command::Check(args) => check::check(&args),
+        Command::Run(args) => run::run(&args),
+        Command::Generate(args) => generate::generate(&args),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        // Who reads our output has seen enough, as in `millrace generate | head`.
+        Err(error) if error.is_closed_pipe() => ExitCode::SUCCESS,
+        Err(error) => {
+            // Where even stderr is closed there is nobody to tell.
+            let _ = write!(std::io::stderr(), "{}", error.page());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Writes a line to stdout.
+fn say(line: &str) -> Result<(), Error> {
+    writeln!(std::io::stdout(), "{line}").map_err(Error::stdout)
+}
+
+/// Writes a note to stderr, for people only.
+fn note(line: &str) {
+    let _ = writeln!(std::io::stderr(), "note: {line}");
+}

@@ -1,0 +1,203 @@
+//! What a run writes: the events, in parts of bounded size, and the quarantine.
+
+use super::Format;
+use crate::error::Error;
+use millrace_core::event::Event;
+use millrace_core::quarantine::{self, Entry, Reject};
+use millrace_core::record::Source;
+use millrace_lake::{Layout, Table};
+use serde::Serialize;
+use std::fs::{self, File};
+use std::io::{BufWriter, Write as _};
+use std::ops::Add;
+use std::path::{Path, PathBuf};
+
+/// A part of the lake has at most so many events, or the events of so many bytes of input. It bounds the memory.
+const PART_EVENTS: usize = 256 << 10;
+const PART_BYTES: usize = 128 << 20;
+
+/// How many bytes of bad events are gathered before they are compressed, and what one takes beside its payload.
+const PAGE_BYTES: usize = 4 << 20;
+const ENTRY_BYTES: usize = 256;
+
+const QUARANTINE: &str = "quarantine.ndjson.gz";
+
+/// What is on the disk now.
+#[derive(Debug, Clone, Copy, Default, Serialize)]
+pub(super) struct Written {
+    files: usize,
+    bytes: u64,
+}
+
+impl Add for Written {
+    type Output = Self;
+
+    fn add(self, more: Self) -> Self {
+        Self { files: self.files + more.files, bytes: self.bytes + more.bytes }
+    }
+}
+
+/// The events that passed.
+pub(super) enum Output<'a> {
+    Ndjson { path: PathBuf, file: BufWriter<File> },
+    Parquet(Parts<'a>),
+}
+
+impl<'a> Output<'a> {
+    /// Makes the directory, and refuses one that holds an earlier run: nobody could tell their parts apart.
+    pub(super) fn begin(dir: &Path, format: Format, layout: &'a Layout) -> Result<Self, Error> {
+        fs::create_dir_all(dir).map_err(Error::io("cannot make the directory", dir))?;
+        for entry in fs::read_dir(dir).map_err(Error::io("cannot read the directory", dir))? {
+            let name = entry.map_err(Error::io("cannot read the directory", dir))?.file_name();
+            let name = name.to_string_lossy();
+            if name.starts_with("part-") || name.starts_with("event_date=") || name == QUARANTINE {
+                return Err(Error::Refused(format!(
+                    "`{}` holds the output of an earlier run, `{name}`: remove it, or give another directory with `--out`",
+                    dir.display()
+                )));
+            }
+        }
+        Ok(match format {
+            Format::Parquet => Self::Parquet(Parts::new(dir, layout)),
+            Format::Ndjson => {
+                let path = dir.join("part-00000.ndjson");
+                let file = File::create_new(&path).map_err(Error::io("cannot write", &path))?;
+                Self::Ndjson { path, file: BufWriter::with_capacity(256 << 10, file) }
+            }
+        })
+    }
+
+    /// Takes an event that came in so many bytes, or says why it has no place.
+    pub(super) fn push(&mut self, event: Event, bytes_in: usize) -> Result<Result<(), Reject>, Error> {
+        match self {
+            Self::Parquet(parts) => parts.push(event, bytes_in),
+            Self::Ndjson { path, file } => {
+                writeln!(file, "{event}").map_err(Error::io("cannot write", path))?;
+                Ok(Ok(()))
+            }
+        }
+    }
+
+    /// Writes what is left.
+    pub(super) fn finish(self) -> Result<Written, Error> {
+        match self {
+            Self::Parquet(parts) => parts.finish(),
+            Self::Ndjson { path, mut file } => {
+                let about = file.flush().and_then(|()| file.get_ref().metadata());
+                let bytes = about.map_err(Error::io("cannot write", &path))?.len();
+                Ok(Written { files: 1, bytes })
+            }
+        }
+    }
+}
+
+/// The events as Parquet, a directory for each partition.
+pub(super) struct Parts<'a> {
+    dir: PathBuf,
+    layout: &'a Layout,
+    table: Table<'a>,
+    number: usize,
+    events: usize,
+    bytes_in: usize,
+    written: Written,
+}
+
+impl<'a> Parts<'a> {
+    fn new(dir: &Path, layout: &'a Layout) -> Self {
+        let table = Table::new(layout);
+        Self {
+            dir: dir.to_owned(),
+            layout,
+            table,
+            number: 0,
+            events: 0,
+            bytes_in: 0,
+            written: Written::default(),
+        }
+    }
+
+    fn push(&mut self, event: Event, bytes_in: usize) -> Result<Result<(), Reject>, Error> {
+        if let Err(why) = self.table.push(event) {
+            return Ok(Err(why));
+        }
+        self.events += 1;
+        self.bytes_in += bytes_in;
+        if self.events >= PART_EVENTS || self.bytes_in >= PART_BYTES {
+            self.flush()?;
+        }
+        Ok(Ok(()))
+    }
+
+    /// Writes the part of each partition that has events.
+    fn flush(&mut self) -> Result<(), Error> {
+        let table = std::mem::replace(&mut self.table, Table::new(self.layout));
+        for part in table.finish()? {
+            let dir = self.dir.join(part.partition.to_string());
+            fs::create_dir_all(&dir).map_err(Error::io("cannot make the directory", &dir))?;
+            let path = dir.join(format!("part-{:05}.parquet", self.number));
+            fs::write(&path, &part.body).map_err(Error::io("cannot write", &path))?;
+            self.written = self.written + Written { files: 1, bytes: part.body.len() as u64 };
+        }
+        (self.number, self.events, self.bytes_in) = (self.number + 1, 0, 0);
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<Written, Error> {
+        self.flush()?;
+        Ok(self.written)
+    }
+}
+
+/// The bad events, in the quarantine's own format. There is no file where all is good.
+pub(super) struct Quarantine {
+    path: PathBuf,
+    source: Source,
+    file: Option<File>,
+    waiting: Vec<Entry>,
+    waiting_bytes: usize,
+    bytes: u64,
+}
+
+impl Quarantine {
+    /// A quarantine for the events of this file.
+    pub(super) fn new(dir: &Path, file: &str) -> Self {
+        let source = Source { stream: file.to_owned(), shard: "file".to_owned() };
+        Self {
+            path: dir.join(QUARANTINE),
+            source,
+            file: None,
+            waiting: Vec::new(),
+            waiting_bytes: 0,
+            bytes: 0,
+        }
+    }
+
+    /// Takes a bad event.
+    pub(super) fn push(&mut self, entry: Entry) -> Result<(), Error> {
+        self.waiting_bytes += entry.payload.len() + ENTRY_BYTES;
+        self.waiting.push(entry);
+        if self.waiting_bytes >= PAGE_BYTES { self.flush() } else { Ok(()) }
+    }
+
+    /// Appends a page: gzip files one after the other are one gzip file.
+    fn flush(&mut self) -> Result<(), Error> {
+        let entries = std::mem::take(&mut self.waiting);
+        self.waiting_bytes = 0;
+        let Some(page) = quarantine::page("run", &self.source, &entries) else { return Ok(()) };
+        let file = match &mut self.file {
+            Some(file) => file,
+            None => {
+                self.file.insert(File::create_new(&self.path).map_err(Error::io("cannot write", &self.path))?)
+            }
+        };
+        file.write_all(&page.body).map_err(Error::io("cannot write", &self.path))?;
+        self.bytes += page.body.len() as u64;
+        Ok(())
+    }
+
+    /// Writes what is left.
+    pub(super) fn finish(mut self) -> Result<Written, Error> {
+        self.flush()?;
+        Ok(Written { files: usize::from(self.file.is_some()), bytes: self.bytes })
+    }
+}

@@ -1,0 +1,114 @@
+//! `millrace check`, as people call it.
+
+#![expect(clippy::unwrap_used, reason = "a test may fail, its helpers too")]
+
+use expect_test::expect;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+fn check(dir: &Path, args: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_millrace"));
+    command.current_dir(dir).arg("check").args(args).output().unwrap()
+}
+
+fn told(output: &Output) -> (Option<i32>, String, String) {
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    (output.status.code(), text(&output.stdout), text(&output.stderr))
+}
+
+const PIPELINE: &str = "[event]\nid = \"id\"\ntype = \"t\"\ntime = \"at\"\n[lake]\ncolumns = [{ name = \"userId\", type = \"string\" }]\n";
+
+const TEMPLATE: &str =
+    "Columns:\n  # lake columns: begin\n  - { Name: id, Type: string }\n  # lake columns: end\n";
+
+#[test]
+fn the_shipped_pipeline_and_template_pass() {
+    let (code, stdout, stderr) = told(&check(&root(), &[]));
+    assert_eq!(
+        (code, stdout.as_str(), stderr.as_str()),
+        (Some(0), "pipeline.toml: 8 steps, 17 columns\n", "")
+    );
+}
+
+#[test]
+fn a_mistake_is_shown_where_it_is_and_mended() {
+    let dir = tempfile::tempdir().unwrap();
+    let wrong = format!("{PIPELINE}[[step]]\nclean.requires = [\"id\"]\n");
+    fs::write(dir.path().join("mine.toml"), wrong).unwrap();
+    let (code, stdout, stderr) = told(&check(dir.path(), &["mine.toml"]));
+    assert_eq!((code, stdout.as_str()), (Some(1), ""));
+    expect![[r#"
+        mine.toml:8:7: error: `clean.requires` is not a step
+          |
+        8 | clean.requires = ["id"]
+          |       ^^^^^^^^
+          = did you mean `clean.require`?
+    "#]]
+    .assert_eq(&stderr);
+}
+
+#[test]
+fn a_template_that_differs_fails_until_it_is_fixed() {
+    let dir = tempfile::tempdir().unwrap();
+    let template = dir.path().join("template.yaml");
+    fs::write(dir.path().join("pipeline.toml"), PIPELINE).unwrap();
+    fs::write(&template, TEMPLATE).unwrap();
+
+    let (code, _, stderr) = told(&check(dir.path(), &[]));
+    assert_eq!(code, Some(1));
+    expect![[r"
+        template.yaml:4: error: the columns are not those of pipeline.toml
+          = here: no more columns
+          = there: `- { Name: event_type, Type: string }`
+          = run `millrace check --fix`
+    "]]
+    .assert_eq(&stderr);
+    assert_eq!(fs::read_to_string(&template).unwrap(), TEMPLATE, "a check changes nothing");
+
+    let (code, stdout, _) = told(&check(dir.path(), &["--fix"]));
+    assert_eq!((code, stdout.lines().last()), (Some(0), Some("template.yaml: columns written anew")));
+    expect![[r"
+        Columns:
+          # lake columns: begin
+          - { Name: id, Type: string }
+          - { Name: event_type, Type: string }
+          - { Name: event_time, Type: timestamp }
+          - { Name: received_at, Type: timestamp }
+          - { Name: user_id, Type: string }
+          - { Name: rest, Type: string }
+          # lake columns: end
+    "]]
+    .assert_eq(&fs::read_to_string(&template).unwrap());
+    assert_eq!(told(&check(dir.path(), &[])).0, Some(0));
+}
+
+#[test]
+fn a_template_without_markers_is_noted_and_one_that_is_not_there_is_an_error_only_where_asked_for() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("pipeline.toml"), PIPELINE).unwrap();
+    assert_eq!(told(&check(dir.path(), &[])).0, Some(0));
+    let (code, _, stderr) = told(&check(dir.path(), &["--template", "other.yaml"]));
+    assert_eq!(code, Some(1));
+    assert!(stderr.starts_with("error: cannot read `other.yaml`: "), "{stderr}");
+
+    fs::write(dir.path().join("other.yaml"), "Resources: {}\n").unwrap();
+    let (code, _, stderr) = told(&check(dir.path(), &["--template", "other.yaml"]));
+    assert_eq!(code, Some(0));
+    expect![[r"
+        note: `other.yaml` has no line `# lake columns: begin`, so its columns are not compared
+    "]]
+    .assert_eq(&stderr);
+}
+
+#[test]
+fn a_pipeline_that_is_not_there_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let (code, _, stderr) = told(&check(dir.path(), &[]));
+    assert_eq!(code, Some(1));
+    assert!(stderr.starts_with("error: cannot read `pipeline.toml`: "), "{stderr}");
+}
