@@ -1,6 +1,6 @@
 //! Why a command failed, told to the person who typed it: what, where, and what to do. Never what an event holds.
 
-use millrace_core::pipeline::Mistakes;
+use millrace_core::mistake::Mistakes;
 use std::fmt::Write as _;
 use std::io;
 use std::path::Path;

@@ -4,9 +4,6 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-use crate::events::RECORD_MAX;
-use crate::request::{BODY_MAX, EVENTS_MAX};
-
 /// An event that was refused.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Rejected {
@@ -58,14 +55,10 @@ pub(crate) enum Problem {
     NotFound,
     #[error("this resource takes {0}")]
     Method(&'static str),
-    #[error(
-        "the body may have {BODY_MAX} bytes, also when it is inflated; send the events in several requests"
-    )]
-    TooLarge,
-    #[error(
-        "a request may have {EVENTS_MAX} events of at most {RECORD_MAX} bytes; send them in several requests"
-    )]
-    TooMany,
+    #[error("the body may have {0} bytes, also when it is inflated; send the events in several requests")]
+    TooLarge(usize),
+    #[error("a request may have {0} events; send them in several requests")]
+    TooMany(usize),
     #[error("send JSON as application/json, application/x-ndjson or text/plain")]
     ContentType,
     #[error("send the body plain or with content-encoding gzip")]
@@ -87,8 +80,8 @@ impl Problem {
             Self::NothingAccepted(_) => (400, "nothing-accepted", "No event could be accepted"),
             Self::NotFound => (404, "not-found", "There is no such resource"),
             Self::Method(_) => (405, "method-not-allowed", "The resource does not take this method"),
-            Self::TooLarge => (413, "body-too-large", "The body is too large"),
-            Self::TooMany => (413, "too-many-events", "There are too many events"),
+            Self::TooLarge(_) => (413, "body-too-large", "The body is too large"),
+            Self::TooMany(_) => (413, "too-many-events", "There are too many events"),
             Self::ContentType => (415, "content-type", "The content type is not JSON"),
             Self::ContentEncoding => (415, "content-encoding", "The content encoding is not known"),
             Self::Busy => (429, "busy", "The stream is at its limit"),

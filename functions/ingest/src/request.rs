@@ -8,10 +8,10 @@ use std::borrow::Cow;
 
 /// The largest body, bytes as they came and bytes inflated. Lambda takes 6 MB of JSON, which base64 and API
 /// Gateway's envelope leave some 4.4 MB of; inflated it is what ten such bodies are.
-pub(crate) const BODY_MAX: usize = 10 << 20;
+const BODY_MAX: usize = 10 << 20;
 
 /// The most events in one request.
-pub(crate) const EVENTS_MAX: usize = 10_000;
+const EVENTS_MAX: usize = 10_000;
 
 /// Content types of JSON in any of its forms. Browsers' `sendBeacon` sends text/plain.
 const CONTENT_TYPES: [&str; 5] =
@@ -80,17 +80,17 @@ impl Request {
             return Err(Problem::Body("the body is empty".into()));
         }
         if self.raw.len() > BODY_MAX {
-            return Err(Problem::TooLarge);
+            return Err(Problem::TooLarge(BODY_MAX));
         }
         let plain = decode::inflate(&self.raw).map_err(|why| match why.reason {
-            "too_large" => Problem::TooLarge,
+            "too_large" => Problem::TooLarge(BODY_MAX),
             _ => Problem::Body(why.detail.into_owned()),
         })?;
         match (&plain, self.encoding) {
             (Cow::Borrowed(_), Encoding::Gzip) => {
                 Err(Problem::Body("the body is said to be gzip and is not".into()))
             }
-            _ if plain.len() > BODY_MAX => Err(Problem::TooLarge),
+            _ if plain.len() > BODY_MAX => Err(Problem::TooLarge(BODY_MAX)),
             _ => Ok(plain),
         }
     }
@@ -115,6 +115,6 @@ pub(crate) fn split(body: &[u8]) -> Result<Vec<&[u8]>, Problem> {
     match pieces.len() {
         0 => Err(Problem::Body("there is no event in the body".into())),
         1..=EVENTS_MAX => Ok(pieces),
-        _ => Err(Problem::TooMany),
+        _ => Err(Problem::TooMany(EVENTS_MAX)),
     }
 }

@@ -37,22 +37,33 @@ pub fn inflate(data: &[u8]) -> Result<Cow<'_, [u8]>, Reject> {
 /// Cuts a plain payload into the bytes of single events, blank lines left out.
 ///
 /// An array that is not whole is one reject: nobody can tell where its next event begins. NDJSON with a bad line
-/// is not: that line is found bad when it is parsed, and the others are good.
+/// is not: that line, be it an array, is found bad when it is parsed, and the others are good.
 pub fn split(payload: &[u8]) -> Result<Vec<&[u8]>, Reject> {
     let payload = payload.trim_ascii();
     match payload.first() {
         None => Err(Reject::new(STAGE, "empty", "there is nothing in it")),
-        Some(b'[') => {
-            let items: Vec<&RawValue> = parse(payload)?;
-            Ok(items.into_iter().map(|item| item.get().as_bytes()).collect())
-        }
+        Some(b'[') => match parse::<Vec<&RawValue>>(payload) {
+            Ok(items) => Ok(items.into_iter().map(|item| item.get().as_bytes()).collect()),
+            Err(_) if is_json(first_line(payload)) => Ok(lines(payload)),
+            Err(why) => Err(why),
+        },
         // One object may be written over many lines.
-        Some(_) if parse::<&RawValue>(payload).is_ok() => Ok(vec![payload]),
-        Some(_) => {
-            let lines = payload.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
-            Ok(lines.filter(|line| !line.is_empty()).collect())
-        }
+        Some(_) if is_json(payload) => Ok(vec![payload]),
+        Some(_) => Ok(lines(payload)),
     }
+}
+
+fn is_json(bytes: &[u8]) -> bool {
+    parse::<&RawValue>(bytes).is_ok()
+}
+
+fn first_line(payload: &[u8]) -> &[u8] {
+    payload.split(|byte| *byte == b'\n').next().unwrap_or_default()
+}
+
+fn lines(payload: &[u8]) -> Vec<&[u8]> {
+    let lines = payload.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
+    lines.filter(|line| !line.is_empty()).collect()
 }
 
 /// Parses one event.
@@ -125,6 +136,22 @@ mod tests {
             {"a":2}"#]],
         );
         check("[]", expect![""]);
+    }
+
+    #[test]
+    fn a_line_that_is_an_array_does_not_make_the_lines_one() {
+        check(
+            "[{\"a\":1}]\n{\"a\":2}",
+            expect![[r#"
+            decode: not_an_object: this is JSON, but not an object
+            {"a":2}"#]],
+        );
+        check(
+            "[\n{\"a\":1},\n{\"a\":2}\n]",
+            expect![[r#"
+            {"a":1}
+            {"a":2}"#]],
+        );
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! Specification: <https://github.com/cel-expr/cel-spec/blob/master/doc/langdef.md>.
 
 use crate::event::Event;
+use crate::mistake::{Mistake, nearest};
 use cel::common::types::{
     CelBool, CelDouble, CelInt, CelList, CelMap, CelMapKey, CelNull, CelString, CelUInt,
 };
@@ -14,6 +15,7 @@ use cel::{Context, Env, ExecutionError, Program, Value};
 use serde_json::Value as Json;
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
+use toml::Spanned;
 
 /// The functions that an expression can call; operators have names that start with no letter.
 const FUNCTIONS: &[&str] = &[
@@ -44,34 +46,25 @@ static ENV: LazyLock<Arc<Env>> = LazyLock::new(|| Arc::new(Env::stdlib()));
 #[derive(Debug)]
 pub(crate) struct Expression(Program);
 
-/// Why an expression does not compile: what, and what may have been meant.
-#[derive(Debug)]
-pub(crate) struct Unparsable {
-    pub(crate) message: String,
-    pub(crate) help: Option<String>,
-}
-
 impl Expression {
-    pub(crate) fn compile(source: &str) -> Result<Self, Unparsable> {
-        let program = ENV.compile(source).map_err(|errors| {
-            let message = match errors.errors.first() {
-                Some(first) => format!("no CEL expression: column {}: {}", first.pos.1, first.msg),
-                None => "no CEL expression".to_owned(),
-            };
-            Unparsable { message, help: None }
+    /// Compiles the text of a setting.
+    pub(crate) fn compile(source: &Spanned<String>) -> Result<Self, Mistake> {
+        let program = ENV.compile(source.get_ref()).map_err(|errors| {
+            let first = errors.errors.first();
+            let why =
+                first.map(|first| format!(": column {}: {}", first.pos.1, first.msg)).unwrap_or_default();
+            Mistake::new(format!("no CEL expression{why}")).within(source.span())
         })?;
-        let mut unknown: Vec<String> = program
-            .references()
-            .functions()
-            .into_iter()
-            .filter(|name| name.starts_with(|c: char| c.is_ascii_alphabetic()) && !FUNCTIONS.contains(name))
-            .map(str::to_owned)
-            .collect();
-        unknown.sort();
+        let references = program.references();
+        let mut unknown = references.functions();
+        unknown
+            .retain(|name| name.starts_with(|c: char| c.is_ascii_alphabetic()) && !FUNCTIONS.contains(name));
+        unknown.sort_unstable();
         if let Some(name) = unknown.first() {
-            return Err(Unparsable {
-                message: format!("CEL has no function `{name}`"),
-                help: crate::pipeline::nearest(name, FUNCTIONS.iter().copied()),
+            let mistake = Mistake::new(format!("CEL has no function `{name}`")).within(source.span());
+            return Err(match nearest(name, FUNCTIONS.iter().copied()) {
+                Some(help) => mistake.with_help(help),
+                None => mistake,
             });
         }
         Ok(Self(program))
@@ -168,7 +161,7 @@ mod tests {
 
     fn evaluate(source: &str, event: Json) -> Result<Json, String> {
         let event: Event = serde_json::from_value(event).unwrap();
-        let expression = Expression::compile(source).map_err(|why| why.message)?;
+        let expression = Expression::compile(&Spanned::new(0..0, source.to_owned())).unwrap();
         expression.evaluate(&event).map(|value| to_json(&value).unwrap_or(json!("not JSON")))
     }
 
@@ -214,13 +207,5 @@ mod tests {
             evaluate("price * 0.1", json!({"price": 60})).unwrap_err(),
             "`mul` does not take (int, float)"
         );
-    }
-
-    #[test]
-    fn what_does_not_compile_says_where_and_what_was_meant() {
-        assert!(Expression::compile("price >").unwrap_err().message.contains("column"));
-        let why = Expression::compile("startWith(name, 'a')").unwrap_err();
-        assert_eq!(why.message, "CEL has no function `startWith`");
-        assert_eq!(why.help.as_deref(), Some("did you mean `startsWith`?"));
     }
 }

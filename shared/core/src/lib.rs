@@ -6,6 +6,7 @@
 //! | --- | --- |
 //! | [`decode`] | a record's bytes become single events |
 //! | [`event`], [`time`] | one JSON object, the paths into it, and moments |
+//! | [`mistake`] | what is wrong with a `pipeline.toml`, where, and what was meant |
 //! | [`pipeline`] | `pipeline.toml`, checked and compiled |
 //! | [`step`] | what the pipeline can do to an event, one file a step |
 //! | [`batch`] | the records of one invocation through the pipeline |
@@ -24,6 +25,7 @@ pub mod decode;
 pub mod event;
 mod expression;
 pub mod frame;
+pub mod mistake;
 pub mod pipeline;
 pub mod port;
 pub mod publish;

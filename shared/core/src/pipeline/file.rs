@@ -1,8 +1,8 @@
 //! The file's tables, read with the place of each mistake.
 
 use super::lake::LakeSettings;
-use super::mistake::{Mistake, Mistakes, nearest};
 use crate::event::Path;
+use crate::mistake::{Mistake, Mistakes, nearest};
 use crate::step::{Apply, Compile, REGISTRY};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;

@@ -1,7 +1,7 @@
 //! `[lake]`: the columns of the lake's table.
 
-use super::mistake::Mistake;
 use crate::event::Path;
+use crate::mistake::Mistake;
 use serde::Deserialize;
 use std::fmt;
 use toml::Spanned;

@@ -2,14 +2,12 @@
 
 mod file;
 mod lake;
-mod mistake;
 
 pub use file::{EventSettings, MissingId};
 pub use lake::{Column, ColumnType, FIXED_COLUMNS, LakeSettings};
-pub(crate) use mistake::nearest;
-pub use mistake::{Mistake, Mistakes};
 
 use crate::event::{Event, Path};
+use crate::mistake::Mistakes;
 use crate::quarantine::Reject;
 use crate::step::{Apply, Context, Verdict};
 use crate::time::Micros;

@@ -6,7 +6,7 @@
 
 use super::{Context, Step, Verdict};
 use crate::event::{Event, Path};
-use crate::pipeline::Mistake;
+use crate::mistake::Mistake;
 
 pub(crate) struct Remove(Vec<Path>);
 

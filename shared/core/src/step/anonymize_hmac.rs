@@ -9,7 +9,7 @@
 
 use super::{Context, Step, Verdict};
 use crate::event::{Event, Path};
-use crate::pipeline::Mistake;
+use crate::mistake::Mistake;
 use serde_json::Value;
 
 pub(crate) struct Pseudonymize(Vec<Path>);

@@ -8,7 +8,7 @@
 
 use super::{Context, Step, Verdict};
 use crate::event::{Event, Path};
-use crate::pipeline::Mistake;
+use crate::mistake::Mistake;
 use serde_json::Value;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 

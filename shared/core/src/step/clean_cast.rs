@@ -10,7 +10,7 @@
 use super::settings::Entries;
 use super::{Context, Step, Verdict};
 use crate::event::{Event, Path};
-use crate::pipeline::Mistake;
+use crate::mistake::Mistake;
 use crate::time::Micros;
 use serde::Deserialize;
 use serde_json::{Number, Value};

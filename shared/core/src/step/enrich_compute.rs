@@ -11,7 +11,7 @@ use super::settings::Entries;
 use super::{Context, Step, Verdict};
 use crate::event::{Event, Path};
 use crate::expression::{Expression, to_json};
-use crate::pipeline::Mistake;
+use crate::mistake::Mistake;
 use serde_json::Value;
 use toml::Spanned;
 
@@ -22,10 +22,7 @@ impl Step for Compute {
     type Settings = Entries<Path, Spanned<String>>;
 
     fn compile(fields: Self::Settings) -> Result<Self, Mistake> {
-        let compile = |(path, source): (Path, Spanned<String>)| {
-            let expression = Expression::compile(source.get_ref());
-            Ok((path, expression.map_err(|why| Mistake::from_cel(why, source.span()))?))
-        };
+        let compile = |(path, source): (Path, Spanned<String>)| Ok((path, Expression::compile(&source)?));
         Ok(Self(fields.0.into_iter().map(compile).collect::<Result<_, _>>()?))
     }
 

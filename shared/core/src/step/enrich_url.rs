@@ -10,7 +10,7 @@
 
 use super::{Context, Step, Verdict};
 use crate::event::{Event, Path};
-use crate::pipeline::Mistake;
+use crate::mistake::Mistake;
 use serde::Deserialize;
 
 const CAMPAIGN: [&str; 5] = ["utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content"];

@@ -8,7 +8,7 @@
 use super::{Context, Step, Verdict};
 use crate::event::Event;
 use crate::expression::Expression;
-use crate::pipeline::Mistake;
+use crate::mistake::Mistake;
 use cel::Value;
 use toml::Spanned;
 
@@ -19,7 +19,7 @@ impl Step for Keep {
     type Settings = Spanned<String>;
 
     fn compile(source: Self::Settings) -> Result<Self, Mistake> {
-        Ok(Self(Expression::compile(source.get_ref()).map_err(|why| Mistake::from_cel(why, source.span()))?))
+        Ok(Self(Expression::compile(&source)?))
     }
 
     fn apply(&self, event: &mut Event, _cx: &Context<'_>) -> Verdict {

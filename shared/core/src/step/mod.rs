@@ -13,7 +13,7 @@ mod filter_keep;
 mod settings;
 
 use crate::event::Event;
-use crate::pipeline::Mistake;
+use crate::mistake::Mistake;
 use crate::token::TokenKey;
 use serde::Deserialize as _;
 use serde::de::DeserializeOwned;

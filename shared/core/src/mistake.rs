@@ -1,0 +1,137 @@
+//! A mistake in `pipeline.toml`: what, where, and what was meant.
+
+use std::fmt::{self, Write as _};
+use std::ops::Range;
+
+/// One mistake.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mistake {
+    message: String,
+    help: Option<String>,
+    at: Option<Range<usize>>,
+}
+
+impl Mistake {
+    pub(crate) fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), help: None, at: None }
+    }
+
+    pub(crate) fn with_help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    /// Says where, in bytes of the text, unless it is known more exactly already.
+    pub(crate) fn within(mut self, at: Range<usize>) -> Self {
+        self.at.get_or_insert(at);
+        self
+    }
+
+    /// A mistake that the TOML reader found, in the syntax or in a type.
+    pub(crate) fn from_toml(error: &toml::de::Error, around: Range<usize>) -> Self {
+        let message = plain(error.message());
+        // "unknown field `tyep`, expected one of `id`, `type`": what stands between backticks.
+        let mut names = message.split('`').skip(1).step_by(2);
+        let help = match (message.starts_with("unknown "), names.next()) {
+            (true, Some(unknown)) => nearest(unknown, names),
+            _ if message.starts_with("wrong type: a table, expected") => {
+                Some("a field with dots in its name needs quotes here: \"data.x\"".to_owned())
+            }
+            _ => None,
+        };
+        Self { message, help, at: None }.within(error.span().unwrap_or(around))
+    }
+}
+
+/// serde's words in those of TOML.
+fn plain(message: &str) -> String {
+    let message = message.trim().replace('\n', ", ").replace("invalid type: map", "invalid type: a table");
+    let message = message.replace("invalid type", "wrong type").replace("unknown variant", "unknown value");
+    let message = message.replace("a sequence", "a list, `[…]`");
+    match message.split_once("expected struct ") {
+        Some((before, _)) => format!("{before}expected a table"),
+        None => message,
+    }
+}
+
+/// "did you mean" the known name that is most like this one, where one is alike.
+pub(crate) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<String> {
+    let alike = |known: &str| strsim::normalized_damerau_levenshtein(name, known);
+    let best = known.max_by(|a, b| alike(a).total_cmp(&alike(b)))?;
+    (alike(best) >= 0.6).then(|| format!("did you mean `{best}`?"))
+}
+
+/// All mistakes of a file, in the order of the file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mistakes {
+    text: String,
+    mistakes: Vec<Mistake>,
+}
+
+impl Mistakes {
+    pub(crate) fn new(text: &str, mut mistakes: Vec<Mistake>) -> Self {
+        mistakes.sort_by_key(|mistake| mistake.at.as_ref().map(|at| at.start));
+        Self { text: text.to_owned(), mistakes }
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.mistakes.len()
+    }
+
+    /// The mistakes for people, with file, line, column, the line itself and the place marked.
+    #[must_use]
+    pub fn render(&self, file: &str) -> String {
+        let mut page = String::new();
+        for mistake in &self.mistakes {
+            let at = mistake.at.clone().unwrap_or(0..0);
+            let place = Place::of(&self.text, &at);
+            // Writing to a String cannot fail.
+            let _ = writeln!(page, "{file}:{}:{}: error: {}", place.line, place.column, mistake.message);
+            let margin = " ".repeat(place.line.to_string().len());
+            if !place.text.is_empty() {
+                let gap = " ".repeat(place.column - 1);
+                let marks = "^".repeat(place.width);
+                let _ =
+                    writeln!(page, "{margin} |\n{} | {}\n{margin} | {gap}{marks}", place.line, place.text);
+            }
+            if let Some(help) = &mistake.help {
+                let _ = writeln!(page, "{margin} = {help}");
+            }
+        }
+        page
+    }
+}
+
+impl fmt::Display for Mistakes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.render("pipeline.toml"))
+    }
+}
+
+impl std::error::Error for Mistakes {}
+
+/// A stretch of the text as people count it, from 1, in characters.
+struct Place<'a> {
+    line: usize,
+    column: usize,
+    width: usize,
+    text: &'a str,
+}
+
+impl<'a> Place<'a> {
+    fn of(text: &'a str, at: &Range<usize>) -> Self {
+        let before = text.get(..at.start).unwrap_or(text);
+        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+        let line = text.get(line_start..).and_then(|rest| rest.lines().next()).unwrap_or_default();
+        let column = before.get(line_start..).unwrap_or_default().chars().count() + 1;
+        let marked = text.get(at.clone()).and_then(|marked| marked.lines().next()).unwrap_or_default();
+        Self {
+            line: before.matches('\n').count() + 1,
+            column,
+            width: marked.chars().count().max(1),
+            text: line.trim_end(),
+        }
+    }
+}

@@ -1,0 +1,281 @@
+//! What `millrace check` and the build say of a wrong `pipeline.toml`, as a reviewer sees it.
+
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+use expect_test::{Expect, expect};
+use millrace_core::pipeline::Pipeline;
+
+const EVENT: &str = "[event]\nid = \"id\"\ntype = \"t\"\ntime = \"at\"\n";
+
+#[expect(clippy::needless_pass_by_value, reason = "that is how expect! is written")]
+fn whole(text: &str, expected: Expect) {
+    let mistakes = Pipeline::compile(text).map(|_| "compiles".to_owned());
+    expected.assert_eq(&mistakes.unwrap_or_else(|mistakes| mistakes.render("pipeline.toml")));
+}
+
+fn check(text: &str, expected: Expect) {
+    whole(&format!("{EVENT}{text}"), expected);
+}
+
+#[test]
+fn what_is_right_compiles() {
+    check("", expect!["compiles"]);
+}
+
+#[test]
+fn unknown_names_are_pointed_at_and_mended() {
+    check(
+        "[laek]\n",
+        expect![[r#"
+        pipeline.toml:5:2: error: `laek` is not a table
+          |
+        5 | [laek]
+          |  ^^^^
+          = did you mean `lake`?
+    "#]],
+    );
+    check(
+        "[[step]]\nclaen.require = [\"id\"]\n",
+        expect![[r#"
+        pipeline.toml:6:1: error: `claen` is not a kind of step
+          |
+        6 | claen.require = ["id"]
+          | ^^^^^
+          = did you mean `clean`?
+    "#]],
+    );
+    check(
+        "[[step]]\nclean.requires = [\"id\"]\n",
+        expect![[r#"
+        pipeline.toml:6:7: error: `clean.requires` is not a step
+          |
+        6 | clean.requires = ["id"]
+          |       ^^^^^^^^
+          = did you mean `clean.require`?
+    "#]],
+    );
+    check(
+        "[[step]]\nclean.frobnicate = 1\n",
+        expect![[r#"
+        pipeline.toml:6:7: error: `clean.frobnicate` is not a step
+          |
+        6 | clean.frobnicate = 1
+          |       ^^^^^^^^^^
+          = there are anonymize.drop, anonymize.hmac, anonymize.truncate_ip, clean.cast, clean.require, enrich.compute, enrich.url, filter.keep
+    "#]],
+    );
+    check(
+        "[[step]]\nenrich.url = { form = \"path\", into = \"page\" }\n",
+        expect![[r#"
+        pipeline.toml:6:16: error: unknown field `form`, expected `from` or `into`
+          |
+        6 | enrich.url = { form = "path", into = "page" }
+          |                ^^^^
+          = did you mean `from`?
+    "#]],
+    );
+    check(
+        "[[step]]\nclean.cast = { price = \"flaot\" }\n",
+        expect![[r#"
+            pipeline.toml:6:24: error: unknown type `flaot`, expected one of `string`, `int`, `float`, `bool`, `timestamp`
+              |
+            6 | clean.cast = { price = "flaot" }
+              |                        ^^^^^^^
+              = did you mean `float`?
+        "#]],
+    );
+    check(
+        "[lake]\ncolums = []\n",
+        expect![[r#"
+        pipeline.toml:6:1: error: unknown field `colums`, expected `columns`
+          |
+        6 | colums = []
+          | ^^^^^^
+          = did you mean `columns`?
+    "#]],
+    );
+    check(
+        "[lake]\ncolumns = [{ name = \"a\", type = \"text\" }]\n",
+        expect![[r#"
+            pipeline.toml:6:33: error: unknown value `text`, expected one of `string`, `bigint`, `double`, `boolean`, `timestamp`
+              |
+            6 | columns = [{ name = "a", type = "text" }]
+              |                                 ^^^^^^
+        "#]],
+    );
+    whole(
+        "[event]\nidd = \"id\"\ntype = \"t\"\ntime = \"at\"\n",
+        expect![[r#"
+        pipeline.toml:2:1: error: unknown field `idd`, expected one of `id`, `missing_id`, `type`, `time`, `partition_key`
+          |
+        2 | idd = "id"
+          | ^^^
+          = did you mean `id`?
+    "#]],
+    );
+}
+
+#[test]
+fn wrong_types_and_shapes_are_pointed_at() {
+    check(
+        "[[step]]\nclean.require = \"id\"\n",
+        expect![[r#"
+            pipeline.toml:6:17: error: wrong type: string "id", expected a list, `[…]`
+              |
+            6 | clean.require = "id"
+              |                 ^^^^
+        "#]],
+    );
+    check(
+        "[[step]]\nclean.require = [\"a..b\"]\n",
+        expect![[r#"
+        pipeline.toml:6:17: error: `a..b` is no field path: it is keys with single dots between them, like `data.x`
+          |
+        6 | clean.require = ["a..b"]
+          |                 ^^^^^^^^
+    "#]],
+    );
+    check(
+        "[[step]]\nclean.cast = { data.x = \"int\" }\n",
+        expect![[r#"
+            pipeline.toml:6:16: error: wrong type: a table, expected a string
+              |
+            6 | clean.cast = { data.x = "int" }
+              |                ^^^^
+              = a field with dots in its name needs quotes here: "data.x"
+        "#]],
+    );
+    check(
+        "[[step]]\nenrich.url = { from = \"path\" }\n",
+        expect![[r#"
+        pipeline.toml:6:14: error: missing field `into`
+          |
+        6 | enrich.url = { from = "path" }
+          |              ^^^^^^^^^^^^^^^^^
+    "#]],
+    );
+    check(
+        "[[step]]\nenrich.url = { from = \"path\", into = \"path\" }\n",
+        expect![[r#"
+        pipeline.toml:6:14: error: `from` and `into` are both `path`: the fields would replace the URL
+          |
+        6 | enrich.url = { from = "path", into = "path" }
+          |              ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+    "#]],
+    );
+    check(
+        "[[step]]\n",
+        expect![[r#"
+        pipeline.toml:5:1: error: this step is empty
+          |
+        5 | [[step]]
+          | ^^^^^^^^
+          = a step is written `clean.require = ["id"]` below `[[step]]`
+    "#]],
+    );
+    check(
+        "[[step]]\nclean.require = [\"id\"]\nfilter.keep = \"true\"\n",
+        expect![[r#"
+        pipeline.toml:7:1: error: a step is one thing: give each its own `[[step]]`
+          |
+        7 | filter.keep = "true"
+          | ^^^^^^
+          = the steps run in the order of the file
+    "#]],
+    );
+    check(
+        "[step]\nclean.require = [\"id\"]\n",
+        expect![[r#"
+        pipeline.toml:5:1: error: steps are a list: write `[[step]]`
+          |
+        5 | [step]
+          | ^^^^^^
+    "#]],
+    );
+    whole(
+        "[lake]\n",
+        expect![[r#"
+        pipeline.toml:1:1: error: the table `[event]` is missing
+          |
+        1 | [lake]
+          | ^
+          = it says where an event has its id, type and time: `[event]`, `id = "id"`, `type = …`, `time = …`
+    "#]],
+    );
+    whole(
+        "event = 7\n",
+        expect![[r#"
+            pipeline.toml:1:9: error: wrong type: integer `7`, expected a table
+              |
+            1 | event = 7
+              |         ^
+        "#]],
+    );
+    whole(
+        "[event\n",
+        expect![[r#"
+        pipeline.toml:1:7: error: unclosed table, expected `]`
+          |
+        1 | [event
+          |       ^
+    "#]],
+    );
+}
+
+#[test]
+fn expressions_and_columns_are_checked() {
+    check(
+        "[[step]]\nfilter.keep = \"price >\"\n",
+        expect![[r#"
+        pipeline.toml:6:15: error: no CEL expression: column 8: Syntax error: mismatched input '<EOF>' expecting {'[', '{', '(', '.', '-', '!', 'true', 'false', 'null', NUM_FLOAT, NUM_INT, NUM_UINT, STRING, BYTES, IDENTIFIER}
+          |
+        6 | filter.keep = "price >"
+          |               ^^^^^^^^^
+    "#]],
+    );
+    check(
+        "[[step]]\nenrich.compute = { a = \"1\", b = \"startWith(c, 'x')\" }\n",
+        expect![[r#"
+        pipeline.toml:6:33: error: CEL has no function `startWith`
+          |
+        6 | enrich.compute = { a = "1", b = "startWith(c, 'x')" }
+          |                                 ^^^^^^^^^^^^^^^^^^^
+          = did you mean `startsWith`?
+    "#]],
+    );
+    check(
+        "[lake]\ncolumns = [\n  { name = \"userId\", type = \"string\" },\n  { name = \"user.id\", type = \"string\" },\n  { name = \"rest\", type = \"string\" },\n]\n",
+        expect![[r#"
+            pipeline.toml:8:12: error: the column `user_id` is there twice: `userId` has it already
+              |
+            8 |   { name = "user.id", type = "string" },
+              |            ^^^^^^^^^
+            pipeline.toml:9:12: error: the column `rest` is there twice: the table has one of its own
+              |
+            9 |   { name = "rest", type = "string" },
+              |            ^^^^^^
+        "#]],
+    );
+}
+
+#[test]
+fn all_mistakes_are_told_at_once_in_the_order_of_the_file() {
+    check(
+        "[[step]]\nclean.requires = [\"id\"]\n[[step]]\nfilter.keep = 7\n[lake]\ncolumns = 7\n",
+        expect![[r#"
+            pipeline.toml:6:7: error: `clean.requires` is not a step
+              |
+            6 | clean.requires = ["id"]
+              |       ^^^^^^^^
+              = did you mean `clean.require`?
+            pipeline.toml:8:15: error: wrong type: integer `7`, expected a string
+              |
+            8 | filter.keep = 7
+              |               ^
+            pipeline.toml:10:11: error: wrong type: integer `7`, expected a list, `[…]`
+               |
+            10 | columns = 7
+               |           ^
+        "#]],
+    );
+}
