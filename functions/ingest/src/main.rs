@@ -11,8 +11,8 @@ async fn main() -> Result<(), Error> {
     telemetry::init();
     let mut env = Env::of_process();
     let (raw, spill) = (env.text("RAW_STREAM"), env.text("SPILL_QUEUE_URL"));
+    let config = clients::config(&mut env);
     env.check()?;
-    let config = clients::config().await;
     let deps = Deps {
         raw: Stream::new(&config, raw),
         spill: SqsQueue::new(&config, spill),

@@ -12,8 +12,8 @@ async fn main() -> Result<(), Error> {
     telemetry::init();
     let mut env = Env::of_process();
     let (lake, quarantine) = (env.text("LAKE_BUCKET"), env.text("QUARANTINE_BUCKET"));
+    let config = clients::config(&mut env);
     env.check()?;
-    let config = clients::config().await;
     let deps = Deps {
         lake: Bucket::new(&config, lake),
         quarantine: Bucket::new(&config, quarantine),

@@ -2,12 +2,12 @@
 
 use crate::clients::within;
 use crate::failed;
-use aws_config::{SdkConfig, retry::RetryConfig};
 use aws_sdk_kinesis::Client;
-use aws_sdk_kinesis::config::Builder;
+use aws_sdk_kinesis::config::{Builder, retry::RetryConfig};
 use aws_sdk_kinesis::error::ProvideErrorMetadata as _;
 use aws_sdk_kinesis::primitives::Blob;
 use aws_sdk_kinesis::types::PutRecordsRequestEntry;
+use aws_types::SdkConfig;
 use millrace_core::port::{Entry, Error, Kind, Put, PutRecords};
 use std::time::Duration;
 

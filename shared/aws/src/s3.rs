@@ -1,9 +1,9 @@
 //! An S3 bucket to put objects to.
 
 use crate::failed;
-use aws_config::SdkConfig;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::error::ProvideErrorMetadata as _;
+use aws_types::SdkConfig;
 use millrace_core::port::{Error, ObjectStore};
 
 /// A bucket, by name.

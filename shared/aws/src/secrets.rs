@@ -1,8 +1,8 @@
 //! The key for tokens, from Secrets Manager.
 
-use aws_config::SdkConfig;
 use aws_sdk_secretsmanager::Client;
 use aws_sdk_secretsmanager::error::DisplayErrorContext;
+use aws_types::SdkConfig;
 use millrace_core::token::{NoKey, TokenKey};
 use std::fmt;
 

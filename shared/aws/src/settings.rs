@@ -28,11 +28,16 @@ impl<F: Fn(&str) -> Option<String>> Env<F> {
 
     /// The variable's text; empty, and remembered as missing, where it is not set or empty.
     pub fn text(&mut self, name: &'static str) -> String {
-        let text = (self.get)(name).unwrap_or_default();
-        if text.is_empty() {
+        let text = self.optional(name);
+        if text.is_none() {
             self.missing.push(name);
         }
-        text
+        text.unwrap_or_default()
+    }
+
+    /// The variable's text; none where it is not set or empty.
+    pub fn optional(&self, name: &str) -> Option<String> {
+        (self.get)(name).filter(|text| !text.is_empty())
     }
 
     /// An error that names what was missing, if anything was.
@@ -43,7 +48,7 @@ impl<F: Fn(&str) -> Option<String>> Env<F> {
 
 /// Environment variables that must be set and are not.
 #[derive(PartialEq, Eq, thiserror::Error)]
-#[error("environment variables that must be set are not: {}; template.yaml sets them", .0.join(", "))]
+#[error("environment variables that must be set are not: {}; Lambda sets AWS_*, template.yaml the others", .0.join(", "))]
 pub struct Missing(Vec<&'static str>);
 
 /// What `main` returns shows through Debug, and is meant for people.

@@ -2,11 +2,10 @@
 
 use crate::clients::within;
 use crate::failed;
-use aws_config::SdkConfig;
-use aws_config::retry::RetryConfig;
 use aws_sdk_sqs::Client;
-use aws_sdk_sqs::config::Builder;
+use aws_sdk_sqs::config::{Builder, retry::RetryConfig};
 use aws_sdk_sqs::error::ProvideErrorMetadata as _;
+use aws_types::SdkConfig;
 use millrace_core::port::{Error, Queue};
 use std::time::Duration;
 

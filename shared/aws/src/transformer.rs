@@ -17,9 +17,9 @@ pub async fn from_env<F: Fn(&str) -> Option<String>>(
 ) -> Result<Transformer<Stream, Bucket, SystemClock>, Error> {
     let (clean, quarantine) = (env.text("CLEAN_STREAM"), env.text("QUARANTINE_BUCKET"));
     let secret = env.text("TOKEN_KEY_SECRET");
+    let config = clients::config(&mut env);
     env.check()?;
     let pipeline = Pipeline::compile(PIPELINE)?;
-    let config = clients::config().await;
     let key = secrets::token_key(&config, &secret).await?;
     let (clean, quarantine) = (Stream::new(&config, clean), Bucket::new(&config, quarantine));
     Ok(Transformer { function, clean, quarantine, clock: SystemClock, pipeline, key })

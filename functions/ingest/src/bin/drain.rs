@@ -10,8 +10,8 @@ async fn main() -> Result<(), Error> {
     telemetry::init();
     let mut env = Env::of_process();
     let raw = env.text("RAW_STREAM");
+    let config = clients::config(&mut env);
     env.check()?;
-    let config = clients::config().await;
     let deps = Deps { raw: Stream::new(&config, raw), clock: SystemClock };
     let deps = &deps;
     serve(|event, deadline| async move {
