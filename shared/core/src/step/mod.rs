@@ -1,6 +1,6 @@
 //! The steps: what a pipeline can do to an event.
 //!
-//! A step is one file here, and one line in [`REGISTRY`].
+//! A step is one file here, and one line in `REGISTRY`.
 
 mod anonymize_drop;
 mod anonymize_hmac;
