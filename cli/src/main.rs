@@ -14,7 +14,7 @@ use std::process::ExitCode;
 ///
 /// What runs here is the very code that the functions run on AWS.
 #[derive(Parser)]
-#[command(version, arg_required_else_help = true)]
+#[command(name = "millrace", version, arg_required_else_help = true)]
 struct Cli {
     #[command(subcommand)]
     command: Command,

@@ -117,7 +117,7 @@ impl<'a> Parts<'a> {
     }
 
     fn push(&mut self, event: Event, bytes_in: usize) -> Result<Result<(), Reject>, Error> {
-        if let Err(why) = self.table.push(event) {
+        if let Err((why, _event)) = self.table.push(event) {
             return Ok(Err(why));
         }
         self.events += 1;

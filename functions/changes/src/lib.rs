@@ -52,7 +52,7 @@ fn source_of(record: &EventRecord) -> Source {
 /// The event that a change makes.
 ///
 /// `change` names the key attributes and leaves their values to the image, where the pipeline's steps find and
-/// anonymize them. An attribute that has the place of the event's own id, type or time moves into `change.image`.
+/// anonymize them. An attribute that has the place of one of the event's own fields moves into `change.image`.
 fn event_of(record: EventRecord, table: &str, at: Micros, settings: &EventSettings) -> Event {
     let change = record.change;
     let mut keys: Vec<_> = change.keys.inner().keys().cloned().collect();
@@ -63,21 +63,24 @@ fn event_of(record: EventRecord, table: &str, at: Micros, settings: &EventSettin
     let mut event = Event::from(fields);
 
     let name = record.event_name.to_ascii_lowercase();
+    let about = Path::from_key("change");
     let own = [
         (settings.id.clone(), json!(record.event_id)),
         (settings.r#type.clone(), json!(format!("{table}.{name}"))),
         (settings.time.clone(), json!(at.get())),
         (Path::from_key(RECEIVED_AT), json!(at.get())),
+        (
+            about.clone(),
+            json!({"event": name, "table": table, "keys": keys, "sequence": change.sequence_number}),
+        ),
     ];
     let moved: Map<_, _> =
         own.iter().filter_map(|(path, _)| Some((path.to_string(), event.remove(path)?))).collect();
     for (path, value) in own {
         event.set(&path, value);
     }
-    let mut about = json!({"event": name, "table": table, "keys": keys, "sequence": change.sequence_number});
-    if let (false, Some(about)) = (moved.is_empty(), about.as_object_mut()) {
-        about.insert("image".into(), moved.into());
+    if !moved.is_empty() {
+        event.set(&about.join("image"), moved);
     }
-    event.set(&Path::from_key("change"), about);
     event
 }

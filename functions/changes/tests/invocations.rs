@@ -50,9 +50,10 @@ fn each_change_becomes_an_event_and_is_anonymized_like_any() {
 fn attributes_in_the_place_of_the_events_own_move_aside() {
     let mut event = sample();
     event["Records"][0]["dynamodb"]["NewImage"]["id"] = json!({"S": "mine"});
+    event["Records"][0]["dynamodb"]["NewImage"]["change"] = json!({"S": "mine too"});
     let (clean, ..) = invoke(Stream::default(), event);
     let (_, events) = frame::decode(&clean.records()[0].data).unwrap();
-    assert_eq!(events[0].1.fields()["change"]["image"], json!({"id": "mine"}));
+    assert_eq!(events[0].1.fields()["change"]["image"], json!({"id": "mine", "change": "mine too"}));
     assert_eq!(events[0].1.fields()["id"], json!("c4ca4238a0b923820dcc509a6f758491"));
 }
 

@@ -37,20 +37,26 @@ pub async fn handle<P: PutRecords, C: Clock>(
 ) -> (BatchResponse, Tally) {
     let mut failed = Vec::new();
     let mut tally = Tally::default();
+    let mut down = false;
     for message in event.records {
         let id = message.message_id.unwrap_or_default();
         let Some(entries) = spill::entries(message.body.as_deref().unwrap_or_default()) else {
-            tracing::error!(message = id, "this message holds no spilled records");
+            tracing::error!(id, "this message holds no spilled records");
             failed.push(id);
             continue;
         };
+        if down {
+            failed.push(id);
+            continue;
+        }
         let count: usize = entries.iter().map(events::count).sum();
         tally.r#in += count;
         match publish(&deps.raw, entries, &deps.clock, deadline).await {
             Ok(()) => tally.out += count,
             Err(Left { why, .. }) => {
-                tracing::warn!(message = id, why = why.chain(), "RawStream still refuses");
+                tracing::warn!(id, why = why.chain(), "RawStream still refuses");
                 failed.push(id);
+                down = true; // the others wait untried, or the answer would come too late
             }
         }
     }

@@ -44,6 +44,9 @@ pub(crate) fn accept(
         };
         event.set(&settings.id, id);
     }
+    if !event.get(&settings.id).is_some_and(|id| id.is_string() || id.is_i64() || id.is_u64()) {
+        return Err(format!("the field `{}` is neither a string nor an integer", settings.id));
+    }
     event.set(&Path::from_key(RECEIVED_AT), stamp.received_at.rfc3339());
     let mut default = |key: &str, value: &str| {
         let path = Path::from_key(key);

@@ -12,8 +12,8 @@ mod spill;
 
 use crate::answer::{Answer, Problem, Rejected};
 use crate::events::{Accepted, Stamp};
+pub use crate::request::HttpRequest;
 use crate::request::{Request, Route};
-use aws_lambda_events::event::apigw::ApiGatewayV2httpRequest;
 use millrace_core::pipeline::EventSettings;
 use millrace_core::port::{Clock, Kind, PutRecords, Queue};
 use millrace_core::publish::{Left, publish};
@@ -44,13 +44,12 @@ pub struct Tally {
     pub spilled: usize,
 }
 
-/// How long before the deadline no further attempt at Kinesis begins, milliseconds: time for the last one, for the spill
-/// queue, and for the answer.
-const SPILL_MS: i64 = 6_000;
+/// How long before the deadline no further attempt at Kinesis begins, milliseconds: the time of the spill queue.
+const SPILL_MS: i64 = 3_000;
 
 /// Answers one request.
 pub async fn handle<P: PutRecords, Q: Queue, C: Clock>(
-    request: ApiGatewayV2httpRequest,
+    request: HttpRequest,
     deadline: Micros,
     deps: &Deps<P, Q, C>,
 ) -> (Answer, Tally) {

@@ -1,10 +1,11 @@
 //! The request: which route, and the body's bytes, however API Gateway hands them over.
 
 use crate::answer::Problem;
-use aws_lambda_events::event::apigw::ApiGatewayV2httpRequest;
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use millrace_core::decode;
+use serde::Deserialize;
 use std::borrow::Cow;
+use std::collections::HashMap;
 
 /// The largest body, bytes as they came and bytes inflated. Lambda takes 6 MB of JSON, which base64 and API
 /// Gateway's envelope leave some 4.4 MB of; inflated it is what ten such bodies are.
@@ -14,8 +15,48 @@ const BODY_MAX: usize = 10 << 20;
 const EVENTS_MAX: usize = 10_000;
 
 /// Content types of JSON in any of its forms. Browsers' `sendBeacon` sends text/plain.
-const CONTENT_TYPES: [&str; 5] =
-    ["application/json", "application/x-ndjson", "application/ndjson", "application/jsonl", "text/plain"];
+const CONTENT_TYPES: [&str; 7] = [
+    "application/json",
+    "application/x-ndjson",
+    "application/ndjson",
+    "application/jsonl",
+    "application/gzip",
+    "application/octet-stream",
+    "text/plain",
+];
+
+/// A request in API Gateway's payload format 2.0, as far as it is of interest.
+///
+/// `aws_lambda_events` has this type too, but reads headers as HTTP's own type, and where a client sent a sign that
+/// does not belong there, fails with an error that repeats the header.
+/// <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html>
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HttpRequest {
+    #[serde(default)]
+    headers: HashMap<String, String>,
+    request_context: RequestContext,
+    #[serde(default)]
+    body: String,
+    #[serde(default)]
+    is_base64_encoded: bool,
+}
+
+#[derive(Debug, Deserialize)]
+struct RequestContext {
+    http: Http,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Http {
+    method: String,
+    path: String,
+    #[serde(default)]
+    source_ip: String,
+    #[serde(default)]
+    user_agent: String,
+}
 
 /// What is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,18 +83,19 @@ enum Encoding {
 
 impl Request {
     /// Reads the envelope; the body stays as it is.
-    pub(crate) fn read(request: ApiGatewayV2httpRequest) -> Result<Self, Problem> {
+    pub(crate) fn read(request: HttpRequest) -> Result<Self, Problem> {
         let http = request.request_context.http;
-        let path = http.path.as_deref().or(request.raw_path.as_deref()).unwrap_or_default();
-        let route = match (path.trim_end_matches('/'), http.method.as_str()) {
+        let route = match (http.path.trim_end_matches('/'), http.method.as_str()) {
             (path, "POST") if path.ends_with("/v1/events") => Route::Events,
             (path, "GET" | "HEAD") if path.ends_with("/v1/health") => Route::Health,
             (path, _) if path.ends_with("/v1/events") => return Err(Problem::Method("POST")),
             (path, _) if path.ends_with("/v1/health") => return Err(Problem::Method("GET")),
             _ => return Err(Problem::NotFound),
         };
-        let header =
-            |name: &str| request.headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
+        let header = |name: &str| {
+            let found = request.headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
+            found.map(|(_, value)| value.trim())
+        };
         if route == Route::Events {
             check_content_type(header("content-type"))?;
         }
@@ -62,16 +104,16 @@ impl Request {
             Some("gzip" | "x-gzip") => Encoding::Gzip,
             Some(_) => return Err(Problem::ContentEncoding),
         };
-        let user_agent = http.user_agent.or_else(|| header("user-agent").map(str::to_owned));
-        let body = request.body.unwrap_or_default();
+        let user_agent = Some(http.user_agent).filter(|agent| !agent.is_empty());
+        let user_agent = user_agent.or_else(|| header("user-agent").map(str::to_owned));
         let raw = if request.is_base64_encoded {
             BASE64_STANDARD
-                .decode(body)
+                .decode(request.body)
                 .map_err(|_| Problem::Body("the body that API Gateway encoded is no base64".into()))?
         } else {
-            body.into_bytes()
+            request.body.into_bytes()
         };
-        Ok(Self { route, ip: http.source_ip.unwrap_or_default(), user_agent, encoding, raw })
+        Ok(Self { route, ip: http.source_ip, user_agent, encoding, raw })
     }
 
     /// The body, inflated where it is gzip: said so, or begun so.
@@ -88,7 +130,8 @@ impl Request {
         })?;
         match (&plain, self.encoding) {
             (Cow::Borrowed(_), Encoding::Gzip) => {
-                Err(Problem::Body("the body is said to be gzip and is not".into()))
+                Err(Problem::Body("the body is said to be gzip and is not, or came as text: send gzip as application/x-ndjson, for API Gateway \
+                 takes application/json and text for text".into()))
             }
             _ if plain.len() > BODY_MAX => Err(Problem::TooLarge(BODY_MAX)),
             _ => Ok(plain),
@@ -110,6 +153,7 @@ fn check_content_type(header: Option<&str>) -> Result<(), Problem> {
 pub(crate) fn split(body: &[u8]) -> Result<Vec<&[u8]>, Problem> {
     let pieces = decode::split(body).map_err(|why| match why.reason {
         "empty" => Problem::Body("the body is empty".into()),
+        "too_many_events" => Problem::TooMany(EVENTS_MAX),
         _ => Problem::Body(why.detail.into_owned()),
     })?;
     match pieces.len() {

@@ -48,3 +48,13 @@ fn a_message_that_is_not_ours_holds_nothing_up() {
     assert_eq!(response, json!({"batchItemFailures": [{"itemIdentifier": "stranger"}]}));
     assert_eq!(raw.records().len(), 1);
 }
+
+#[test]
+fn when_kinesis_is_down_the_other_messages_wait_untried() {
+    let mut event = sample();
+    let mut second = event["Records"][0].clone();
+    second["messageId"] = json!("second");
+    event["Records"].as_array_mut().unwrap().push(second);
+    let (raw, response, _) = drain(Stream::failing([Fault::Fails(Kind::Permanent)]), event);
+    assert_eq!((raw.calls().len(), response["batchItemFailures"].as_array().map(Vec::len)), (1, Some(2)));
+}

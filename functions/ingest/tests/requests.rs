@@ -2,7 +2,6 @@
 
 #![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "tests fail by panicking")]
 
-use aws_lambda_events::event::apigw::ApiGatewayV2httpRequest;
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use expect_test::{Expect, expect};
 use flate2::{Compression, write::GzEncoder};
@@ -10,7 +9,7 @@ use millrace_core::pipeline::EventSettings;
 use millrace_core::port::Kind;
 use millrace_core::time::Micros;
 use millrace_ingest::answer::Answer;
-use millrace_ingest::{Deps, Tally, handle};
+use millrace_ingest::{Deps, HttpRequest, Tally, handle};
 use millrace_sim::{Fault, Messages, Stream, VirtualClock, run};
 use serde_json::{Value, json};
 use std::io::Write as _;
@@ -30,7 +29,7 @@ fn healthy() -> Deps<Stream, Messages, VirtualClock> {
     deps(Stream::default(), Messages::default())
 }
 
-fn request(method: &str, path: &str, headers: &Value, body: &str, base64: bool) -> ApiGatewayV2httpRequest {
+fn request(method: &str, path: &str, headers: &Value, body: &str, base64: bool) -> HttpRequest {
     let request = json!({
         "version": "2.0", "rawPath": path, "headers": headers, "body": body, "isBase64Encoded": base64,
         "requestContext": {"http": {"method": method, "path": path, "sourceIp": "203.0.113.77", "userAgent": "curl/8"}},
@@ -38,7 +37,7 @@ fn request(method: &str, path: &str, headers: &Value, body: &str, base64: bool) 
     serde_json::from_value(request).unwrap()
 }
 
-fn send(request: ApiGatewayV2httpRequest, deps: &Deps<Stream, Messages, VirtualClock>) -> (Answer, Tally) {
+fn send(request: HttpRequest, deps: &Deps<Stream, Messages, VirtualClock>) -> (Answer, Tally) {
     run(handle(request, now().plus_ms(10_000), deps))
 }
 
@@ -158,7 +157,7 @@ fn bad_bodies_are_problems() {
     answers(
         "{\"id\":\"a\"}\n".repeat(10_001),
         expect![[
-            r#"413 {"detail":"a request may have 10000 events of at most 750000 bytes; send them in several requests","status":413,"title":"There are too many events","type":"urn:millrace:problem:too-many-events"}"#
+            r#"413 {"detail":"a request may have 10000 events; send them in several requests","status":413,"title":"There are too many events","type":"urn:millrace:problem:too-many-events"}"#
         ]],
     );
     answers(
@@ -185,6 +184,23 @@ fn bad_bodies_are_problems() {
             r#"400 {"accepted":0,"detail":"no event of this request could be accepted; `rejected` tells why, by index","rejected":[{"index":0,"reason":"the event has more than 750000 bytes"}],"status":400,"title":"No event could be accepted","type":"urn:millrace:problem:nothing-accepted"}"#
         ]],
     );
+}
+
+#[test]
+fn an_id_is_a_string_or_an_integer() {
+    answers(
+        r#"[{"id":7},{"id":1.5},{"id":[1]},{"id":true},{"id":12345678901234567890123}]"#,
+        expect![[
+            r#"202 {"accepted":1,"rejected":[{"index":1,"reason":"the field `id` is neither a string nor an integer"},{"index":2,"reason":"the field `id` is neither a string nor an integer"},{"index":3,"reason":"the field `id` is neither a string nor an integer"},{"index":4,"reason":"the field `id` is neither a string nor an integer"}]}"#
+        ]],
+    );
+}
+
+#[test]
+fn a_header_with_a_sign_that_does_not_belong_there_is_no_error() {
+    let headers = json!({"X-A": "a\u{1}b ann@example.com", "Content-Type": "application/json"});
+    let (answer, _) = send(request("POST", "/v1/events", &headers, r#"{"id":"a"}"#, false), &healthy());
+    assert_eq!(answer.status_code, 202);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 //! All or nothing: a store that fails fails the batch, and the stream sends it again. An object's key is a function of
 //! the batch, so the retry overwrites what the first attempt wrote.
 
+use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use millrace_aws::source::{self, BatchResponse, KinesisEvent};
 use millrace_core::account::Landing;
 use millrace_core::frame;
@@ -22,6 +23,9 @@ pub struct Deps<L, Q> {
     /// The table's columns.
     pub layout: Layout,
 }
+
+/// How many objects are put side by side. A batch whose events' times are scattered has thousands of them.
+const PUTS_AT_ONCE: usize = 16;
 
 /// Handles one batch of a shard.
 pub async fn handle<L: ObjectStore, Q: ObjectStore>(
@@ -60,10 +64,9 @@ fn rows(records: &[Record], layout: &Layout) -> Result<Rows, millrace_lake::Erro
             Ok((_header, events)) => {
                 for (_position, event) in events {
                     landing.r#in += 1;
-                    let payload = event.to_string();
                     match table.push(event) {
                         Ok(()) => landing.landed += 1,
-                        Err(why) => reject(why, payload.into_bytes()),
+                        Err((why, event)) => reject(why, event.to_string().into_bytes()),
                     }
                 }
             }
@@ -86,10 +89,11 @@ async fn put<L: ObjectStore, Q: ObjectStore>(
     deps: &Deps<L, Q>,
 ) -> Result<(), Error> {
     let (Some(first), Some(last)) = (records.first(), records.last()) else { return Ok(()) };
-    for part in parts {
-        let name = format!("{}-{}-{}", source.shard, first.sequence, last.sequence);
-        deps.lake.put(&format!("events/{}/{name}.parquet", part.partition), part.body).await?;
-    }
+    let name = &format!("{}-{}-{}", source.shard, first.sequence, last.sequence);
+    let puts = parts.into_iter().map(|part| async move {
+        deps.lake.put(&format!("events/{}/{name}.parquet", part.partition), part.body).await
+    });
+    stream::iter(puts).buffer_unordered(PUTS_AT_ONCE).try_collect::<()>().await?;
     match quarantine::page("lake", source, rejects) {
         Some(page) => deps.quarantine.put(&page.key, page.body).await,
         None => Ok(()),

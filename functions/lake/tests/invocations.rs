@@ -115,6 +115,14 @@ fn a_quarantine_that_is_down_fails_the_batch() {
 }
 
 #[test]
+fn events_of_thousands_of_hours_land_in_one_batch() {
+    let deps = healthy();
+    let events: Vec<_> = (0..3_000).map(|hour| event(&hour.to_string(), hour)).collect();
+    let (response, landing) = invoke(&deps, batch(&[frame(&events)]));
+    assert_eq!((response, landing.landed, deps.lake.objects().len()), (safe(), 3_000, 3_000));
+}
+
+#[test]
 fn the_sample_event_lands() {
     let deps = healthy();
     let (response, landing) =

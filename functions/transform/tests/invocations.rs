@@ -2,6 +2,7 @@
 
 #![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "tests fail by panicking")]
 
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use millrace_aws::source::BatchResponse;
 use millrace_core::account::Tally;
 use millrace_core::pipeline::Pipeline;
@@ -28,7 +29,6 @@ fn transformer(clean: Stream, quarantine: Store) -> Transformer<Stream, Store, V
 }
 
 fn invoke(transformer: &Transformer<Stream, Store, VirtualClock>, records: &[&[u8]]) -> (Value, Tally) {
-    use base64::prelude::{BASE64_STANDARD, Engine as _};
     let records = records.iter().enumerate().map(|(n, data)| {
         json!({
             "eventID": format!("shardId-000000000000:{}", 100 + n),
@@ -89,6 +89,38 @@ fn good_events_go_on_in_order_and_bad_ones_to_the_quarantine() {
         (frame.lane.as_str(), frame.first.as_str(), frame.last.as_str()),
         ("raw/shardId-000000000000", "100", "101")
     );
+}
+
+#[test]
+fn bytes_that_are_no_lines_go_to_the_quarantine_whole() {
+    let transformer = transformer(Stream::default(), Store::default());
+    let binary = b"\n\x00 \n\xff\x17\n\n\x89 \n";
+    let (response, tally) = invoke(&transformer, &[binary, b"one\ntwo\nthree\n", &good("a")]);
+    assert_eq!((response, tally.r#in, tally.out, tally.quarantined), (safe(), 3, 1, 2));
+    let (_, page) = transformer.quarantine.objects().pop_first().unwrap();
+    let text = String::from_utf8(decode::inflate(&page).unwrap().into_owned()).unwrap();
+    let payloads: Vec<Value> =
+        text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["payload"].clone()).collect();
+    assert_eq!(payloads, [json!(BASE64_STANDARD.encode(binary)), json!("one\ntwo\nthree\n")]);
+}
+
+#[test]
+fn a_small_record_of_millions_of_lines_is_one_reject() {
+    use std::io::Write as _;
+    let gzip = |data: &[u8]| {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+        encoder.write_all(data).unwrap();
+        encoder.finish().unwrap()
+    };
+    let millions = gzip(&b"x\n".repeat(8_000_000));
+    let mut mixed = good("a");
+    mixed.extend(b"\nx".repeat(50_000));
+    let mixed = gzip(&mixed);
+    let transformer = transformer(Stream::default(), Store::default());
+    let (response, tally) = invoke(&transformer, &[&millions, &mixed, &good("b")]);
+    assert_eq!(response, safe());
+    assert_eq!(tally, Tally { r#in: 4, out: 2, filtered: 0, duplicates: 0, quarantined: 2 });
+    assert_eq!(quarantined(&transformer.quarantine), ["too_many_events", "too_many_bad"]);
 }
 
 #[test]
@@ -159,7 +191,6 @@ fn a_start_without_settings_names_them_all() {
 /// `events/lake.json` is what this function makes of `events/transform.json`. `UPDATE_EXPECT=1` renews it.
 #[test]
 fn the_sample_event_becomes_the_sample_of_lake() {
-    use base64::prelude::{BASE64_STANDARD, Engine as _};
     let transformer = transformer(Stream::default(), Store::default());
     let sample = serde_json::from_str(include_str!("../../../events/transform.json")).unwrap();
     let deadline = Micros::new(1_573_841_210_000_000).unwrap();

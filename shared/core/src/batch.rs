@@ -10,6 +10,9 @@ use crate::record::{Record, Sequence, Source};
 use crate::step::Context;
 use crate::time::Micros;
 
+/// The most rejects that one record makes; a record with more is put away whole. It bounds the memory of a batch.
+const BAD_MAX: usize = 1_000;
+
 /// What became of a batch. Nothing is put anywhere yet.
 #[derive(Debug)]
 pub struct Batch {
@@ -58,13 +61,41 @@ impl<'a> Run<'a> {
             Ok(pieces) => pieces,
             Err(why) => return self.reject(&record.sequence, record.arrived_at, why, record.data.clone()),
         };
+        let (whole, before, mut readable) = (pieces.len(), self.rejects.len(), 0);
         for (index, piece) in (0..).zip(pieces) {
             let position = Position { sequence: record.sequence.clone(), index };
             match decode::event(piece) {
-                Ok(event) => self.event(position, record.arrived_at, event, || piece.to_vec()),
+                Ok(event) => {
+                    readable += 1;
+                    self.event(position, record.arrived_at, event, || piece.to_vec());
+                }
                 Err(why) => self.reject(&record.sequence, record.arrived_at, why, piece.to_vec()),
             }
+            if self.rejects.len() - before > BAD_MAX {
+                let detail = format!(
+                    "more than {BAD_MAX} of its events are bad; those before the last of them went on"
+                );
+                return self.reject_whole(record, before, Reject::new("decode", "too_many_bad", detail));
+            }
         }
+        // Lines of which none is JSON are no lines: these bytes were something else.
+        if readable == 0 && whole > 1 {
+            let why = self.rejects.get(before).map(|first| first.reject.clone());
+            if let Some(why) = why {
+                self.reject_whole(record, before, why);
+            }
+        }
+    }
+
+    /// Puts a whole record in the place of its rejects, which are those from this place on.
+    fn reject_whole(&mut self, record: &Record, before: usize, why: Reject) {
+        let pieces = self.rejects.len() - before;
+        self.rejects.truncate(before);
+        if let Some((_, tally)) = self.fates.last_mut() {
+            tally.r#in -= pieces;
+            tally.quarantined -= pieces;
+        }
+        self.reject(&record.sequence, record.arrived_at, why, record.data.clone());
     }
 
     /// Takes one event. `payload` is what the quarantine gets of it if it is bad.

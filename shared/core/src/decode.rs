@@ -15,6 +15,9 @@ use std::io::Read;
 /// exceeds this is a bomb, not a batch.
 pub const INFLATED_MAX: usize = 16 << 20;
 
+/// The most events in one payload. A payload with more holds no events but two bytes a line.
+pub const EVENTS_MAX: usize = 100_000;
+
 const STAGE: &str = "decode";
 
 /// Undoes gzip where the bytes are gzip, up to [`INFLATED_MAX`] bytes.
@@ -43,13 +46,13 @@ pub fn split(payload: &[u8]) -> Result<Vec<&[u8]>, Reject> {
     match payload.first() {
         None => Err(Reject::new(STAGE, "empty", "there is nothing in it")),
         Some(b'[') => match parse::<Vec<&RawValue>>(payload) {
-            Ok(items) => Ok(items.into_iter().map(|item| item.get().as_bytes()).collect()),
-            Err(_) if is_json(first_line(payload)) => Ok(lines(payload)),
+            Ok(items) => capped(items.into_iter().map(|item| item.get().as_bytes())),
+            Err(_) if is_json(first_line(payload)) => capped(lines(payload)),
             Err(why) => Err(why),
         },
         // One object may be written over many lines.
         Some(_) if is_json(payload) => Ok(vec![payload]),
-        Some(_) => Ok(lines(payload)),
+        Some(_) => capped(lines(payload)),
     }
 }
 
@@ -61,9 +64,16 @@ fn first_line(payload: &[u8]) -> &[u8] {
     payload.split(|byte| *byte == b'\n').next().unwrap_or_default()
 }
 
-fn lines(payload: &[u8]) -> Vec<&[u8]> {
-    let lines = payload.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
-    lines.filter(|line| !line.is_empty()).collect()
+fn lines(payload: &[u8]) -> impl Iterator<Item = &[u8]> {
+    payload.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).filter(|line| !line.is_empty())
+}
+
+fn capped<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> Result<Vec<&'a [u8]>, Reject> {
+    let pieces: Vec<_> = pieces.take(EVENTS_MAX + 1).collect();
+    if pieces.len() > EVENTS_MAX {
+        return Err(Reject::new(STAGE, "too_many_events", format!("it has more than {EVENTS_MAX} events")));
+    }
+    Ok(pieces)
 }
 
 /// Parses one event.

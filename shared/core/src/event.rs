@@ -62,6 +62,20 @@ impl Event {
         take(&mut self.0, path.first(), path.rest())
     }
 
+    /// Whether objects and arrays are nested in more levels than this; the event itself is the first.
+    #[must_use]
+    pub fn is_deeper_than(&self, levels: usize) -> bool {
+        fn deeper(value: &Value, levels: usize) -> bool {
+            let Some(left) = levels.checked_sub(1) else { return value.is_object() || value.is_array() };
+            match value {
+                Value::Object(map) => map.values().any(|value| deeper(value, left)),
+                Value::Array(items) => items.iter().any(|value| deeper(value, left)),
+                _ => false,
+            }
+        }
+        levels == 0 || self.0.values().any(|value| deeper(value, levels - 1))
+    }
+
     /// The top-level fields.
     #[must_use]
     pub fn fields(&self) -> &Map<String, Value> {

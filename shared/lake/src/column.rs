@@ -32,13 +32,14 @@ pub(crate) fn data_type(kind: ColumnType) -> DataType {
 }
 
 impl Builder {
+    /// An empty column without memory: a batch may have a row each in thousands of partitions.
     pub(crate) fn new(kind: ColumnType) -> Self {
         match kind {
-            ColumnType::String => Self::String(StringBuilder::new()),
-            ColumnType::Bigint => Self::Bigint(Int64Builder::new()),
-            ColumnType::Double => Self::Double(Float64Builder::new()),
-            ColumnType::Boolean => Self::Boolean(BooleanBuilder::new()),
-            ColumnType::Timestamp => Self::Timestamp(TimestampMicrosecondBuilder::new()),
+            ColumnType::String => Self::String(StringBuilder::with_capacity(0, 0)),
+            ColumnType::Bigint => Self::Bigint(Int64Builder::with_capacity(0)),
+            ColumnType::Double => Self::Double(Float64Builder::with_capacity(0)),
+            ColumnType::Boolean => Self::Boolean(BooleanBuilder::with_capacity(0)),
+            ColumnType::Timestamp => Self::Timestamp(TimestampMicrosecondBuilder::with_capacity(0)),
         }
     }
 

@@ -126,11 +126,11 @@ impl<'a> Table<'a> {
         Self { layout, parts: BTreeMap::new() }
     }
 
-    /// Adds an event, or says why it has no place: it lacks a time.
-    pub fn push(&mut self, mut event: Event) -> Result<(), Reject> {
+    /// Adds an event, or hands it back with the reason why it has no place: it lacks a time.
+    pub fn push(&mut self, mut event: Event) -> Result<(), (Reject, Event)> {
         let Some(time) = event.get(&self.layout.time).and_then(Micros::read) else {
             let detail = format!("`{}` is missing, or no time that can be read", self.layout.time);
-            return Err(Reject::new("lake", "no_time", detail));
+            return Err((Reject::new("lake", "no_time", detail), event));
         };
         let partition = Partition { date: time.date(), hour: time.hour() };
         let rows = self.parts.entry(partition).or_insert_with(|| Rows {

@@ -23,6 +23,9 @@ pub const EARLIEST: i64 = 1_420_070_400_000_000;
 /// How far an event's time may lie ahead of its receipt: a day, as far as the lake's table projects ahead.
 const AHEAD_MAX_MS: i64 = 24 * 60 * 60 * 1000;
 
+/// How deep an event may be nested: a sink reads as deep as the decoder does, 127 levels.
+const DEPTH_MAX: usize = 120;
+
 /// A compiled pipeline.
 pub struct Pipeline {
     event: EventSettings,
@@ -98,11 +101,17 @@ impl Pipeline {
             |reason, path: &Path, what: &str| Reject::new("encode", reason, format!("`{path}` {what}"));
         match event.present(&self.event.id) {
             Some(Value::String(id)) if !id.is_empty() => {}
-            Some(Value::Number(id)) => {
+            Some(Value::Number(id)) if !id.is_f64() => {
                 let id = id.to_string();
                 event.set(&self.event.id, id);
             }
-            _ => return Err(reject("no_id", &self.event.id, "is missing, empty, or no string")),
+            _ => {
+                return Err(reject(
+                    "no_id",
+                    &self.event.id,
+                    "is missing, empty, or neither string nor integer",
+                ));
+            }
         }
         if event.present(&self.event.r#type).and_then(Value::as_str).is_none_or(str::is_empty) {
             return Err(reject("no_type", &self.event.r#type, "is missing, empty, or no string"));
@@ -110,10 +119,16 @@ impl Pipeline {
         let Some(time) = event.get(&self.event.time).and_then(Micros::read) else {
             return Err(reject("no_time", &self.event.time, "is missing, or no time that can be read"));
         };
-        let received_at = event.get(&self.received_at).and_then(Micros::read).unwrap_or(arrived_at);
+        // A producer may say when it received the event, but not that this is still to come.
+        let received_at =
+            event.get(&self.received_at).and_then(Micros::read).map_or(arrived_at, |at| at.min(arrived_at));
         if time.get() < EARLIEST || time > received_at.plus_ms(AHEAD_MAX_MS) {
             let what = "lies before 2015 or more than a day after the event was received";
             return Err(reject("time_out_of_range", &self.event.time, what));
+        }
+        if event.is_deeper_than(DEPTH_MAX) {
+            let detail = format!("a step nested the event deeper than {DEPTH_MAX} levels");
+            return Err(Reject::new("encode", "too_deep", detail));
         }
         event.set(&self.event.time, time.get());
         event.set(&self.received_at, received_at.get());
@@ -194,7 +209,7 @@ mod tests {
         );
         shipped(
             r#"{"id":["e1"],"eventType":"view","timestamp":1573841100}"#,
-            expect!["encode: no_id: `id` is missing, empty, or no string"],
+            expect!["encode: no_id: `id` is missing, empty, or neither string nor integer"],
         );
         shipped(
             r#"{"id":"e1","eventType":7,"timestamp":1573841100}"#,
@@ -203,6 +218,23 @@ mod tests {
         shipped(
             r#"{"id":"e1","eventType":"view","timestamp":1573841100,"price":"cheap"}"#,
             expect!["clean.cast: cannot_cast: `price` cannot be read as float"],
+        );
+    }
+
+    #[test]
+    fn a_producer_cannot_move_the_bound_of_time() {
+        let bare = "[event]\nid = \"id\"\ntype = \"t\"\ntime = \"at\"\n";
+        let event = r#"{"id":"a","t":"x","at":"2030-01-01T00:00:00Z","receivedAt":"9999-01-01T00:00:00Z"}"#;
+        assert!(apply(bare, event).starts_with("encode: time_out_of_range"));
+    }
+
+    #[test]
+    fn a_step_cannot_nest_an_event_deeper_than_a_sink_reads() {
+        let nesting = "\"[a]\"";
+        let step = format!("[[step]]\nenrich.compute = {{ a = {nesting} }}\n").repeat(130);
+        let pipeline = format!("[event]\nid = \"id\"\ntype = \"t\"\ntime = \"at\"\n{step}");
+        assert!(
+            apply(&pipeline, r#"{"id":"a","t":"x","at":1573841100,"a":1}"#).starts_with("encode: too_deep")
         );
     }
 
