@@ -61,7 +61,7 @@ impl<'a> Run<'a> {
             Ok(pieces) => pieces,
             Err(why) => return self.reject(&record.sequence, record.arrived_at, why, record.data.clone()),
         };
-        let (whole, before, mut readable) = (pieces.len(), self.rejects.len(), 0);
+        let (count, before, mut readable) = (pieces.len(), self.rejects.len(), 0);
         for (index, piece) in (0..).zip(pieces) {
             let position = Position { sequence: record.sequence.clone(), index };
             match decode::event(piece) {
@@ -79,11 +79,9 @@ impl<'a> Run<'a> {
             }
         }
         // Lines of which none is JSON are no lines: these bytes were something else.
-        if readable == 0 && whole > 1 {
-            let why = self.rejects.get(before).map(|first| first.reject.clone());
-            if let Some(why) = why {
-                self.reject_whole(record, before, why);
-            }
+        let first = self.rejects.get(before).map(|first| first.reject.clone());
+        if let Some(why) = first.filter(|_| readable == 0 && count > 1) {
+            self.reject_whole(record, before, why);
         }
     }
 
