@@ -1,8 +1,8 @@
 //! Changes of a DynamoDB table in, frames of CleanStream out.
 //!
 //! Each change becomes an event: the item's attributes as plain JSON, new image before old, and beside them the
-//! pipeline's id, type (`orders.insert`) and time, and `change`, which says what happened. It then goes the way of any event. A table's
-//! stream is a lane of its own.
+//! pipeline's id, type (`orders.insert`) and time, and `change`, which says what happened. It then goes the way of any
+//! event. A table's stream is a lane of its own.
 
 mod attribute;
 

@@ -49,6 +49,11 @@ impl Answer {
 pub(crate) enum Problem {
     #[error("{0}")]
     Body(String),
+    #[error(
+        "the body is said to be gzip and is not, or came as text: send gzip as application/x-ndjson, for API Gateway \
+         takes application/json and text for text"
+    )]
+    NotGzip,
     #[error("no event of this request could be accepted; `rejected` tells why, by index")]
     NothingAccepted(Vec<Rejected>),
     #[error("there is POST /v1/events and GET /v1/health")]
@@ -76,7 +81,7 @@ pub(crate) enum Problem {
 impl Problem {
     fn status(&self) -> (u16, &'static str, &'static str) {
         match self {
-            Self::Body(_) => (400, "bad-body", "The body cannot be read"),
+            Self::Body(_) | Self::NotGzip => (400, "bad-body", "The body cannot be read"),
             Self::NothingAccepted(_) => (400, "nothing-accepted", "No event could be accepted"),
             Self::NotFound => (404, "not-found", "There is no such resource"),
             Self::Method(_) => (405, "method-not-allowed", "The resource does not take this method"),

@@ -7,8 +7,8 @@ use serde::Deserialize;
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-/// The largest body, bytes as they came and bytes inflated. Lambda takes 6 MB of JSON, which base64 and API
-/// Gateway's envelope leave some 4.4 MB of; inflated it is what ten such bodies are.
+/// The largest body, bytes as they came and bytes inflated: what API Gateway takes. Lambda takes 6 MB of JSON, of which
+/// base64 leaves some 4.4 MB, so that it is a gzip body that reaches this.
 const BODY_MAX: usize = 10 << 20;
 
 /// The most events in one request.
@@ -129,10 +129,7 @@ impl Request {
             _ => Problem::Body(why.detail.into_owned()),
         })?;
         match (&plain, self.encoding) {
-            (Cow::Borrowed(_), Encoding::Gzip) => {
-                Err(Problem::Body("the body is said to be gzip and is not, or came as text: send gzip as application/x-ndjson, for API Gateway \
-                 takes application/json and text for text".into()))
-            }
+            (Cow::Borrowed(_), Encoding::Gzip) => Err(Problem::NotGzip),
             _ if plain.len() > BODY_MAX => Err(Problem::TooLarge(BODY_MAX)),
             _ => Ok(plain),
         }

@@ -4,7 +4,6 @@ use crate::clients::within;
 use crate::failed;
 use aws_sdk_kinesis::Client;
 use aws_sdk_kinesis::config::{Builder, retry::RetryConfig};
-use aws_sdk_kinesis::error::ProvideErrorMetadata as _;
 use aws_sdk_kinesis::primitives::Blob;
 use aws_sdk_kinesis::types::PutRecordsRequestEntry;
 use aws_types::SdkConfig;
@@ -42,11 +41,7 @@ impl PutRecords for Stream {
         let records = records.collect::<Result<_, _>>().map_err(wanted)?;
         let call = self.client.put_records().stream_name(&self.name).set_records(Some(records));
         let answer = Box::pin(call.send()).await; // boxed: the SDK's futures are large
-        let answer = answer.map_err(|error| {
-            let error = error.into_service_error();
-            let code = error.code().map(str::to_owned);
-            failed(what(), code.as_deref(), error)
-        })?;
+        let answer = answer.map_err(|error| failed(what(), error.into_service_error()))?;
         let put = |code: Option<&str>| match code {
             None => Put::Done,
             Some("ProvisionedThroughputExceededException") => Put::Throttled,

@@ -22,12 +22,13 @@ pub mod sqs;
 pub mod telemetry;
 pub mod transformer;
 
+use aws_sdk_s3::error::ProvideErrorMetadata;
 use millrace_core::port::{Error, Kind};
 use std::error::Error as StdError;
 
-/// An SDK error in the core's words. `code` is the service's own name for it, which says best what happened.
-fn failed(what: String, code: Option<&str>, source: impl StdError + Send + Sync + 'static) -> Error {
-    let kind = match code {
+/// A service's error in the core's words. The service's own code says best what happened.
+fn failed<E: ProvideErrorMetadata + StdError + Send + Sync + 'static>(what: String, source: E) -> Error {
+    let kind = match source.code() {
         Some(
             "ProvisionedThroughputExceededException"
             | "ThrottlingException"

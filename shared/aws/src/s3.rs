@@ -2,7 +2,6 @@
 
 use crate::failed;
 use aws_sdk_s3::Client;
-use aws_sdk_s3::error::ProvideErrorMetadata as _;
 use aws_types::SdkConfig;
 use millrace_core::port::{Error, ObjectStore};
 
@@ -26,9 +25,7 @@ impl ObjectStore for Bucket {
         let call = self.client.put_object().bucket(&self.name).key(key).body(body.into());
         let sent = Box::pin(call.send()).await; // boxed: the SDK's futures are large
         sent.map(drop).map_err(|error| {
-            let error = error.into_service_error();
-            let code = error.code().map(str::to_owned);
-            failed(format!("put the object {key} to the bucket {}", self.name), code.as_deref(), error)
+            failed(format!("put the object {key} to the bucket {}", self.name), error.into_service_error())
         })
     }
 }

@@ -1,7 +1,7 @@
 //! The key for tokens, from Secrets Manager.
 
+use crate::failed;
 use aws_sdk_secretsmanager::Client;
-use aws_sdk_secretsmanager::error::DisplayErrorContext;
 use aws_types::SdkConfig;
 use millrace_core::token::{NoKey, TokenKey};
 use std::fmt;
@@ -25,7 +25,9 @@ impl fmt::Debug for NoTokenKey {
 pub async fn token_key(config: &SdkConfig, secret: &str) -> Result<TokenKey, NoTokenKey> {
     let refuse = |why: String| NoTokenKey { secret: secret.to_owned(), why };
     let answer = Client::new(config).get_secret_value().secret_id(secret).send().await;
-    let answer = answer.map_err(|error| refuse(DisplayErrorContext(error).to_string()))?;
+    // Texts only: the Debug of an answer that could not be read holds that answer.
+    let answer = answer
+        .map_err(|error| refuse(failed("get the secret".to_owned(), error.into_service_error()).chain()))?;
     let text = answer.secret_string().ok_or_else(|| refuse("it holds no text".to_owned()))?;
     TokenKey::parse(text).map_err(|why: NoKey| refuse(why.to_string()))
 }

@@ -4,7 +4,6 @@ use crate::clients::within;
 use crate::failed;
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::config::{Builder, retry::RetryConfig};
-use aws_sdk_sqs::error::ProvideErrorMetadata as _;
 use aws_types::SdkConfig;
 use millrace_core::port::{Error, Queue};
 use std::time::Duration;
@@ -32,9 +31,7 @@ impl Queue for SqsQueue {
         let call = self.client.send_message().queue_url(&self.url).message_body(message);
         let sent = Box::pin(call.send()).await; // boxed: the SDK's futures are large
         sent.map(drop).map_err(|error| {
-            let error = error.into_service_error();
-            let code = error.code().map(str::to_owned);
-            failed(format!("send a message to the queue {}", self.url), code.as_deref(), error)
+            failed(format!("send a message to the queue {}", self.url), error.into_service_error())
         })
     }
 }
