@@ -42,6 +42,36 @@ impl Add for Tally {
     }
 }
 
+/// What one step did: `in = out + dropped + quarantined`, and of those that went out some it changed. It counts work,
+/// not fates: a batch that comes again counts again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct StepTally {
+    /// The step's name.
+    pub step: &'static str,
+    /// Events that came to it.
+    pub r#in: usize,
+    /// Of those that went on, the ones it changed.
+    pub changed: usize,
+    /// Dropped.
+    pub dropped: usize,
+    /// Bad.
+    pub quarantined: usize,
+}
+
+impl StepTally {
+    /// A step that did nothing yet.
+    #[must_use]
+    pub fn new(step: &'static str) -> Self {
+        Self { step, r#in: 0, changed: 0, dropped: 0, quarantined: 0 }
+    }
+
+    /// Events that went on.
+    #[must_use]
+    pub fn out(&self) -> usize {
+        self.r#in - self.dropped - self.quarantined
+    }
+}
+
 /// The fate of the events that a sink took: `in = landed + skipped + quarantined`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Landing {

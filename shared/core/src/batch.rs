@@ -3,75 +3,124 @@
 use crate::account::Tally;
 use crate::decode;
 use crate::event::Event;
-use crate::frame::{self, Frame, Position};
-use crate::pipeline::{Clean, Outcome, Pipeline};
+use crate::frame::{self, Frame};
+use crate::pipeline::{Outcome, Pipeline};
 use crate::quarantine::{Entry, Reject};
-use crate::record::{Record, Sequence, Source};
+use crate::record::{self, Record, Source};
+use crate::seen::Seen;
 use crate::step::Context;
 use crate::time::Micros;
+use crate::token::TokenKey;
 
 /// The most rejects that one record makes; a record with more is put away whole. It bounds the memory of a batch.
 const BAD_MAX: usize = 1_000;
 
-/// What became of a batch. Nothing is put anywhere yet.
-#[derive(Debug)]
+/// A batch and what became of it. Nothing is put anywhere yet. The memory of one batch serves the next.
+#[derive(Debug, Default)]
 pub struct Batch {
-    /// For the clean stream, in order.
-    pub frames: Vec<Frame>,
-    /// For the quarantine, in order.
-    pub rejects: Vec<Entry>,
+    frames: frame::Writer,
+    rejects: Vec<Entry>,
     /// The fate of each record's events, in order.
-    fates: Vec<(Sequence, Tally)>,
+    fates: Vec<Fate>,
+    /// The records' sequence numbers, one after the other.
+    sequences: String,
+    /// The ids of this batch: an event that is in it twice goes out once.
+    seen: Seen,
+    event: Event,
+    inflated: Vec<u8>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Fate {
+    /// Where the record's sequence number stands.
+    sequence: (usize, usize),
+    tally: Tally,
 }
 
 impl Batch {
+    /// Begins a batch of this source; what an earlier one left is gone.
+    pub fn begin<'a>(
+        &'a mut self,
+        pipeline: &'a mut Pipeline,
+        key: &'a TokenKey,
+        source: &Source,
+    ) -> Run<'a> {
+        self.frames.begin(source.lane());
+        self.rejects.clear();
+        self.fates.clear();
+        self.sequences.clear();
+        self.seen.clear();
+        Run { pipeline, key, batch: self }
+    }
+
+    /// Takes the frames for the clean stream, in order.
+    pub fn take_frames(&mut self) -> Vec<Frame> {
+        self.frames.finish()
+    }
+
+    /// Takes what is for the quarantine, in order.
+    pub fn take_rejects(&mut self) -> Vec<Entry> {
+        std::mem::take(&mut self.rejects)
+    }
+
     /// The fate of the events before this record, or of all.
     #[must_use]
-    pub fn tally(&self, before: Option<&Sequence>) -> Tally {
-        let safe = self.fates.iter().filter(|(sequence, _)| before.is_none_or(|end| sequence < end));
-        safe.fold(Tally::default(), |sum, (_, tally)| sum + *tally)
+    pub fn tally(&self, before: Option<&str>) -> Tally {
+        let is_safe = |fate: &&Fate| before.is_none_or(|end| record::order(self.sequence(fate), end).is_lt());
+        self.fates.iter().filter(is_safe).fold(Tally::default(), |sum, fate| sum + fate.tally)
+    }
+
+    fn sequence(&self, fate: &Fate) -> &str {
+        self.sequences.get(fate.sequence.0..fate.sequence.1).unwrap_or_default()
+    }
+
+    fn reject(&mut self, sequence: &str, at: Micros, reject: Reject, payload: &[u8]) {
+        self.count(sequence).quarantined += 1;
+        self.rejects.push(Entry { reject, sequence: sequence.into(), at, payload: payload.to_vec() });
+    }
+
+    /// Counts one event of this record as taken; the caller says what became of it.
+    fn count(&mut self, sequence: &str) -> &mut Tally {
+        let same = self.fates.pop_if(|last| self.sequences.get(last.sequence.0..) == Some(sequence));
+        let fate = same.unwrap_or_else(|| {
+            let start = self.sequences.len();
+            self.sequences.push_str(sequence);
+            Fate { sequence: (start, self.sequences.len()), tally: Tally::default() }
+        });
+        let fate = self.fates.push_mut(fate);
+        fate.tally.r#in += 1;
+        &mut fate.tally
     }
 }
 
 /// A batch on its way through the pipeline.
 #[derive(Debug)]
 pub struct Run<'a> {
-    pipeline: &'a Pipeline,
-    cx: Context<'a>,
-    frames: frame::Writer,
-    rejects: Vec<Entry>,
-    fates: Vec<(Sequence, Tally)>,
+    pipeline: &'a mut Pipeline,
+    key: &'a TokenKey,
+    batch: &'a mut Batch,
 }
 
-impl<'a> Run<'a> {
-    /// Begins a batch of this source.
-    #[must_use]
-    pub fn new(pipeline: &'a Pipeline, source: &Source, cx: Context<'a>) -> Self {
-        let frames = frame::Writer::new(source.lane());
-        Self { pipeline, cx, frames, rejects: Vec::new(), fates: Vec::new() }
+impl Run<'_> {
+    /// Takes a record as a producer sent it. Nothing it holds fails the batch.
+    pub fn record(&mut self, record: &Record<'_>) {
+        let mut room = std::mem::take(&mut self.batch.inflated);
+        self.pieces(record, &mut room);
+        self.batch.inflated = room;
     }
 
-    /// Takes a record as a producer sent it. Nothing it holds fails the batch.
-    pub fn record(&mut self, record: &Record) {
-        let plain = match decode::inflate(&record.data) {
-            Ok(plain) => plain,
-            Err(why) => return self.reject(&record.sequence, record.arrived_at, why, record.data.clone()),
-        };
-        let pieces = match decode::split(&plain) {
+    fn pieces(&mut self, record: &Record<'_>, room: &mut Vec<u8>) {
+        let Record { sequence, arrived_at, data } = *record;
+        let pieces = match decode::inflate(data, room).and_then(decode::split) {
             Ok(pieces) => pieces,
-            Err(why) => return self.reject(&record.sequence, record.arrived_at, why, record.data.clone()),
+            Err(why) => return self.batch.reject(sequence, arrived_at, why, data),
         };
-        let (count, before, mut readable) = (pieces.len(), self.rejects.len(), 0);
+        let before = self.batch.rejects.len();
+        let (mut count, mut readable) = (0, 0);
         for (index, piece) in (0..).zip(pieces) {
-            let position = Position { sequence: record.sequence.clone(), index };
-            match decode::event(piece) {
-                Ok(event) => {
-                    readable += 1;
-                    self.event(position, record.arrived_at, event, || piece.to_vec());
-                }
-                Err(why) => self.reject(&record.sequence, record.arrived_at, why, piece.to_vec()),
-            }
-            if self.rejects.len() - before > BAD_MAX {
+            count += 1;
+            readable += usize::from(self.event(sequence, index, arrived_at, piece));
+            if self.batch.rejects.len() - before > BAD_MAX {
                 let detail = format!(
                     "more than {BAD_MAX} of its events are bad; those before the last of them went on"
                 );
@@ -79,64 +128,45 @@ impl<'a> Run<'a> {
             }
         }
         // Lines of which none is JSON are no lines: these bytes were something else.
-        let first = self.rejects.get(before).map(|first| first.reject.clone());
+        let first = self.batch.rejects.get(before).map(|first| first.reject.clone());
         if let Some(why) = first.filter(|_| readable == 0 && count > 1) {
             self.reject_whole(record, before, why);
         }
     }
 
     /// Puts a whole record in the place of its rejects, which are those from this place on.
-    fn reject_whole(&mut self, record: &Record, before: usize, why: Reject) {
-        let pieces = self.rejects.len() - before;
-        self.rejects.truncate(before);
-        if let Some((_, tally)) = self.fates.last_mut() {
-            tally.r#in -= pieces;
-            tally.quarantined -= pieces;
+    fn reject_whole(&mut self, record: &Record<'_>, before: usize, why: Reject) {
+        let pieces = self.batch.rejects.len() - before;
+        self.batch.rejects.truncate(before);
+        if let Some(fate) = self.batch.fates.last_mut() {
+            fate.tally.r#in -= pieces;
+            fate.tally.quarantined -= pieces;
         }
-        self.reject(&record.sequence, record.arrived_at, why, record.data.clone());
+        self.batch.reject(record.sequence, record.arrived_at, why, record.data);
     }
 
-    /// Takes one event. `payload` is what the quarantine gets of it if it is bad.
-    pub fn event(
-        &mut self,
-        position: Position,
-        arrived_at: Micros,
-        event: Event,
-        payload: impl FnOnce() -> Vec<u8>,
-    ) {
-        let sequence = position.sequence.clone();
-        match self.pipeline.apply(event, arrived_at, &self.cx) {
-            Outcome::Out(Clean(event)) => {
-                if self.frames.push(position, event.to_string()) {
-                    self.count(&sequence).out += 1;
+    /// Takes one event by its JSON, with its place in its record; whether it can be read.
+    pub fn event(&mut self, sequence: &str, index: u32, arrived_at: Micros, json: &[u8]) -> bool {
+        let Self { pipeline, key, batch } = self;
+        if let Err(why) = decode::event(json, &mut batch.event) {
+            batch.reject(sequence, arrived_at, why, json);
+            return false;
+        }
+        match pipeline.apply(&mut batch.event, &Context { key, arrived_at }) {
+            Outcome::Out => {
+                let id = batch.event.str(&pipeline.event().id).unwrap_or_default();
+                if !batch.seen.insert(id) {
+                    batch.count(sequence).duplicates += 1;
+                } else if batch.frames.push(sequence, index, |line| batch.event.write(line)) {
+                    batch.count(sequence).out += 1;
                 } else {
                     let detail = format!("the event has more than {} bytes", frame::EVENT_MAX);
-                    self.reject(&sequence, arrived_at, Reject::new("encode", "too_large", detail), payload());
+                    batch.reject(sequence, arrived_at, Reject::new("encode", "too_large", detail), json);
                 }
             }
-            Outcome::Filtered(_step) => self.count(&sequence).filtered += 1,
-            Outcome::Rejected(why) => self.reject(&sequence, arrived_at, why, payload()),
+            Outcome::Filtered(_step) => batch.count(sequence).filtered += 1,
+            Outcome::Rejected(why) => batch.reject(sequence, arrived_at, why, json),
         }
-    }
-
-    fn reject(&mut self, sequence: &Sequence, at: Micros, reject: Reject, payload: Vec<u8>) {
-        self.count(sequence).quarantined += 1;
-        self.rejects.push(Entry { reject, sequence: sequence.clone(), at, payload });
-    }
-
-    /// Counts one event of this record as taken; the caller says what became of it.
-    fn count(&mut self, sequence: &Sequence) -> &mut Tally {
-        let same = self.fates.pop_if(|(last, _)| last == sequence);
-        let (_, tally) = self.fates.push_mut(same.unwrap_or_else(|| (sequence.clone(), Tally::default())));
-        tally.r#in += 1;
-        tally
-    }
-
-    /// Ends the batch.
-    #[must_use]
-    pub fn finish(self) -> Batch {
-        let batch = Batch { frames: self.frames.finish(), rejects: self.rejects, fates: self.fates };
-        debug_assert!(batch.tally(None).balances(), "every event ends in exactly one place");
-        batch
+        true
     }
 }

@@ -4,7 +4,7 @@
 //! is an error unless `has()` guards it. Integers stay integers, and `int * double` has no overload, as CEL says.
 //! Specification: <https://github.com/cel-expr/cel-spec/blob/master/doc/langdef.md>.
 
-use crate::event::Event;
+use crate::event::{Event, New, Path, Pattern, Value as Field};
 use crate::mistake::{Mistake, nearest};
 use cel::common::types::{
     CelBool, CelDouble, CelInt, CelList, CelMap, CelMapKey, CelNull, CelString, CelUInt,
@@ -13,6 +13,7 @@ use cel::common::value::{CowVal, Val};
 use cel::context::VariableResolver;
 use cel::{Context, Env, ExecutionError, Program, Value};
 use serde_json::Value as Json;
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
 use toml::Spanned;
@@ -70,8 +71,42 @@ impl Expression {
         Ok(Self(program))
     }
 
-    /// The expression's value for this event, or what went wrong, in words without a value of the event.
-    pub(crate) fn evaluate(&self, event: &Event) -> Result<Value, String> {
+    /// Whether it is true of this event, or what went wrong, in words without a value of the event.
+    pub(crate) fn test(&self, event: &Event) -> Result<bool, Cow<'static, str>> {
+        match self.evaluate(event)? {
+            Value::Bool(flag) => Ok(flag),
+            other => Err(format!("the expression gave {}, not true or false", other.type_of()).into()),
+        }
+    }
+
+    /// The expression's value for this event, text and JSON in the room that is given.
+    pub(crate) fn compute<'r>(&self, event: &Event, room: &'r mut String) -> Result<New<'r>, Cow<'static, str>> {
+        room.clear();
+        let nothing = || Cow::Borrowed("nothing that JSON can hold");
+        Ok(match self.evaluate(event)? {
+            Value::Null => New::Null,
+            Value::Bool(flag) => New::Bool(flag),
+            Value::Int(int) => New::Int(int),
+            Value::UInt(int) => New::UInt(int),
+            Value::Float(float) if float.is_finite() => New::Float(float),
+            Value::String(text) => {
+                room.push_str(&text);
+                New::Str(room)
+            }
+            other => {
+                room.push_str(&to_json(&other).ok_or_else(nothing)?.to_string());
+                New::Json(room)
+            }
+        })
+    }
+
+    /// The fields that it names.
+    pub(crate) fn reads(&self) -> Vec<Pattern> {
+        let references = self.0.references();
+        references.variables().into_iter().map(|name| Path::from_key(name).into()).collect()
+    }
+
+    fn evaluate(&self, event: &Event) -> Result<Value, String> {
         let fields = Fields(event);
         let mut context = Context::with_env(Arc::clone(&ENV));
         context.set_variable_resolver(&fields);
@@ -93,26 +128,26 @@ impl VariableResolver for Fields<'_> {
     }
 }
 
-fn to_cel(value: &Json) -> Box<dyn Val + '_> {
+fn to_cel(value: Field<'_>) -> Box<dyn Val + '_> {
     match value {
-        Json::Null => Box::new(CelNull),
-        Json::Bool(value) => Box::new(CelBool::from(*value)),
-        Json::Number(number) => match (number.as_i64(), number.as_u64()) {
+        Field::Null => Box::new(CelNull),
+        Field::Bool(value) => Box::new(CelBool::from(value)),
+        Field::Number(number) => match (number.as_i64(), number.as_u64()) {
             (Some(int), _) => Box::new(CelInt::from(int)),
             (None, Some(uint)) => Box::new(CelUInt::from(uint)),
-            (None, None) => Box::new(CelDouble::from(number.as_f64().unwrap_or(f64::NAN))),
+            (None, None) => Box::new(CelDouble::from(number.as_f64())),
         },
-        Json::String(text) => Box::new(CelString::from(text.as_str())),
-        Json::Array(items) => Box::new(CelList::from(items.iter().map(to_cel).collect::<Vec<_>>())),
-        Json::Object(map) => {
-            let entries = map.iter().map(|(key, value)| (CelMapKey::from(key.as_str()), to_cel(value)));
+        Field::String(text) => Box::new(CelString::from(text)),
+        Field::Array(items) => Box::new(CelList::from(items.map(to_cel).collect::<Vec<_>>())),
+        Field::Object(members) => {
+            let entries = members.map(|(key, value)| (CelMapKey::from(key), to_cel(value)));
             Box::new(CelMap::from(entries.collect::<HashMap<_, _>>()))
         }
     }
 }
 
 /// A result as JSON; none where JSON has no such thing (NaN, bytes, a type).
-pub(crate) fn to_json(value: &Value) -> Option<Json> {
+fn to_json(value: &Value) -> Option<Json> {
     Some(match value {
         Value::Null => Json::Null,
         Value::Bool(value) => Json::from(*value),
@@ -160,7 +195,7 @@ mod tests {
     use serde_json::json;
 
     fn evaluate(source: &str, event: Json) -> Result<Json, String> {
-        let event: Event = serde_json::from_value(event).unwrap();
+        let event = Event::read(&event.to_string()).unwrap();
         let expression = Expression::compile(&Spanned::new(0..0, source.to_owned())).unwrap();
         expression.evaluate(&event).map(|value| to_json(&value).unwrap_or(json!("not JSON")))
     }

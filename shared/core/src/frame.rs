@@ -11,11 +11,12 @@
 //! of the lane the places, from 0, that its events had in it. Then comes a line an event. `bytes` is the size of the
 //! body before compression. A reader that only wants to skip a frame looks at the header and leaves the body alone.
 
-use crate::event::Event;
 use crate::quarantine::Reject;
 use crate::record::Sequence;
+use memchr::memchr;
 use serde::{Deserialize, Serialize};
-use std::io::Read;
+use std::fmt::{self, Write as _};
+use zstd::bulk::{Compressor, Decompressor};
 
 /// The version of the format.
 pub const VERSION: u8 = 1;
@@ -71,31 +72,57 @@ pub struct Frame {
     pub data: Vec<u8>,
 }
 
-/// Gathers the events of one lane, in order, into frames.
-#[derive(Debug)]
+/// Gathers the events of one lane, in order, into frames. What it takes memory for serves lane after lane.
+#[derive(Default)]
 pub struct Writer {
     lane: String,
-    waiting: Vec<(Position, String)>,
-    waiting_bytes: usize,
+    /// The waiting events, each with a line end before it.
+    lines: String,
+    /// The sequence numbers that they came with, one after the other.
+    sequences: String,
+    /// Where each sequence number ends.
+    records: Vec<usize>,
+    waiting: Vec<Waiting>,
     frames: Vec<Frame>,
+    body: String,
+    zstd: Option<Compressor<'static>>,
+}
+
+/// An event that is not in a frame yet.
+#[derive(Debug, Clone, Copy)]
+struct Waiting {
+    /// Which of the records it came with.
+    record: usize,
+    index: u32,
+    /// Where its line ends.
+    end: usize,
 }
 
 impl Writer {
-    /// A writer for this lane.
-    #[must_use]
-    pub fn new(lane: String) -> Self {
-        Self { lane, waiting: Vec::new(), waiting_bytes: 0, frames: Vec::new() }
+    /// Begins a lane. Frames of an earlier one that nobody took are gone.
+    pub fn begin(&mut self, lane: String) {
+        self.lane = lane;
+        self.frames.clear();
+        self.clear();
     }
 
-    /// Adds an event as one line of JSON; whether it fits, which is whether it has at most [`EVENT_MAX`] bytes.
+    /// Adds an event, which `write` appends as one line of JSON; whether it fits, which is whether it has at most
+    /// [`EVENT_MAX`] bytes. What does not fit is left out.
     #[must_use]
-    pub fn push(&mut self, position: Position, json: String) -> bool {
-        if json.len() > EVENT_MAX {
+    pub fn push(&mut self, sequence: &str, index: u32, write: impl FnOnce(&mut String)) -> bool {
+        let before = self.lines.len();
+        self.lines.push('\n');
+        write(&mut self.lines);
+        if self.lines.len() - before > EVENT_MAX + 1 {
+            self.lines.truncate(before);
             return false;
         }
-        self.waiting_bytes += json.len();
-        self.waiting.push((position, json));
-        if self.waiting_bytes >= BODY_AIM {
+        if self.records.is_empty() || self.sequence(self.records.len() - 1) != sequence {
+            self.sequences.push_str(sequence);
+            self.records.push(self.sequences.len());
+        }
+        self.waiting.push(Waiting { record: self.records.len() - 1, index, end: self.lines.len() });
+        if self.lines.len() >= BODY_AIM {
             self.flush();
         }
         true
@@ -103,60 +130,84 @@ impl Writer {
 
     /// The frames, in the order of the events.
     #[must_use]
-    pub fn finish(mut self) -> Vec<Frame> {
+    pub fn finish(&mut self) -> Vec<Frame> {
         self.flush();
-        self.frames
+        std::mem::take(&mut self.frames)
     }
 
     fn flush(&mut self) {
         let waiting = std::mem::take(&mut self.waiting);
-        self.waiting_bytes = 0;
-        self.encode(&waiting);
+        self.encode(&waiting, 0);
+        self.waiting = waiting;
+        self.clear();
     }
 
-    /// Encodes events as one frame, or as two halves where that is too large.
-    fn encode(&mut self, events: &[(Position, String)]) {
-        let Some(frame) = frame(&self.lane, events) else { return };
+    fn clear(&mut self) {
+        self.lines.clear();
+        self.sequences.clear();
+        self.records.clear();
+        self.waiting.clear();
+    }
+
+    /// Encodes events, of which the first line begins here, as one frame, or as two halves where that is too large.
+    fn encode(&mut self, events: &[Waiting], start: usize) {
+        let Some(frame) = self.frame(events, start) else { return };
         if frame.data.len() > FRAME_MAX && events.len() > 1 {
             let (left, right) = events.split_at(events.len() / 2);
-            self.encode(left);
-            self.encode(right);
+            self.encode(left, start);
+            self.encode(right, left.last().map_or(start, |last| last.end));
         } else {
             self.frames.push(frame);
         }
     }
+
+    fn frame(&mut self, events: &[Waiting], start: usize) -> Option<Frame> {
+        let (first, last) = (events.first()?, events.last()?);
+        let mut body = std::mem::take(&mut self.body);
+        body.clear();
+        for (at, of_record) in events.chunk_by(|a, b| a.record == b.record).enumerate() {
+            let record = of_record.first().map_or(0, |event| event.record);
+            // Digits need no escape, and what a source calls a sequence number is digits. Writing to a String
+            // cannot fail.
+            let _ = write!(body, "{}[\"{}\",[", if at == 0 { "[" } else { "," }, self.sequence(record));
+            for (at, event) in of_record.iter().enumerate() {
+                let _ = write!(body, "{}{}", if at == 0 { "" } else { "," }, event.index);
+            }
+            body.push_str("]]");
+        }
+        body.push(']');
+        body.push_str(self.lines.get(start..last.end)?);
+        let header = Header {
+            lane: self.lane.clone(),
+            first: self.sequence(first.record).into(),
+            last: self.sequence(last.record).into(),
+            events: events.len().try_into().ok()?,
+            bytes: body.len().try_into().ok()?,
+        };
+        let head = serde_json::to_vec(&header).ok()?;
+        let mut data = vec![VERSION];
+        data.extend_from_slice(&u32::try_from(head.len()).ok()?.to_le_bytes());
+        data.extend_from_slice(&head);
+        let zstd = match &mut self.zstd {
+            Some(zstd) => zstd,
+            none => none.insert(Compressor::new(ZSTD_LEVEL).ok()?),
+        };
+        data.extend_from_slice(&zstd.compress(body.as_bytes()).ok()?);
+        self.body = body;
+        Some(Frame { header, data })
+    }
+
+    fn sequence(&self, record: usize) -> &str {
+        let end_of = |record: usize| self.records.get(record).copied().unwrap_or_default();
+        let start = record.checked_sub(1).map_or(0, end_of);
+        self.sequences.get(start..end_of(record)).unwrap_or_default()
+    }
 }
 
-/// The body's first line: a record's sequence number and the places of its events.
-type Origin = (Sequence, Vec<u32>);
-
-fn frame(lane: &str, events: &[(Position, String)]) -> Option<Frame> {
-    let (first, last) = (&events.first()?.0, &events.last()?.0);
-    let mut origins: Vec<Origin> = Vec::new();
-    for (position, _) in events {
-        match origins.last_mut() {
-            Some((sequence, indexes)) if *sequence == position.sequence => indexes.push(position.index),
-            _ => origins.push((position.sequence.clone(), vec![position.index])),
-        }
+impl fmt::Debug for Writer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Writer").field("lane", &self.lane).field("waiting", &self.waiting.len()).finish_non_exhaustive()
     }
-    let mut body = serde_json::to_vec(&origins).ok()?;
-    for (_, json) in events {
-        body.push(b'\n');
-        body.extend_from_slice(json.as_bytes());
-    }
-    let header = Header {
-        lane: lane.to_owned(),
-        first: first.sequence.clone(),
-        last: last.sequence.clone(),
-        events: events.len().try_into().ok()?,
-        bytes: body.len().try_into().ok()?,
-    };
-    let head = serde_json::to_vec(&header).ok()?;
-    let mut data = vec![VERSION];
-    data.extend_from_slice(&u32::try_from(head.len()).ok()?.to_le_bytes());
-    data.extend_from_slice(&head);
-    data.extend_from_slice(&zstd::bulk::compress(&body, ZSTD_LEVEL).ok()?);
-    Some(Frame { header, data })
 }
 
 /// Reads a frame's header, and hands back where its body begins.
@@ -178,34 +229,78 @@ pub fn header(data: &[u8]) -> Result<(Header, &[u8]), Reject> {
     Ok((header, body))
 }
 
-/// Reads a frame: its header and its events, each with its position. Random bytes are a reject like any bad data.
-pub fn decode(data: &[u8]) -> Result<(Header, Vec<(Position, Event)>), Reject> {
-    let (header, body) = header(data)?;
-    let size = header.bytes as usize;
-    if size > BODY_MAX {
-        return Err(damaged("the body claims to be larger than any is"));
+/// Reads frames, in memory that serves one after the other.
+#[derive(Default)]
+pub struct Reader {
+    plain: Vec<u8>,
+    zstd: Option<Decompressor<'static>>,
+}
+
+/// A frame that was read.
+#[derive(Debug, Clone, Copy)]
+pub struct Body<'a> {
+    origins: &'a str,
+    lines: &'a str,
+}
+
+/// The body's first line: a record's sequence number and the places of its events.
+type Origin = (Sequence, Vec<u32>);
+
+impl Reader {
+    /// Reads a frame: its header and its events. Random bytes are a reject like any bad data.
+    pub fn read(&mut self, data: &[u8]) -> Result<(Header, Body<'_>), Reject> {
+        let (header, body) = header(data)?;
+        let size = header.bytes as usize;
+        if size > BODY_MAX {
+            return Err(damaged("the body claims to be larger than any is"));
+        }
+        let unpacked = || damaged("the body does not decompress to the size that the header names");
+        let zstd = match &mut self.zstd {
+            Some(zstd) => zstd,
+            none => none.insert(Decompressor::new().map_err(|_| unpacked())?),
+        };
+        self.plain.clear();
+        self.plain.reserve(size);
+        if zstd.decompress_to_buffer(body, &mut self.plain).ok() != Some(size) {
+            return Err(unpacked());
+        }
+        let plain = std::str::from_utf8(&self.plain).map_err(|_| damaged("the body is not UTF-8"))?;
+        let end = memchr(b'\n', plain.as_bytes()).unwrap_or(plain.len());
+        let (origins, lines) = plain.split_at(end);
+        if memchr::memchr_iter(b'\n', lines.as_bytes()).count() != header.events as usize {
+            return Err(damaged("the header and the events differ in number"));
+        }
+        Ok((header, Body { origins, lines }))
     }
-    let mut plain = Vec::with_capacity(size);
-    let read =
-        zstd::Decoder::with_buffer(body).and_then(|zstd| zstd.take(size as u64 + 1).read_to_end(&mut plain));
-    if read.is_err() || plain.len() != size {
-        return Err(damaged("the body does not decompress to the size that the header names"));
+}
+
+impl fmt::Debug for Reader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reader").finish_non_exhaustive()
     }
-    let mut lines = plain.split(|byte| *byte == b'\n');
-    let origins: Vec<Origin> = serde_json::from_slice(lines.next().unwrap_or_default())
-        .map_err(|_| damaged("the line of positions cannot be read"))?;
-    let positions = origins.into_iter().flat_map(|(sequence, indexes)| {
-        indexes.into_iter().map(move |index| Position { sequence: sequence.clone(), index })
-    });
-    let events: Vec<Event> = lines
-        .map(serde_json::from_slice)
-        .collect::<Result<_, _>>()
-        .map_err(|_| damaged("an event cannot be read"))?;
-    let positions: Vec<Position> = positions.collect();
-    if positions.len() != events.len() || events.len() != header.events as usize {
-        return Err(damaged("the header, the positions and the events differ in number"));
+}
+
+impl<'a> Body<'a> {
+    /// The events, each one line of JSON.
+    pub fn events(self) -> impl Iterator<Item = &'a str> {
+        self.lines.split('\n').skip(1)
     }
-    Ok((header, positions.into_iter().zip(events).collect()))
+
+    /// Where each event came from.
+    pub fn positions(self) -> Result<Vec<Position>, Reject> {
+        let origins: Vec<Origin> = serde_json::from_str(self.origins)
+            .map_err(|_| damaged("the line of positions cannot be read"))?;
+        let positions: Vec<_> = origins
+            .into_iter()
+            .flat_map(|(sequence, indexes)| {
+                indexes.into_iter().map(move |index| Position { sequence: sequence.clone(), index })
+            })
+            .collect();
+        if positions.len() != self.events().count() {
+            return Err(damaged("the positions and the events differ in number"));
+        }
+        Ok(positions)
+    }
 }
 
 fn damaged(detail: &'static str) -> Reject {
@@ -217,11 +312,18 @@ mod tests {
     use super::*;
 
     fn writer(events: &[(&str, u32, String)]) -> Vec<Frame> {
-        let mut writer = Writer::new("raw/shardId-000000000000".to_owned());
+        let mut writer = Writer::default();
+        writer.begin("raw/shardId-000000000000".to_owned());
         for (sequence, index, json) in events {
-            assert!(writer.push(Position { sequence: (*sequence).into(), index: *index }, json.clone()));
+            assert!(writer.push(sequence, *index, |line| line.push_str(json)));
         }
         writer.finish()
+    }
+
+    fn read(data: &[u8]) -> Result<(Header, Vec<(Position, String)>), Reject> {
+        let mut reader = Reader::default();
+        let (header, body) = reader.read(data)?;
+        Ok((header, body.positions()?.into_iter().zip(body.events().map(str::to_owned)).collect()))
     }
 
     /// Text that zstd cannot make much smaller.
@@ -246,7 +348,7 @@ mod tests {
             ("12", 0, r#"{"a":3}"#.into()),
         ]);
         let [frame] = frames.as_slice() else { panic!("{} frames", frames.len()) };
-        let (header, events) = decode(&frame.data).unwrap();
+        let (header, events) = read(&frame.data).unwrap();
         assert_eq!(header, frame.header);
         assert_eq!((header.first.as_str(), header.last.as_str(), header.events), ("7", "12", 3));
         let told: Vec<_> = events.iter().map(|(p, e)| format!("{} {} {e}", p.sequence, p.index)).collect();
@@ -266,8 +368,9 @@ mod tests {
         let mut seen = 0;
         for frame in &frames {
             assert!(frame.data.len() <= FRAME_MAX);
-            for (position, event) in decode(&frame.data).unwrap().1 {
-                assert_eq!((position.index, &event.fields()["n"]), (seen, &seen.into()));
+            for (position, event) in read(&frame.data).unwrap().1 {
+                assert!(event.starts_with(&format!(r#"{{"n":{seen},"#)));
+                assert_eq!(position.index, seen);
                 seen += 1;
             }
         }
@@ -280,14 +383,16 @@ mod tests {
         let fill = |bytes: usize| format!(r#"{{"a":"{}"}}"#, noise(bytes - 8, 1));
         let frames = writer(&[("7", 0, fill(EVENT_MAX))]);
         assert!(frames[0].data.len() <= FRAME_MAX);
-        let mut writer = Writer::new("lane".to_owned());
-        assert!(!writer.push(Position { sequence: "7".into(), index: 0 }, fill(EVENT_MAX + 1)));
+        let mut writer = Writer::default();
+        writer.begin("lane".to_owned());
+        assert!(!writer.push("7", 0, |line| line.push_str(&fill(EVENT_MAX + 1))));
+        assert_eq!(writer.finish(), []);
     }
 
     #[test]
     fn what_is_no_frame_is_a_reject() {
         let whole = writer(&[("7", 0, r#"{"email":"x@example.com"}"#.into())]).remove(0).data;
-        let reason = |data: &[u8]| decode(data).map_or_else(|why| why.reason, |_| "a frame");
+        let reason = |data: &[u8]| read(data).map_or_else(|why| why.reason, |_| "a frame");
         assert_eq!(reason(&whole), "a frame");
         assert_eq!(reason(b""), "empty");
         assert_eq!(reason(b"\x02whatever"), "unknown_version");
@@ -298,7 +403,7 @@ mod tests {
         for at in 1..whole.len() {
             let mut bent = whole.clone();
             bent[at] ^= 0x55;
-            let _ = decode(&bent); // whatever it says, it does not panic
+            let _ = read(&bent); // whatever it says, it does not panic
         }
     }
 }

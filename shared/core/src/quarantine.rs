@@ -128,11 +128,12 @@ mod tests {
         let page = page("transform", &source, &[entry("7", b"oops \"x\""), entry("9", b"\xff\x00")]).unwrap();
         expect!["quarantine/date=2019-11-15/transform-shardId-000000000000-7-9.ndjson.gz"]
             .assert_eq(&page.key);
-        let body = crate::decode::inflate(&page.body).unwrap();
+        let mut room = Vec::new();
+        let body = crate::decode::inflate(&page.body, &mut room).unwrap();
         expect![[r#"
             {"reason":"not_json","stage":"decode","detail":"expected value at line 1 column 1","function":"transform","source":{"stream":"raw","shard":"shardId-000000000000","sequence":"7"},"at":"2019-11-15T18:05:00Z","encoding":"utf8","payload":"oops \"x\""}
             {"reason":"not_json","stage":"decode","detail":"expected value at line 1 column 1","function":"transform","source":{"stream":"raw","shard":"shardId-000000000000","sequence":"9"},"at":"2019-11-15T18:05:00Z","encoding":"base64","payload":"/wA="}
-        "#]].assert_eq(std::str::from_utf8(&body).unwrap());
+        "#]].assert_eq(std::str::from_utf8(body).unwrap());
         assert_eq!(super::page("transform", &source, &[]), None);
     }
 }

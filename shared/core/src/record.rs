@@ -34,8 +34,14 @@ impl From<&str> for Sequence {
 
 impl Ord for Sequence {
     fn cmp(&self, other: &Self) -> Ordering {
-        (self.0.len(), &self.0).cmp(&(other.0.len(), &other.0))
+        order(&self.0, &other.0)
     }
+}
+
+/// The order of two sequence numbers by their digits.
+#[must_use]
+pub fn order(a: &str, b: &str) -> Ordering {
+    (a.len(), a).cmp(&(b.len(), b))
 }
 
 impl PartialOrd for Sequence {
@@ -51,14 +57,14 @@ impl fmt::Display for Sequence {
 }
 
 /// One record of a stream.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Record {
-    /// Where it stands in its shard.
-    pub sequence: Sequence,
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Record<'a> {
+    /// Where it stands in its shard: a sequence number's digits.
+    pub sequence: &'a str,
     /// When the stream took it.
     pub arrived_at: Micros,
     /// What the producer sent, base64 already undone.
-    pub data: Vec<u8>,
+    pub data: &'a [u8],
 }
 
 /// The ordered source that the records of a batch come from.

@@ -54,14 +54,16 @@ impl TokenKey {
         Self::new(&secret.id, secret.key.as_bytes())
     }
 
-    /// The token of a value: `<key id>:<HMAC-SHA256, 64 lower-case hex digits>`.
-    #[must_use]
-    pub fn token(&self, value: &[u8]) -> String {
-        let mut token = String::with_capacity(self.id.len() + 65);
-        token.push_str(&self.id);
-        token.push(':');
-        hex(&self.mac.clone().chain_update(value).finalize().into_bytes(), &mut token);
-        token
+    /// Appends the token of a value: `<key id>:<HMAC-SHA256, 64 lower-case hex digits>`.
+    pub fn token(&self, value: &[u8], out: &mut String) {
+        out.push_str(&self.id);
+        out.push(':');
+        self.bare_token(value, out);
+    }
+
+    /// Appends the token of a value without the key's id.
+    pub fn bare_token(&self, value: &[u8], out: &mut String) {
+        hex(&self.mac.clone().chain_update(value).finalize().into_bytes(), out);
     }
 }
 
@@ -75,8 +77,9 @@ pub fn fingerprint(bytes: &[u8], length: usize) -> String {
 
 fn hex(bytes: &[u8], into: &mut String) {
     for byte in bytes {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
         for digit in [byte >> 4, byte & 15] {
-            into.push(char::from_digit(u32::from(digit), 16).unwrap_or_default());
+            into.push(char::from(DIGITS.get(usize::from(digit)).copied().unwrap_or_default()));
         }
     }
 }
@@ -97,7 +100,9 @@ mod tests {
         let key = TokenKey::new("k1", &[0xaa; 131]).unwrap();
         let data = b"This is a test using a larger than block-size key and a larger than block-size data. \
                      The key needs to be hashed before being used by the HMAC algorithm.";
-        assert_eq!(key.token(data), "k1:9b09ffa71b942fcb27635fbcd5b0e944bfdc63644f0713938a7f51535c3a35e2");
+        let mut token = String::new();
+        key.token(data, &mut token);
+        assert_eq!(token, "k1:9b09ffa71b942fcb27635fbcd5b0e944bfdc63644f0713938a7f51535c3a35e2");
     }
 
     #[test]

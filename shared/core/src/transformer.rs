@@ -1,6 +1,6 @@
 //! What `transform` and `changes` are beneath their sources: the pipeline, and the way a batch gets out.
 
-use crate::account::Tally;
+use crate::account::{StepTally, Tally};
 use crate::batch::{Batch, Run};
 use crate::frame::Frame;
 use crate::pipeline::Pipeline;
@@ -8,7 +8,6 @@ use crate::port::{Clock, Entry, Error, ObjectStore, PutRecords};
 use crate::publish::publish;
 use crate::quarantine;
 use crate::record::{Sequence, Source};
-use crate::step::Context;
 use crate::time::Micros;
 use crate::token::TokenKey;
 
@@ -27,6 +26,8 @@ pub struct Transformer<P, S, C> {
     pub pipeline: Pipeline,
     /// Makes tokens of personal data.
     pub key: TokenKey,
+    /// The batch at hand.
+    pub batch: Batch,
 }
 
 /// How far a batch came.
@@ -34,6 +35,8 @@ pub struct Transformer<P, S, C> {
 pub struct Delivered {
     /// The fate of the events that are safe.
     pub tally: Tally,
+    /// What each step did, with what is not safe.
+    pub steps: Vec<StepTally>,
     /// Where the batch is no longer safe, if it is not safe whole.
     pub stuck: Option<Stuck>,
 }
@@ -49,24 +52,24 @@ pub struct Stuck {
 
 impl<P: PutRecords, S: ObjectStore, C: Clock> Transformer<P, S, C> {
     /// Begins a batch of this source.
-    pub fn begin(&self, source: &Source) -> Run<'_> {
-        Run::new(&self.pipeline, source, Context { key: &self.key })
+    pub fn begin(&mut self, source: &Source) -> Run<'_> {
+        self.batch.begin(&mut self.pipeline, &self.key, source)
     }
 
-    /// Brings a batch out: its frames, one after the other, to the clean stream, then its bad data to the quarantine.
+    /// Brings the batch out: its frames, one after the other, to the clean stream, then its bad data to the quarantine.
     ///
     /// What fails is a suffix of the batch, which the source sends again; bad data of that suffix waits for then, so
     /// that it is not put away twice.
-    pub async fn deliver(&self, mut batch: Batch, source: &Source, deadline: Micros) -> Delivered {
+    pub async fn deliver(&mut self, source: &Source, deadline: Micros) -> Delivered {
         let mut stuck = None;
-        for Frame { header, data } in std::mem::take(&mut batch.frames) {
+        for Frame { header, data } in self.batch.take_frames() {
             let entry = Entry { partition_key: source.lane(), data };
             if let Err(left) = publish(&self.clean, vec![entry], &self.clock, deadline).await {
                 stuck = Some(Stuck { from: header.first, why: left.why });
                 break;
             }
         }
-        let mut rejects = std::mem::take(&mut batch.rejects);
+        let mut rejects = self.batch.take_rejects();
         rejects.retain(|entry| stuck.as_ref().is_none_or(|stuck| entry.sequence < stuck.from));
         if let (Some(page), Some(first)) =
             (quarantine::page(self.function, source, &rejects), rejects.first())
@@ -74,6 +77,8 @@ impl<P: PutRecords, S: ObjectStore, C: Clock> Transformer<P, S, C> {
         {
             stuck = Some(Stuck { from: first.sequence.clone(), why });
         }
-        Delivered { tally: batch.tally(stuck.as_ref().map(|stuck| &stuck.from)), stuck }
+        let tally = self.batch.tally(stuck.as_ref().map(|stuck| stuck.from.as_str()));
+        debug_assert!(tally.balances(), "every event ends in exactly one place");
+        Delivered { tally, steps: self.pipeline.take_tallies(), stuck }
     }
 }

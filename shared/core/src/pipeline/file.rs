@@ -2,6 +2,7 @@
 
 use super::lake::LakeSettings;
 use crate::event::Path;
+use crate::files::Files;
 use crate::mistake::{Mistake, Mistakes, nearest};
 use crate::step::{Apply, Compile, REGISTRY};
 use serde::Deserialize;
@@ -109,11 +110,11 @@ fn settings<T: DeserializeOwned>(value: Spanned<DeValue<'_>>, mistakes: &mut Vec
 
 impl File<'_> {
     /// Compiles the steps that can be, and tells what is wrong with the others.
-    pub(super) fn compile_steps(&self) -> (Vec<Box<dyn Apply>>, Vec<Mistake>) {
+    pub(super) fn compile_steps(&self, files: &dyn Files) -> (Vec<Box<dyn Apply>>, Vec<Mistake>) {
         let mut steps = Vec::new();
         let mut mistakes = Vec::new();
         for step in &self.steps {
-            match step_of(step).and_then(|(compile, settings)| compile(settings)) {
+            match step_of(step).and_then(|(compile, settings)| compile(settings, files)) {
                 Ok(step) => steps.push(step),
                 Err(mistake) => mistakes.push(mistake),
             }

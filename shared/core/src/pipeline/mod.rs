@@ -6,12 +6,13 @@ mod lake;
 pub use file::{EventSettings, MissingId};
 pub use lake::{Column, ColumnType, FIXED_COLUMNS, LakeSettings};
 
-use crate::event::{Event, Path};
+use crate::account::StepTally;
+use crate::event::{Event, New, Path, Value};
+use crate::files::Files;
 use crate::mistake::Mistakes;
 use crate::quarantine::Reject;
 use crate::step::{Apply, Context, Verdict};
 use crate::time::Micros;
-use serde_json::Value;
 
 /// The field that holds when an event was received. Ingest writes it; elsewhere the stream's arrival time stands in.
 pub const RECEIVED_AT: &str = "receivedAt";
@@ -23,13 +24,11 @@ pub const EARLIEST: i64 = 1_420_070_400_000_000;
 /// How far an event's time may lie ahead of its receipt: a day, as far as the lake's table projects ahead.
 const AHEAD_MAX_MS: i64 = 24 * 60 * 60 * 1000;
 
-/// How deep an event may be nested: a sink reads as deep as the decoder does, 127 levels.
-const DEPTH_MAX: usize = 120;
-
-/// A compiled pipeline.
+/// A compiled pipeline, and what its steps did so far.
 pub struct Pipeline {
     event: EventSettings,
     steps: Vec<Box<dyn Apply>>,
+    tallies: Vec<StepTally>,
     lake: LakeSettings,
     received_at: Path,
 }
@@ -37,27 +36,24 @@ pub struct Pipeline {
 /// What became of an event.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Outcome {
-    /// It goes on, clean.
-    Out(Clean),
-    /// The step of this name dropped it.
-    Filtered(&'static str),
+    /// It goes on, clean: it has an id, a type, and as UTC microseconds a time and its receipt.
+    Out,
+    /// The step of this place, from 0, dropped it.
+    Filtered(usize),
     /// It is bad.
     Rejected(Reject),
 }
 
-/// An event that went through all steps and has what the lake needs. Its time and its receipt are UTC microseconds.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Clean(pub Event);
-
 impl Pipeline {
     /// Compiles the text of a `pipeline.toml`, or tells all that is wrong with it.
-    pub fn compile(text: &str) -> Result<Self, Mistakes> {
+    pub fn compile(text: &str, files: &dyn Files) -> Result<Self, Mistakes> {
         let (file, mut mistakes) = file::read(text);
-        let (steps, step_mistakes) = file.compile_steps();
+        let (steps, step_mistakes) = file.compile_steps(files);
         mistakes.extend(step_mistakes);
         match (file.event, file.lake, mistakes.is_empty()) {
             (Some(event), Some(lake), true) => {
-                Ok(Self { event, steps, lake, received_at: file::received_at() })
+                let tallies = steps.iter().map(|step| StepTally::new(step.name())).collect();
+                Ok(Self { event, steps, tallies, lake, received_at: file::received_at() })
             }
             _ => Err(Mistakes::new(text, mistakes)),
         }
@@ -80,59 +76,80 @@ impl Pipeline {
         self.steps.iter().map(|step| step.name())
     }
 
-    /// Runs the steps on an event that its stream took at `arrived_at`.
+    /// What each step did since it was last asked for.
+    pub fn take_tallies(&mut self) -> Vec<StepTally> {
+        let new = self.steps.iter().map(|step| StepTally::new(step.name())).collect();
+        std::mem::replace(&mut self.tallies, new)
+    }
+
+    /// Runs the steps on an event, then makes sure that it can land.
     #[must_use]
-    pub fn apply(&self, mut event: Event, arrived_at: Micros, cx: &Context<'_>) -> Outcome {
-        for step in &self.steps {
-            match step.apply(&mut event, cx) {
+    pub fn apply(&mut self, event: &mut Event, cx: &Context<'_>) -> Outcome {
+        for at in 0..self.steps.len() {
+            match self.step(at, event, cx) {
                 Verdict::Keep => {}
-                Verdict::Drop => return Outcome::Filtered(step.name()),
+                Verdict::Drop => return Outcome::Filtered(at),
                 Verdict::Reject(reason, detail) => {
-                    return Outcome::Rejected(Reject { stage: step.name(), reason, detail });
+                    let stage = self.tallies.get(at).map_or("step", |tally| tally.step);
+                    return Outcome::Rejected(Reject { stage, reason, detail });
                 }
             }
         }
-        self.seal(event, arrived_at).map_or_else(Outcome::Rejected, Outcome::Out)
+        self.seal(event, cx.arrived_at).map_or_else(Outcome::Rejected, |()| Outcome::Out)
+    }
+
+    /// Runs the step of this place, and counts what it did.
+    fn step(&mut self, at: usize, event: &mut Event, cx: &Context<'_>) -> Verdict {
+        let (Some(step), Some(tally)) = (self.steps.get_mut(at), self.tallies.get_mut(at)) else {
+            return Verdict::Keep;
+        };
+        let edits = event.edits();
+        let verdict = step.apply(event, cx);
+        tally.r#in += 1;
+        match verdict {
+            Verdict::Keep => tally.changed += usize::from(event.edits() != edits),
+            Verdict::Drop => tally.dropped += 1,
+            Verdict::Reject(..) => tally.quarantined += 1,
+        }
+        verdict
     }
 
     /// Makes sure that the event has an id, a type and a time that can land.
-    fn seal(&self, mut event: Event, arrived_at: Micros) -> Result<Clean, Reject> {
+    fn seal(&self, event: &mut Event, arrived_at: Micros) -> Result<(), Reject> {
         let reject =
             |reason, path: &Path, what: &str| Reject::new("encode", reason, format!("`{path}` {what}"));
-        match event.present(&self.event.id) {
+        let settings = &self.event;
+        match event.present(&settings.id) {
             Some(Value::String(id)) if !id.is_empty() => {}
-            Some(Value::Number(id)) if !id.is_f64() => {
-                let id = id.to_string();
-                event.set(&self.event.id, id);
+            Some(Value::Number(id)) if id.is_integer() => {
+                let id = id.text().to_owned();
+                event.put(&settings.id, New::Str(&id));
             }
             _ => {
-                return Err(reject(
-                    "no_id",
-                    &self.event.id,
-                    "is missing, empty, or neither string nor integer",
-                ));
+                return Err(reject("no_id", &settings.id, "is missing, empty, or neither string nor integer"));
             }
         }
-        if event.present(&self.event.r#type).and_then(Value::as_str).is_none_or(str::is_empty) {
-            return Err(reject("no_type", &self.event.r#type, "is missing, empty, or no string"));
+        if event.str(&settings.r#type).is_none_or(str::is_empty) {
+            return Err(reject("no_type", &settings.r#type, "is missing, empty, or no string"));
         }
-        let Some(time) = event.get(&self.event.time).and_then(Micros::read) else {
-            return Err(reject("no_time", &self.event.time, "is missing, or no time that can be read"));
+        let time = event.find(&settings.time);
+        let Some((at, time)) = time.and_then(|at| Some((at, Micros::read(event.value(at))?))) else {
+            return Err(reject("no_time", &settings.time, "is missing, or no time that can be read"));
         };
         // A producer may say when it received the event, but not that this is still to come.
         let received_at =
             event.get(&self.received_at).and_then(Micros::read).map_or(arrived_at, |at| at.min(arrived_at));
         if time.get() < EARLIEST || time > received_at.plus_ms(AHEAD_MAX_MS) {
             let what = "lies before 2015 or more than a day after the event was received";
-            return Err(reject("time_out_of_range", &self.event.time, what));
+            return Err(reject("time_out_of_range", &settings.time, what));
         }
-        if event.is_deeper_than(DEPTH_MAX) {
-            let detail = format!("a step nested the event deeper than {DEPTH_MAX} levels");
+        if event.is_too_deep() {
+            let detail = format!("a step nested the event deeper than {} levels", crate::event::DEPTH_MAX);
             return Err(Reject::new("encode", "too_deep", detail));
         }
-        event.set(&self.event.time, time.get());
-        event.set(&self.received_at, received_at.get());
-        Ok(Clean(event))
+        event.set(at, New::Int(time.get()));
+        event.put(&self.received_at, New::Int(received_at.get()));
+        Ok(())
     }
 }
 
@@ -152,12 +169,13 @@ mod tests {
     const SHIPPED: &str = include_str!("../../../../pipeline.toml");
 
     fn apply(pipeline: &str, event: &str) -> String {
-        let pipeline = Pipeline::compile(pipeline).unwrap();
+        let mut pipeline = Pipeline::compile(pipeline, &crate::files::NONE).unwrap();
         let key = TokenKey::new("k1", b"0123456789abcdef0123456789abcdef").unwrap();
         let arrived_at = Micros::new(1_573_841_200_000_000).unwrap();
-        match pipeline.apply(serde_json::from_str(event).unwrap(), arrived_at, &Context { key: &key }) {
-            Outcome::Out(Clean(event)) => event.to_string(),
-            Outcome::Filtered(step) => format!("filtered by {step}"),
+        let mut event = Event::read(event).unwrap();
+        match pipeline.apply(&mut event, &Context { key: &key, arrived_at }) {
+            Outcome::Out => event.to_string(),
+            Outcome::Filtered(at) => format!("filtered by {}", pipeline.steps().nth(at).unwrap()),
             Outcome::Rejected(why) => why.to_string(),
         }
     }
@@ -172,9 +190,7 @@ mod tests {
         shipped(
             r#"{"id":"e1","eventType":"purchase","timestamp":"2019-11-15 18:05:00Z","receivedAt":"2019-11-15T18:05:01Z",
                 "userId":"u1","email":"ann@example.com","ip":"203.0.113.77","price":"80","path":"https://shop.example.com/p/7?utm_source=mail&email=ann@example.com"}"#,
-            expect![[
-                r#"{"discount":8.0,"email":"k1:093e3dd9df951c5008225d533a0175475075f7551ed269c5e61fa29bc2819ae4","eventType":"purchase","id":"e1","ip":"203.0.113.0","page":{"host":"shop.example.com","path":"/p/7","utm_source":"mail"},"price":80.0,"receivedAt":1573841101000000,"timestamp":1573841100000000,"userId":"k1:39536bc0c20e6efcd22ec30bb96eec5aff9be6a37fe8e9db166b4cc950c94e7e"}"#
-            ]],
+            expect![[r#"{"id":"e1","eventType":"purchase","timestamp":1573841100000000,"receivedAt":1573841101000000,"userId":"k1:39536bc0c20e6efcd22ec30bb96eec5aff9be6a37fe8e9db166b4cc950c94e7e","email":"k1:093e3dd9df951c5008225d533a0175475075f7551ed269c5e61fa29bc2819ae4","ip":"203.0.113.0","price":80.0,"discount":8.0,"page":{"host":"shop.example.com","path":"/p/7","utm_source":"mail"}}"#]],
         );
     }
 
@@ -243,7 +259,7 @@ mod tests {
         let bare = "[event]\nid = \"id\"\ntype = \"t\"\ntime = \"at\"\n";
         assert_eq!(
             apply(bare, r#"{"id":7,"t":"x","at":1573841100}"#),
-            r#"{"at":1573841100000000,"id":"7","receivedAt":1573841200000000,"t":"x"}"#
+            r#"{"id":"7","t":"x","at":1573841100000000,"receivedAt":1573841200000000}"#
         );
         assert!(apply(bare, r#"{"t":"x","at":1573841100}"#).starts_with("encode: no_id"));
     }

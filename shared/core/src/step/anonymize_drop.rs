@@ -4,24 +4,29 @@
 //! anonymize.drop = ["path", "data.address"]
 //! ```
 
-use super::{Context, Step, Verdict};
-use crate::event::{Event, Path};
+use super::settings::Fields;
+use super::{Context, Step, Touches, Verdict};
+use crate::event::{Event, Pattern};
+use crate::files::Files;
 use crate::mistake::Mistake;
 
-pub(crate) struct Remove(Vec<Path>);
+pub(crate) struct Remove(Fields);
 
 impl Step for Remove {
     const NAME: &'static str = "anonymize.drop";
-    type Settings = Vec<Path>;
+    type Settings = Vec<Pattern>;
 
-    fn compile(fields: Vec<Path>) -> Result<Self, Mistake> {
-        Ok(Self(fields))
+    fn compile(fields: Vec<Pattern>, _files: &dyn Files) -> Result<Self, Mistake> {
+        Ok(Self(Fields::new(fields)))
     }
 
-    fn apply(&self, event: &mut Event, _cx: &Context<'_>) -> Verdict {
-        for path in &self.0 {
-            event.remove(path);
-        }
+    fn touches(&self) -> Touches {
+        let fields = self.0.patterns().to_vec();
+        Touches { removes: fields.clone(), hides: fields, ..Touches::default() }
+    }
+
+    fn apply(&mut self, event: &mut Event, _cx: &Context<'_>) -> Verdict {
+        self.0.each(event, |event, id| event.remove(id));
         Verdict::Keep
     }
 }

@@ -7,29 +7,45 @@
 //! joined, and without the key nobody can try out values. A number is taken as its JSON text, and so is anything
 //! else. What is missing or null stays so.
 
-use super::{Context, Step, Verdict};
-use crate::event::{Event, Path};
+use super::settings::Fields;
+use super::{Context, Step, Touches, Verdict};
+use crate::event::{Event, New, Pattern, Value};
+use crate::files::Files;
 use crate::mistake::Mistake;
-use serde_json::Value;
 
-pub(crate) struct Pseudonymize(Vec<Path>);
+pub(crate) struct Pseudonymize {
+    fields: Fields,
+    json: String,
+    token: String,
+}
 
 impl Step for Pseudonymize {
     const NAME: &'static str = "anonymize.hmac";
-    type Settings = Vec<Path>;
+    type Settings = Vec<Pattern>;
 
-    fn compile(fields: Vec<Path>) -> Result<Self, Mistake> {
-        Ok(Self(fields))
+    fn compile(fields: Vec<Pattern>, _files: &dyn Files) -> Result<Self, Mistake> {
+        Ok(Self { fields: Fields::new(fields), json: String::new(), token: String::new() })
     }
 
-    fn apply(&self, event: &mut Event, cx: &Context<'_>) -> Verdict {
-        for path in &self.0 {
-            let Some(value) = event.get_mut(path).filter(|value| !value.is_null()) else { continue };
-            *value = match &*value {
-                Value::String(text) => cx.key.token(text.as_bytes()).into(),
-                other => cx.key.token(other.to_string().as_bytes()).into(),
-            };
-        }
+    fn touches(&self) -> Touches {
+        Touches { hides: self.fields.patterns().to_vec(), ..Touches::default() }
+    }
+
+    fn apply(&mut self, event: &mut Event, cx: &Context<'_>) -> Verdict {
+        let Self { fields, json, token } = self;
+        fields.each(event, |event, id| {
+            token.clear();
+            match event.value(id) {
+                Value::Null => return,
+                Value::String(text) => cx.key.token(text.as_bytes(), token),
+                _ => {
+                    json.clear();
+                    event.write_value(id, json);
+                    cx.key.token(json.as_bytes(), token);
+                }
+            }
+            event.set(id, New::Str(token));
+        });
         Verdict::Keep
     }
 }

@@ -6,29 +6,41 @@
 //! IPv4 keeps /24, IPv6 /48; an IPv4 address written as IPv6 (`::ffff:203.0.113.77`) is treated as what it is.
 //! What is no address is removed, never passed on.
 
-use super::{Context, Step, Verdict};
-use crate::event::{Event, Path};
+use super::settings::Fields;
+use super::{Context, Step, Touches, Verdict};
+use crate::event::{Event, New, Pattern};
+use crate::files::Files;
 use crate::mistake::Mistake;
-use serde_json::Value;
+use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-pub(crate) struct TruncateIp(Vec<Path>);
+pub(crate) struct TruncateIp {
+    fields: Fields,
+    text: String,
+}
 
 impl Step for TruncateIp {
     const NAME: &'static str = "anonymize.truncate_ip";
-    type Settings = Vec<Path>;
+    type Settings = Vec<Pattern>;
 
-    fn compile(fields: Vec<Path>) -> Result<Self, Mistake> {
-        Ok(Self(fields))
+    fn compile(fields: Vec<Pattern>, _files: &dyn Files) -> Result<Self, Mistake> {
+        Ok(Self { fields: Fields::new(fields), text: String::new() })
     }
 
-    fn apply(&self, event: &mut Event, _cx: &Context<'_>) -> Verdict {
-        for path in &self.0 {
-            match event.get(path).and_then(Value::as_str).and_then(network) {
-                Some(network) => event.set(path, network.to_string()),
-                None => drop(event.remove(path)),
+    fn touches(&self) -> Touches {
+        Touches { hides: self.fields.patterns().to_vec(), ..Touches::default() }
+    }
+
+    fn apply(&mut self, event: &mut Event, _cx: &Context<'_>) -> Verdict {
+        let text = &mut self.text;
+        self.fields.each(event, |event, id| match event.value(id).as_str().and_then(network) {
+            Some(network) => {
+                text.clear();
+                let _ = write!(text, "{network}"); // writing to a String cannot fail
+                event.set(id, New::Str(text));
             }
-        }
+            None => event.remove(id),
+        });
         Verdict::Keep
     }
 }

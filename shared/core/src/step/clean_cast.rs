@@ -8,17 +8,21 @@
 //! goes to the quarantine; a field that is missing or null stays so.
 
 use super::settings::Entries;
-use super::{Context, Step, Verdict};
-use crate::event::{Event, Path};
+use super::{Context, Step, Touches, Verdict};
+use crate::event::{Event, New, Path, Value};
+use crate::files::Files;
 use crate::mistake::Mistake;
 use crate::time::Micros;
 use serde::Deserialize;
-use serde_json::{Number, Value};
 
-pub(crate) struct Cast(Vec<(Path, Type)>);
+pub(crate) struct Cast {
+    fields: Vec<(Path, Type)>,
+    text: String,
+}
 
-#[derive(Debug, Clone, Copy, Deserialize)]
+#[derive(Debug, Clone, Copy, Deserialize, schemars::JsonSchema)]
 #[serde(try_from = "String")]
+#[schemars(rename_all = "lowercase", !try_from)]
 pub(crate) enum Type {
     String,
     Int,
@@ -31,21 +35,36 @@ impl Step for Cast {
     const NAME: &'static str = "clean.cast";
     type Settings = Entries<Path, Type>;
 
-    fn compile(casts: Self::Settings) -> Result<Self, Mistake> {
-        Ok(Self(casts.0))
+    fn compile(fields: Self::Settings, _files: &dyn Files) -> Result<Self, Mistake> {
+        Ok(Self { fields: fields.0, text: String::new() })
     }
 
-    fn apply(&self, event: &mut Event, _cx: &Context<'_>) -> Verdict {
-        for (path, wanted) in &self.0 {
-            let Some(value) = event.get_mut(path).filter(|value| !value.is_null()) else { continue };
-            let Some(cast) = wanted.cast(value) else {
-                let detail = format!("`{path}` cannot be read as {}", wanted.name());
-                return Verdict::Reject("cannot_cast", detail.into());
-            };
-            *value = cast;
+    fn touches(&self) -> Touches {
+        let fields = self.fields.iter().map(|(path, _)| path.clone().into());
+        Touches { reads: fields.collect(), ..Touches::default() }
+    }
+
+    fn apply(&mut self, event: &mut Event, _cx: &Context<'_>) -> Verdict {
+        for (path, wanted) in &self.fields {
+            let Some(id) = event.find(path) else { continue };
+            match wanted.cast(event.value(id), &mut self.text) {
+                Some(Casted::Already) => {}
+                Some(Casted::To(value)) => event.set(id, value),
+                None => {
+                    let detail = format!("`{path}` cannot be read as {}", wanted.name());
+                    return Verdict::Reject("cannot_cast", detail.into());
+                }
+            }
         }
         Verdict::Keep
     }
+}
+
+/// A value in the type that is wanted.
+enum Casted<'t> {
+    /// It has it, or is null.
+    Already,
+    To(New<'t>),
 }
 
 impl TryFrom<String> for Type {
@@ -71,39 +90,36 @@ impl Type {
         }
     }
 
-    fn cast(self, value: &Value) -> Option<Value> {
+    /// The value in this type, a text in the room that is given; none where it cannot be.
+    fn cast<'t>(self, value: Value<'_>, room: &'t mut String) -> Option<Casted<'t>> {
         let text = value.as_str().map(str::trim);
-        match self {
-            Self::String => match value {
-                Value::String(_) => Some(value.clone()),
-                Value::Number(_) | Value::Bool(_) => Some(value.to_string().into()),
-                _ => None,
+        Some(Casted::To(match (self, value, text) {
+            (_, Value::Null, _)
+            | (Self::String, Value::String(_), _)
+            | (Self::Bool, Value::Bool(_), _) => return Some(Casted::Already),
+            (Self::Int, Value::Number(number), _) if number.is_integer() => return Some(Casted::Already),
+            (Self::Float, Value::Number(number), _) if !number.is_integer() => return Some(Casted::Already),
+            (Self::String, Value::Number(number), _) => {
+                room.clear();
+                room.push_str(number.text());
+                New::Str(room)
+            }
+            (Self::String, Value::Bool(flag), _) => New::Str(if flag { "true" } else { "false" }),
+            (Self::Int, _, Some(text)) => New::Int(text.parse().ok()?),
+            (Self::Int, Value::Number(number), _) => New::Int(whole(number.as_f64())?),
+            (Self::Int, Value::Bool(flag), _) => New::Int(flag.into()),
+            (Self::Float, _, Some(text)) => New::Float(text.parse().ok().filter(|float: &f64| float.is_finite())?),
+            (Self::Float, Value::Number(number), _) => New::Float(number.as_f64()),
+            (Self::Bool, _, Some("true" | "1")) => New::Bool(true),
+            (Self::Bool, _, Some("false" | "0")) => New::Bool(false),
+            (Self::Bool, Value::Number(number), _) => match number.as_i64()? {
+                0 => New::Bool(false),
+                1 => New::Bool(true),
+                _ => return None,
             },
-            Self::Int => match (value, text) {
-                (_, Some(text)) => text.parse::<i64>().ok().map(Value::from),
-                (Value::Number(number), _) if number.is_f64() => whole(number.as_f64()?).map(Value::from),
-                (Value::Number(_), _) => Some(value.clone()),
-                (Value::Bool(flag), _) => Some(i64::from(*flag).into()),
-                _ => None,
-            },
-            Self::Float => match (value, text) {
-                (_, Some(text)) => Number::from_f64(text.parse().ok()?).map(Value::Number),
-                (Value::Number(number), _) => Number::from_f64(number.as_f64()?).map(Value::Number),
-                _ => None,
-            },
-            Self::Bool => match (value, text) {
-                (Value::Bool(_), _) => Some(value.clone()),
-                (_, Some("true" | "1")) => Some(true.into()),
-                (_, Some("false" | "0")) => Some(false.into()),
-                (Value::Number(number), _) => match number.as_i64()? {
-                    0 => Some(false.into()),
-                    1 => Some(true.into()),
-                    _ => None,
-                },
-                _ => None,
-            },
-            Self::Timestamp => Micros::read(value).map(|moment| moment.get().into()),
-        }
+            (Self::Timestamp, value, _) => New::Int(Micros::read(value)?.get()),
+            _ => return None,
+        }))
     }
 }
 

@@ -5,10 +5,10 @@
 //! ```
 //! A field that is null, or an empty string, is lacking too.
 
-use super::{Context, Step, Verdict};
-use crate::event::{Event, Path};
+use super::{Context, Step, Touches, Verdict};
+use crate::event::{Event, Path, Value};
+use crate::files::Files;
 use crate::mistake::Mistake;
-use serde_json::Value;
 
 pub(crate) struct Require(Vec<Path>);
 
@@ -16,13 +16,17 @@ impl Step for Require {
     const NAME: &'static str = "clean.require";
     type Settings = Vec<Path>;
 
-    fn compile(fields: Vec<Path>) -> Result<Self, Mistake> {
+    fn compile(fields: Vec<Path>, _files: &dyn Files) -> Result<Self, Mistake> {
         Ok(Self(fields))
     }
 
-    fn apply(&self, event: &mut Event, _cx: &Context<'_>) -> Verdict {
+    fn touches(&self) -> Touches {
+        Touches { reads: self.0.iter().cloned().map(Into::into).collect(), ..Touches::default() }
+    }
+
+    fn apply(&mut self, event: &mut Event, _cx: &Context<'_>) -> Verdict {
         let lacking =
-            |value: Option<&Value>| value.and_then(Value::as_str).map_or(value.is_none(), str::is_empty);
+            |value: Option<Value<'_>>| value.and_then(Value::as_str).map_or(value.is_none(), str::is_empty);
         if self.0.iter().any(|path| lacking(event.present(path))) { Verdict::Drop } else { Verdict::Keep }
     }
 }

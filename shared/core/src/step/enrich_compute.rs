@@ -7,36 +7,41 @@
 //! removes the field, whatever the producer had put there. Where an expression errs, or gives what JSON cannot
 //! hold, the event goes to the quarantine.
 
-use super::settings::Entries;
-use super::{Context, Step, Verdict};
-use crate::event::{Event, Path};
-use crate::expression::{Expression, to_json};
+use super::settings::{Entries, Source};
+use super::{Context, Step, Touches, Verdict};
+use crate::event::{Event, New, Path};
+use crate::expression::Expression;
+use crate::files::Files;
 use crate::mistake::Mistake;
-use serde_json::Value;
-use toml::Spanned;
 
-pub(crate) struct Compute(Vec<(Path, Expression)>);
+pub(crate) struct Compute {
+    fields: Vec<(Path, Expression)>,
+    text: String,
+}
 
 impl Step for Compute {
     const NAME: &'static str = "enrich.compute";
-    type Settings = Entries<Path, Spanned<String>>;
+    type Settings = Entries<Path, Source>;
 
-    fn compile(fields: Self::Settings) -> Result<Self, Mistake> {
-        let compile = |(path, source): (Path, Spanned<String>)| Ok((path, Expression::compile(&source)?));
-        Ok(Self(fields.0.into_iter().map(compile).collect::<Result<_, _>>()?))
+    fn compile(fields: Self::Settings, _files: &dyn Files) -> Result<Self, Mistake> {
+        let compile = |(path, source): (Path, Source)| Ok((path, Expression::compile(&source.0)?));
+        let fields = fields.0.into_iter().map(compile).collect::<Result<_, _>>()?;
+        Ok(Self { fields, text: String::new() })
     }
 
-    fn apply(&self, event: &mut Event, _cx: &Context<'_>) -> Verdict {
-        for (path, expression) in &self.0 {
-            match expression.evaluate(event).map(|value| to_json(&value)) {
-                Ok(Some(Value::Null)) => drop(event.remove(path)),
-                Ok(Some(value)) => event.set(path, value),
-                Ok(None) => {
-                    return Verdict::Reject(
-                        "expression",
-                        format!("`{path}` is nothing that JSON can hold").into(),
-                    );
-                }
+    fn touches(&self) -> Touches {
+        Touches {
+            reads: self.fields.iter().flat_map(|(_, expression)| expression.reads()).collect(),
+            writes: self.fields.iter().map(|(path, _)| path.clone()).collect(),
+            ..Touches::default()
+        }
+    }
+
+    fn apply(&mut self, event: &mut Event, _cx: &Context<'_>) -> Verdict {
+        for (path, expression) in &self.fields {
+            match expression.compute(event, &mut self.text) {
+                Ok(New::Null) => event.remove_at(path),
+                Ok(value) => drop(event.put(path, value)),
                 Err(why) => return Verdict::Reject("expression", format!("`{path}`: {why}").into()),
             }
         }
@@ -54,7 +59,7 @@ mod tests {
 
     #[test]
     fn a_field_follows_from_others() {
-        check::<Compute>(DISCOUNT, r#"{"price":80.0}"#, &expect![[r#"{"discount":8.0,"price":80.0}"#]]);
+        check::<Compute>(DISCOUNT, r#"{"price":80.0}"#, &expect![[r#"{"price":80.0,"discount":8.0}"#]]);
         check::<Compute>(r#"{ "a.b" = "1 + 1", c = "a.b * 2" }"#, "{}", &expect![[r#"{"a":{"b":2},"c":4}"#]]);
     }
 
@@ -74,7 +79,7 @@ mod tests {
         check::<Compute>(
             r#"{ a = "0.0 / 0.0" }"#,
             "{}",
-            &expect!["expression: `a` is nothing that JSON can hold"],
+            &expect!["expression: `a`: nothing that JSON can hold"],
         );
     }
 }

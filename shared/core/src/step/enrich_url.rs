@@ -8,10 +8,13 @@
 //! the site's root; of anything else nothing is taken. The rest of the query is left out: people's addresses and names travel there. What a producer had put
 //! under `page` goes.
 
-use super::{Context, Step, Verdict};
-use crate::event::{Event, Path};
+use super::{Context, Step, Touches, Verdict};
+use crate::event::{Event, New, Path};
+use crate::files::Files;
 use crate::mistake::Mistake;
+use percent_encoding::percent_decode_str;
 use serde::Deserialize;
+use std::borrow::Cow;
 
 const CAMPAIGN: [&str; 5] = ["utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content"];
 
@@ -20,12 +23,18 @@ pub(crate) struct Url {
     into: Path,
     host: Path,
     path: Path,
+    campaign: [Path; CAMPAIGN.len()],
+    url: String,
+    text: String,
 }
 
-#[derive(Deserialize)]
+/// `enrich.url`.
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Settings {
+    /// The field of the URL.
     from: Path,
+    /// The object that its parts go into.
     into: Path,
 }
 
@@ -33,35 +42,64 @@ impl Step for Url {
     const NAME: &'static str = "enrich.url";
     type Settings = Settings;
 
-    fn compile(Settings { from, into }: Settings) -> Result<Self, Mistake> {
+    fn compile(Settings { from, into }: Settings, _files: &dyn Files) -> Result<Self, Mistake> {
         if from == into {
             return Err(Mistake::new(format!(
                 "`from` and `into` are both `{from}`: the fields would replace the URL"
             )));
         }
-        let (host, path) = (into.join("host"), into.join("path"));
-        Ok(Self { from, into, host, path })
+        Ok(Self {
+            host: into.join("host"),
+            path: into.join("path"),
+            campaign: CAMPAIGN.map(|name| into.join(name)),
+            from,
+            into,
+            url: String::new(),
+            text: String::new(),
+        })
     }
 
-    fn apply(&self, event: &mut Event, _cx: &Context<'_>) -> Verdict {
-        event.remove(&self.into);
-        let Some(url) = event.get(&self.from).and_then(|value| value.as_str()).map(str::to_owned) else {
-            return Verdict::Keep;
-        };
-        let Some(parts) = Parts::of(&url) else { return Verdict::Keep };
+    fn touches(&self) -> Touches {
+        Touches { reads: vec![self.from.clone().into()], writes: vec![self.into.clone()], ..Touches::default() }
+    }
+
+    fn apply(&mut self, event: &mut Event, _cx: &Context<'_>) -> Verdict {
+        event.remove_at(&self.into);
+        self.url.clear();
+        self.url.push_str(event.str(&self.from).unwrap_or_default());
+        let Some(parts) = Parts::of(&self.url) else { return Verdict::Keep };
         if let Some(host) = parts.host {
-            event.set(&self.host, host.to_ascii_lowercase());
+            self.text.clear();
+            self.text.push_str(host);
+            self.text.make_ascii_lowercase();
+            event.put(&self.host, New::Str(&self.text));
         }
-        event.set(&self.path, if parts.path.is_empty() { "/" } else { parts.path });
-        let mut query: Vec<_> = form_urlencoded::parse(parts.query.as_bytes()).collect();
-        query.reverse(); // the first of a name counts, so it is set last
-        for (name, value) in
-            query.iter().filter(|(name, value)| CAMPAIGN.contains(&&**name) && !value.is_empty())
-        {
-            event.set(&self.into.join(name), &**value);
+        event.put(&self.path, New::Str(if parts.path.is_empty() { "/" } else { parts.path }));
+        let mut seen = [false; CAMPAIGN.len()];
+        for pair in parts.query.split('&') {
+            let Some((name, value)) = pair.split_once('=').filter(|(_, value)| !value.is_empty()) else { continue };
+            let known = CAMPAIGN.iter().zip(&self.campaign).zip(&mut seen);
+            // The first of a name counts.
+            let Some((path, seen)) = known.filter(|((known, _), _)| **known == name).map(|((_, p), s)| (p, s)).next()
+            else {
+                continue;
+            };
+            if !std::mem::replace(seen, true) {
+                event.put(path, New::Str(&decode(value, &mut self.text)));
+            }
         }
         Verdict::Keep
     }
+}
+
+/// A value of a query, its plus signs and percent signs undone.
+fn decode<'a>(value: &'a str, room: &'a mut String) -> Cow<'a, str> {
+    if !value.contains(['+', '%']) {
+        return Cow::Borrowed(value);
+    }
+    room.clear();
+    room.extend(value.chars().map(|sign| if sign == '+' { ' ' } else { sign }));
+    percent_decode_str(room).decode_utf8_lossy()
 }
 
 /// The parts of a URL by the generic syntax of RFC 3986, appendix B.
@@ -106,9 +144,9 @@ mod tests {
     #[expect(clippy::needless_pass_by_value, reason = "that is how expect! is written")]
     fn page(url: &str, expected: Expect) {
         let event = serde_json::json!({ "path": url }).to_string();
-        let after: Event =
-            serde_json::from_str(&run::<Url>(r#"{ from = "path", into = "page" }"#, &event)).unwrap();
-        expected.assert_eq(&after.fields()["page"].to_string());
+        let after = run::<Url>(r#"{ from = "path", into = "page" }"#, &event);
+        let after: serde_json::Value = serde_json::from_str(&after).unwrap();
+        expected.assert_eq(&after["page"].to_string());
     }
 
     #[test]

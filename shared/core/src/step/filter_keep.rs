@@ -5,32 +5,32 @@
 //! ```
 //! The expression is CEL. Where it errs, or gives anything but true or false, the event goes to the quarantine.
 
-use super::{Context, Step, Verdict};
+use super::settings::Source;
+use super::{Context, Step, Touches, Verdict};
 use crate::event::Event;
 use crate::expression::Expression;
+use crate::files::Files;
 use crate::mistake::Mistake;
-use cel::Value;
-use toml::Spanned;
 
 pub(crate) struct Keep(Expression);
 
 impl Step for Keep {
     const NAME: &'static str = "filter.keep";
-    type Settings = Spanned<String>;
+    type Settings = Source;
 
-    fn compile(source: Self::Settings) -> Result<Self, Mistake> {
-        Ok(Self(Expression::compile(&source)?))
+    fn compile(source: Source, _files: &dyn Files) -> Result<Self, Mistake> {
+        Ok(Self(Expression::compile(&source.0)?))
     }
 
-    fn apply(&self, event: &mut Event, _cx: &Context<'_>) -> Verdict {
-        match self.0.evaluate(event) {
-            Ok(Value::Bool(true)) => Verdict::Keep,
-            Ok(Value::Bool(false)) => Verdict::Drop,
-            Ok(other) => {
-                let detail = format!("the expression gave {}, not true or false", other.type_of());
-                Verdict::Reject("expression", detail.into())
-            }
-            Err(why) => Verdict::Reject("expression", why.into()),
+    fn touches(&self) -> Touches {
+        Touches { reads: self.0.reads(), ..Touches::default() }
+    }
+
+    fn apply(&mut self, event: &mut Event, _cx: &Context<'_>) -> Verdict {
+        match self.0.test(event) {
+            Ok(true) => Verdict::Keep,
+            Ok(false) => Verdict::Drop,
+            Err(why) => Verdict::Reject("expression", why),
         }
     }
 }

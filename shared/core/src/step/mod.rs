@@ -1,6 +1,7 @@
 //! The steps: what a pipeline can do to an event.
 //!
-//! A step is one file here, and one line in `REGISTRY`.
+//! A step is one file here, and one line in `REGISTRY`. The comment at the top of the file is its page in
+//! `docs/steps.md`.
 
 mod anonymize_drop;
 mod anonymize_hmac;
@@ -12,39 +13,54 @@ mod enrich_url;
 mod filter_keep;
 mod settings;
 
-use crate::event::Event;
+use crate::event::{Event, Path, Pattern};
+use crate::files::Files;
 use crate::mistake::Mistake;
+use crate::time::Micros;
 use crate::token::TokenKey;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Deserialize as _;
 use serde::de::DeserializeOwned;
 use std::borrow::Cow;
 use toml::Spanned;
 use toml::de::{DeValue, ValueDeserializer};
 
-/// All steps there are, by name.
-pub(crate) const REGISTRY: &[Entry] = &[
-    entry::<anonymize_drop::Remove>(),
-    entry::<anonymize_hmac::Pseudonymize>(),
-    entry::<anonymize_truncate_ip::TruncateIp>(),
-    entry::<clean_cast::Cast>(),
-    entry::<clean_require::Require>(),
-    entry::<enrich_compute::Compute>(),
-    entry::<enrich_url::Url>(),
-    entry::<filter_keep::Keep>(),
+/// Lists the steps, each with the text of its file, of which the top is its documentation.
+macro_rules! registry {
+    ($($file:ident :: $step:ident),* $(,)?) => {
+        /// All steps there are, by name.
+        pub(crate) const REGISTRY: &[Entry] =
+            &[$(entry::<$file::$step>(include_str!(concat!(stringify!($file), ".rs")))),*];
+    };
+}
+
+registry![
+    anonymize_drop::Remove,
+    anonymize_hmac::Pseudonymize,
+    anonymize_truncate_ip::TruncateIp,
+    clean_cast::Cast,
+    clean_require::Require,
+    enrich_compute::Compute,
+    enrich_url::Url,
+    filter_keep::Keep,
 ];
 
 /// One kind of step.
-pub(crate) trait Step: Send + Sync + Sized + 'static {
+pub(crate) trait Step: Send + Sized + 'static {
     /// What `pipeline.toml` calls it.
     const NAME: &'static str;
     /// What stands behind the name there.
-    type Settings: DeserializeOwned;
+    type Settings: DeserializeOwned + JsonSchema;
 
-    /// Checks the settings beyond their types.
-    fn compile(settings: Self::Settings) -> Result<Self, Mistake>;
+    /// Checks the settings beyond their types, and makes ready all that need not be made for each event.
+    fn compile(settings: Self::Settings, files: &dyn Files) -> Result<Self, Mistake>;
 
-    /// Works on one event.
-    fn apply(&self, event: &mut Event, cx: &Context<'_>) -> Verdict;
+    /// Which fields it has to do with.
+    fn touches(&self) -> Touches;
+
+    /// Works on one event. A step may keep room and caches from event to event, as long as what becomes of an event
+    /// does not depend on them.
+    fn apply(&mut self, event: &mut Event, cx: &Context<'_>) -> Verdict;
 }
 
 /// What a step says of an event. It has no way to fail a batch.
@@ -59,16 +75,32 @@ pub(crate) enum Verdict {
 }
 
 /// What a step may use beside the event.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub struct Context<'a> {
     /// Makes tokens of personal data.
     pub key: &'a TokenKey,
+    /// When the stream took the event.
+    pub arrived_at: Micros,
+}
+
+/// The fields that a step has to do with; `millrace check` warns by them.
+#[derive(Debug, Default)]
+pub(crate) struct Touches {
+    /// What it looks at and leaves as it is.
+    pub(crate) reads: Vec<Pattern>,
+    /// What it sets, whatever was there.
+    pub(crate) writes: Vec<Path>,
+    /// What is gone behind it.
+    pub(crate) removes: Vec<Pattern>,
+    /// What no longer tells who somebody is behind it.
+    pub(crate) hides: Vec<Pattern>,
 }
 
 /// A compiled step, whatever its kind.
-pub(crate) trait Apply: Send + Sync {
+pub(crate) trait Apply: Send {
     fn name(&self) -> &'static str;
-    fn apply(&self, event: &mut Event, cx: &Context<'_>) -> Verdict;
+    fn touches(&self) -> Touches;
+    fn apply(&mut self, event: &mut Event, cx: &Context<'_>) -> Verdict;
 }
 
 impl<T: Step> Apply for T {
@@ -76,43 +108,68 @@ impl<T: Step> Apply for T {
         T::NAME
     }
 
-    fn apply(&self, event: &mut Event, cx: &Context<'_>) -> Verdict {
+    fn touches(&self) -> Touches {
+        Step::touches(self)
+    }
+
+    fn apply(&mut self, event: &mut Event, cx: &Context<'_>) -> Verdict {
         Step::apply(self, event, cx)
     }
 }
 
 /// Compiles a step from what stands behind its name.
-pub(crate) type Compile = fn(Spanned<DeValue<'_>>) -> Result<Box<dyn Apply>, Mistake>;
+pub(crate) type Compile = fn(Spanned<DeValue<'_>>, &dyn Files) -> Result<Box<dyn Apply>, Mistake>;
 
 /// A line of the registry.
 pub(crate) struct Entry {
     pub(crate) name: &'static str,
     pub(crate) compile: Compile,
+    pub(crate) schema: fn(&mut SchemaGenerator) -> Schema,
+    source: &'static str,
 }
 
-const fn entry<T: Step>() -> Entry {
-    Entry { name: T::NAME, compile: compile::<T> }
+impl Entry {
+    /// Its documentation, Markdown: the comment at the top of its file.
+    pub(crate) fn docs(&self) -> String {
+        let lines = self.source.lines().map_while(|line| line.strip_prefix("//!"));
+        lines.map(|line| format!("{}\n", line.strip_prefix(' ').unwrap_or(line))).collect()
+    }
 }
 
-fn compile<T: Step>(value: Spanned<DeValue<'_>>) -> Result<Box<dyn Apply>, Mistake> {
+const fn entry<T: Step>(source: &'static str) -> Entry {
+    Entry { name: T::NAME, compile: compile::<T>, schema: SchemaGenerator::subschema_for::<T::Settings>, source }
+}
+
+fn compile<T: Step>(value: Spanned<DeValue<'_>>, files: &dyn Files) -> Result<Box<dyn Apply>, Mistake> {
     let span = value.span();
     let settings = T::Settings::deserialize(ValueDeserializer::from(value))
         .map_err(|error| Mistake::from_toml(&error, span.clone()))?;
-    Ok(Box::new(T::compile(settings).map_err(|mistake| mistake.within(span))?))
+    Ok(Box::new(T::compile(settings, files).map_err(|mistake| mistake.within(span))?))
+}
+
+/// A compiled step for a test; its settings in TOML.
+#[cfg(test)]
+pub(crate) fn step<T: Step>(settings: &str, files: &dyn Files) -> T {
+    T::compile(T::Settings::deserialize(ValueDeserializer::parse(settings).unwrap()).unwrap(), files).unwrap()
+}
+
+/// Runs a compiled step on an event in a test, and tells what becomes of it.
+#[cfg(test)]
+pub(crate) fn play<T: Step>(step: &mut T, event: &str) -> String {
+    let key = TokenKey::new("k1", b"0123456789abcdef0123456789abcdef").unwrap();
+    let arrived_at = Micros::new(1_573_841_200_000_000).unwrap(); // 2019-11-15T18:06:40Z
+    let mut event = Event::read(event).unwrap();
+    match Step::apply(step, &mut event, &Context { key: &key, arrived_at }) {
+        Verdict::Keep => event.to_string(),
+        Verdict::Drop => "dropped".to_owned(),
+        Verdict::Reject(reason, detail) => format!("{reason}: {detail}"),
+    }
 }
 
 /// Runs a step on an event in a test: settings in TOML, the event and what becomes of it in JSON.
 #[cfg(test)]
 pub(crate) fn run<T: Step>(settings: &str, event: &str) -> String {
-    let settings = T::Settings::deserialize(ValueDeserializer::parse(settings).unwrap()).unwrap();
-    let step = T::compile(settings).unwrap();
-    let key = TokenKey::new("k1", b"0123456789abcdef0123456789abcdef").unwrap();
-    let mut event: Event = serde_json::from_str(event).unwrap();
-    match Step::apply(&step, &mut event, &Context { key: &key }) {
-        Verdict::Keep => event.to_string(),
-        Verdict::Drop => "dropped".to_owned(),
-        Verdict::Reject(reason, detail) => format!("{reason}: {detail}"),
-    }
+    play(&mut step::<T>(settings, &crate::files::NONE), event)
 }
 
 /// [`run`], compared with what is expected.

@@ -1,8 +1,41 @@
 //! Shapes that the settings of several steps have.
 
+use crate::event::{Event, Id, Pattern};
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use std::fmt;
 use std::marker::PhantomData;
+
+/// The fields that a step works on, with room to collect the places that they fit.
+#[derive(Debug)]
+pub(crate) struct Fields {
+    patterns: Vec<Pattern>,
+    found: Vec<Id>,
+    more: Vec<Id>,
+}
+
+impl Fields {
+    pub(crate) fn new(patterns: Vec<Pattern>) -> Self {
+        Self { patterns, found: Vec::new(), more: Vec::new() }
+    }
+
+    pub(crate) fn patterns(&self) -> &[Pattern] {
+        &self.patterns
+    }
+
+    /// Works on each place once, however many of the patterns fit it, what contains others before them.
+    pub(crate) fn each(&mut self, event: &mut Event, mut work: impl FnMut(&mut Event, Id)) {
+        self.found.clear();
+        for pattern in &self.patterns {
+            event.find_all(pattern, &mut self.more);
+            self.found.append(&mut self.more);
+        }
+        self.found.sort_unstable();
+        self.found.dedup();
+        for id in &self.found {
+            work(event, *id);
+        }
+    }
+}
 
 /// The entries of a TOML table in the order of the file.
 #[derive(Debug)]
@@ -29,5 +62,31 @@ impl<'de, K: Deserialize<'de>, V: Deserialize<'de>> Deserialize<'de> for Entries
         }
 
         deserializer.deserialize_map(InOrder(PhantomData))
+    }
+}
+
+impl<V: schemars::JsonSchema> schemars::JsonSchema for Entries<crate::event::Path, V> {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        format!("FieldsTo_{}", V::schema_name()).into()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let value = generator.subschema_for::<V>();
+        schemars::json_schema!({ "type": "object", "minProperties": 1, "additionalProperties": value })
+    }
+}
+
+/// An expression in CEL, with its place in the file.
+#[derive(Debug, Clone, serde::Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Source(pub(crate) toml::Spanned<String>);
+
+impl schemars::JsonSchema for Source {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Expression".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "type": "string", "description": "An expression in CEL over the fields of an event." })
     }
 }

@@ -1,0 +1,569 @@
+//! An event, one JSON object, in flat memory: its text once, and a table of nodes that point into it.
+//!
+//! Reading an event copies its bytes as they are and fills the table; nothing is allocated where the buffers, which
+//! the next event uses again, are large enough. A step reads and changes single nodes. What no step touched is written
+//! as the bytes it came in: a number keeps all its digits, a text its escapes, a field its place.
+
+mod number;
+mod parse;
+mod path;
+mod write;
+
+pub use number::Number;
+pub use parse::{DEPTH_MAX, Flaw, NODES_MAX};
+pub use path::{NoPath, Path, Pattern};
+
+use path::{Key, Part};
+use std::fmt;
+
+/// One JSON object. Of a key that stands twice the last one counts, as in JavaScript.
+#[derive(Debug, Clone, Default)]
+pub struct Event {
+    /// The text of the event, then what was unescaped or set.
+    text: String,
+    /// The root first; children point to their parent.
+    nodes: Vec<Node>,
+    /// Whether line ends stand between the tokens, so that the text is not one line.
+    lines: bool,
+    /// Whether an edit nested it deeper than it may be.
+    too_deep: bool,
+    edits: u32,
+    /// Room for the work on objects of many keys.
+    order: Vec<u32>,
+}
+
+/// A value within an event, as long as it is not parsed anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Id(u32);
+
+const ROOT: u32 = 0;
+const NONE: u32 = u32::MAX;
+
+/// A stretch of the text.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Span {
+    start: u32,
+    end: u32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Null,
+    False,
+    True,
+    Integer,
+    Float,
+    String,
+    Array,
+    Object,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Node {
+    kind: Kind,
+    /// Taken out: readers pass it by.
+    removed: bool,
+    /// The raw text no longer says what it is: it, or something in it, was changed.
+    changed: bool,
+    /// The key has signs that JSON escapes.
+    key_escaped: bool,
+    tag: u16,
+    parent: u32,
+    next: u32,
+    /// The key, unescaped; empty in arrays.
+    key: Span,
+    /// The JSON text.
+    raw: Span,
+    /// Of a string its text, unescaped; of an object or array the first and the last child.
+    data: Span,
+}
+
+const NIL: Node = Node {
+    kind: Kind::Null,
+    removed: true,
+    changed: true,
+    key_escaped: false,
+    tag: 0,
+    parent: NONE,
+    next: NONE,
+    key: Span { start: 0, end: 0 },
+    raw: Span { start: 0, end: 0 },
+    data: Span { start: NONE, end: NONE },
+};
+
+/// A value, read.
+#[derive(Debug, Clone, Copy)]
+pub enum Value<'a> {
+    /// Null.
+    Null,
+    /// True or false.
+    Bool(bool),
+    /// A number as it is written.
+    Number(Number<'a>),
+    /// A text, unescaped.
+    String(&'a str),
+    /// An array.
+    Array(Items<'a>),
+    /// An object.
+    Object(Members<'a>),
+}
+
+/// A value to be set.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum New<'a> {
+    /// Null.
+    Null,
+    /// True or false.
+    Bool(bool),
+    /// An integer.
+    Int(i64),
+    /// An integer beyond those.
+    UInt(u64),
+    /// A float; null where JSON has no such number.
+    Float(f64),
+    /// A text.
+    Str(&'a str),
+    /// An object without members.
+    Object,
+    /// Any JSON text; null where it is none.
+    Json(&'a str),
+}
+
+impl Event {
+    /// An event from its JSON.
+    pub fn read(json: &str) -> Result<Self, Flaw> {
+        let mut event = Self::default();
+        event.parse(json)?;
+        Ok(event)
+    }
+
+    /// The whole event as a value.
+    #[must_use]
+    pub fn root(&self) -> Id {
+        Id(ROOT)
+    }
+
+    // ---- Reading
+
+    /// The value of a node.
+    #[must_use]
+    pub fn value(&self, id: Id) -> Value<'_> {
+        let node = self.node(id.0);
+        match node.kind {
+            Kind::Null => Value::Null,
+            Kind::False => Value::Bool(false),
+            Kind::True => Value::Bool(true),
+            Kind::Integer => Value::Number(Number::new(self.slice(node.raw), true)),
+            Kind::Float => Value::Number(Number::new(self.slice(node.raw), false)),
+            Kind::String => Value::String(self.slice(node.data)),
+            Kind::Array => Value::Array(Items(Children { event: self, next: node.data.start })),
+            Kind::Object => Value::Object(Members(Children { event: self, next: node.data.start })),
+        }
+    }
+
+    /// The node at a path; none where a key is missing or something on the way is no object.
+    #[must_use]
+    pub fn find(&self, path: &Path) -> Option<Id> {
+        path.keys().try_fold(ROOT, |at, key| self.child(at, key)).map(Id)
+    }
+
+    /// The value at a path.
+    #[must_use]
+    pub fn get(&self, path: &Path) -> Option<Value<'_>> {
+        self.find(path).map(|id| self.value(id))
+    }
+
+    /// The value at a path, null counting as missing.
+    #[must_use]
+    pub fn present(&self, path: &Path) -> Option<Value<'_>> {
+        self.get(path).filter(|value| !matches!(value, Value::Null))
+    }
+
+    /// The text at a path, where there is one.
+    #[must_use]
+    pub fn str(&self, path: &Path) -> Option<&str> {
+        self.get(path).and_then(Value::as_str)
+    }
+
+    /// Collects the nodes that a pattern fits, in the order of the event.
+    pub fn find_all(&self, pattern: &Pattern, found: &mut Vec<Id>) {
+        found.clear();
+        self.matches(ROOT, &pattern.0, found);
+    }
+
+    fn matches(&self, at: u32, parts: &[Part], found: &mut Vec<Id>) {
+        match parts.split_first() {
+            None => found.push(Id(at)),
+            Some((Part::Key(key), rest)) => {
+                if let Some(child) = self.child(at, key) {
+                    self.matches(child, rest, found);
+                }
+            }
+            Some((Part::Items, rest)) => {
+                if self.node(at).kind == Kind::Array {
+                    for child in self.children(Id(at)) {
+                        self.matches(child.0, rest, found);
+                    }
+                }
+            }
+            // At the end it means the leaves; else the value itself and all below it.
+            Some((Part::Deep, rest)) => {
+                let is_leaf = !matches!(self.node(at).kind, Kind::Array | Kind::Object);
+                if !rest.is_empty() || is_leaf {
+                    self.matches(at, rest, found);
+                }
+                for child in self.children(Id(at)) {
+                    self.matches(child.0, parts, found);
+                }
+            }
+        }
+    }
+
+    /// The members or elements of a value, in their order; none where it has none.
+    pub fn children(&self, id: Id) -> impl Iterator<Item = Id> + '_ {
+        let node = self.node(id.0);
+        let first = if matches!(node.kind, Kind::Array | Kind::Object) { node.data.start } else { NONE };
+        Children { event: self, next: first }.map(Id)
+    }
+
+    /// The key that a member stands under; empty for an element of an array.
+    #[must_use]
+    pub fn key(&self, id: Id) -> &str {
+        self.slice(self.node(id.0).key)
+    }
+
+    /// The top-level fields.
+    #[must_use]
+    pub fn fields(&self) -> Members<'_> {
+        Members(Children { event: self, next: self.node(ROOT).data.start })
+    }
+
+    /// How often it was changed since it was parsed.
+    #[must_use]
+    pub fn edits(&self) -> u32 {
+        self.edits
+    }
+
+    /// Whether an edit nested it deeper than [`DEPTH_MAX`] levels, so that nobody could read it again.
+    #[must_use]
+    pub fn is_too_deep(&self) -> bool {
+        self.too_deep
+    }
+
+    // ---- Changing
+
+    /// Puts a value in the place of another.
+    pub fn set(&mut self, id: Id, new: New<'_>) {
+        let kind = match new {
+            New::Null => Kind::Null,
+            New::Bool(false) => Kind::False,
+            New::Bool(true) => Kind::True,
+            New::Int(_) | New::UInt(_) => Kind::Integer,
+            New::Float(float) if float.is_finite() => Kind::Float,
+            New::Float(_) => Kind::Null,
+            New::Str(_) => Kind::String,
+            New::Object => Kind::Object,
+            New::Json(json) => return self.graft(id.0, json),
+        };
+        let span = match new {
+            New::Int(int) => self.append(itoa::Buffer::new().format(int)),
+            New::UInt(int) => self.append(itoa::Buffer::new().format(int)),
+            New::Float(float) if float.is_finite() => self.append(zmij::Buffer::new().format_finite(float)),
+            New::Str(text) => self.append(text),
+            _ => Span { start: NONE, end: NONE },
+        };
+        self.touch(id.0);
+        if let Some(node) = self.node_mut(id.0) {
+            (node.kind, node.raw, node.data) = (kind, span, span);
+        }
+        if new == New::Object {
+            self.measure(id.0);
+        }
+    }
+
+    /// Puts a value at a path, and hands back where. What stands in the way and is no object makes room.
+    pub fn put(&mut self, path: &Path, new: New<'_>) -> Id {
+        let id = self.make(path);
+        self.set(id, new);
+        id
+    }
+
+    /// The node at a path, null where it was not there.
+    fn make(&mut self, path: &Path) -> Id {
+        let mut at = ROOT;
+        for key in path.keys() {
+            if self.node(at).kind != Kind::Object {
+                self.set(Id(at), New::Object);
+            }
+            at = match self.child(at, key) {
+                Some(child) => child,
+                None => self.insert(at, key),
+            };
+        }
+        Id(at)
+    }
+
+    /// Takes a value out of the event. Objects that it leaves empty go with it, arrays stay.
+    pub fn remove(&mut self, id: Id) {
+        let mut at = id.0;
+        loop {
+            if at == ROOT {
+                return;
+            }
+            self.touch(at);
+            let Some(node) = self.node_mut(at) else { return };
+            node.removed = true;
+            at = node.parent;
+            if self.node(at).kind != Kind::Object || self.children(Id(at)).next().is_some() {
+                return;
+            }
+        }
+    }
+
+    /// Takes the value at a path out, where there is one.
+    pub fn remove_at(&mut self, path: &Path) {
+        if let Some(id) = self.find(path) {
+            self.remove(id);
+        }
+    }
+
+    /// Moves a value, with all that is in it, to a path, in place of what was there.
+    pub fn move_to(&mut self, id: Id, path: &Path) {
+        let from = *self.node(id.0);
+        if from.removed || id.0 == ROOT {
+            return;
+        }
+        // Out first, so that the way to the new place never goes through the old one.
+        self.remove(id);
+        let to = self.make(path).0;
+        self.touch(to);
+        if let Some(node) = self.node_mut(to) {
+            (node.kind, node.raw, node.data, node.changed, node.removed) =
+                (from.kind, from.raw, from.data, from.changed, false);
+        }
+        if matches!(from.kind, Kind::Array | Kind::Object) {
+            let mut child = from.data.start;
+            while let Some(node) = self.node_mut(child) {
+                node.parent = to;
+                child = node.next;
+            }
+            self.measure(to);
+        }
+    }
+
+    /// Gives a member another key, in its place; a member that has the key already goes.
+    pub fn rename(&mut self, id: Id, key: &str) {
+        let parent = self.node(id.0).parent;
+        let tag = path::tag(key.as_bytes());
+        let twin = self.children(Id(parent)).find(|other| *other != id && self.key(*other) == key);
+        if let Some(twin) = twin {
+            self.touch(twin.0);
+            if let Some(node) = self.node_mut(twin.0) {
+                node.removed = true;
+            }
+        }
+        let span = self.append(key);
+        self.touch(parent);
+        if let Some(node) = self.node_mut(id.0) {
+            (node.key, node.tag, node.key_escaped) = (span, tag, write::needs_escape(key));
+        }
+    }
+
+    /// Puts the value of any JSON text in the place of another.
+    fn graft(&mut self, id: u32, json: &str) {
+        self.touch(id);
+        if self.parse_at(id, json).is_err() {
+            self.set(Id(id), New::Null);
+        }
+        self.measure(id);
+    }
+
+    /// Notes whether a value that came to stand here nests the event too deep.
+    fn measure(&mut self, id: u32) {
+        let above = std::iter::successors(Some(id), |at| Some(self.node(*at).parent).filter(|at| *at != NONE));
+        let above = above.count();
+        self.too_deep |= self.is_deeper(id, DEPTH_MAX.saturating_sub(above - 1));
+    }
+
+    fn is_deeper(&self, id: u32, levels: usize) -> bool {
+        matches!(self.node(id).kind, Kind::Array | Kind::Object)
+            && (levels == 0 || self.children(Id(id)).any(|child| self.is_deeper(child.0, levels - 1)))
+    }
+
+    /// Adds a member, null for now.
+    fn insert(&mut self, parent: u32, key: &Key) -> u32 {
+        let span = self.append(&key.name);
+        let id = self.add(Node {
+            kind: Kind::Null,
+            removed: false,
+            parent,
+            tag: key.tag,
+            key: span,
+            key_escaped: write::needs_escape(&key.name),
+            ..NIL
+        });
+        self.touch(parent);
+        self.link(parent, id);
+        id
+    }
+
+    /// Appends a node that is there already to its parent's children.
+    fn link(&mut self, parent: u32, id: u32) {
+        let Span { start, end } = self.node(parent).data;
+        if let Some(last) = self.node_mut(end) {
+            last.next = id;
+        }
+        if let Some(node) = self.node_mut(parent) {
+            node.data = Span { start: if start == NONE { id } else { start }, end: id };
+        }
+    }
+
+    /// Marks a value and all that it is in as changed.
+    fn touch(&mut self, id: u32) {
+        self.edits += 1;
+        let mut at = id;
+        while let Some(node) = self.node_mut(at) {
+            if node.changed && at != id {
+                return;
+            }
+            node.changed = true;
+            at = node.parent;
+        }
+    }
+
+    // ---- The table and the text
+
+    fn child(&self, parent: u32, key: &Key) -> Option<u32> {
+        let node = self.node(parent);
+        if node.kind != Kind::Object {
+            return None;
+        }
+        let mut at = node.data.start;
+        while at != NONE {
+            let node = self.node(at);
+            if node.tag == key.tag && !node.removed && self.slice(node.key) == key.name {
+                return Some(at);
+            }
+            at = node.next;
+        }
+        None
+    }
+
+    fn node(&self, id: u32) -> &Node {
+        self.nodes.get(id as usize).unwrap_or(&NIL)
+    }
+
+    fn node_mut(&mut self, id: u32) -> Option<&mut Node> {
+        self.nodes.get_mut(id as usize)
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "an event has at most NODES_MAX nodes, and what steps add")]
+    fn add(&mut self, node: Node) -> u32 {
+        self.nodes.push(node);
+        (self.nodes.len() - 1) as u32
+    }
+
+    fn slice(&self, span: Span) -> &str {
+        self.text.get(span.start as usize..span.end as usize).unwrap_or_default()
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "`parse` takes at most TEXT_MAX bytes, and steps add less")]
+    fn append(&mut self, text: &str) -> Span {
+        let start = self.text.len() as u32;
+        self.text.push_str(text);
+        Span { start, end: self.text.len() as u32 }
+    }
+}
+
+/// Nodes that stand side by side.
+#[derive(Debug, Clone, Copy)]
+struct Children<'a> {
+    event: &'a Event,
+    next: u32,
+}
+
+impl Iterator for Children<'_> {
+    type Item = u32;
+
+    fn next(&mut self) -> Option<u32> {
+        while self.next != NONE {
+            let at = self.next;
+            let node = self.event.node(at);
+            self.next = node.next;
+            if !node.removed {
+                return Some(at);
+            }
+        }
+        None
+    }
+}
+
+/// The elements of an array.
+#[derive(Debug, Clone, Copy)]
+pub struct Items<'a>(Children<'a>);
+
+impl<'a> Iterator for Items<'a> {
+    type Item = Value<'a>;
+
+    fn next(&mut self) -> Option<Value<'a>> {
+        self.0.next().map(|id| self.0.event.value(Id(id)))
+    }
+}
+
+/// The members of an object.
+#[derive(Debug, Clone, Copy)]
+pub struct Members<'a>(Children<'a>);
+
+impl<'a> Members<'a> {
+    /// The value of a key.
+    #[must_use]
+    pub fn get(mut self, key: &str) -> Option<Value<'a>> {
+        self.find(|(name, _)| *name == key).map(|(_, value)| value)
+    }
+}
+
+impl<'a> Iterator for Members<'a> {
+    type Item = (&'a str, Value<'a>);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let event = self.0.event;
+        self.0.next().map(|id| (event.slice(event.node(id).key), event.value(Id(id))))
+    }
+}
+
+impl<'a> Value<'a> {
+    /// The text, where it is one.
+    #[must_use]
+    pub fn as_str(self) -> Option<&'a str> {
+        if let Self::String(text) = self { Some(text) } else { None }
+    }
+
+    /// The number, where it is one.
+    #[must_use]
+    pub fn as_number(self) -> Option<Number<'a>> {
+        if let Self::Number(number) = self { Some(number) } else { None }
+    }
+
+    /// True or false, where it is one.
+    #[must_use]
+    pub fn as_bool(self) -> Option<bool> {
+        if let Self::Bool(flag) = self { Some(flag) } else { None }
+    }
+
+    /// Whether it is null.
+    #[must_use]
+    pub fn is_null(self) -> bool {
+        matches!(self, Self::Null)
+    }
+}
+
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut json = String::new();
+        self.write(&mut json);
+        f.write_str(&json)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,447 @@
+//! JSON to nodes, in one pass without recursion.
+//!
+//! What RFC 8259 calls JSON is taken and nothing else. Where it leaves a choice: a number that no float reaches
+//! (`1e999`) and half of a surrogate pair (`"\ud800"`) are refused, as the readers behind the lake do; of a key that
+//! stands twice the last counts; nesting ends at [`DEPTH_MAX`] levels.
+
+use super::path::tag;
+use super::{Event, Kind, NIL, NONE, Node, ROOT, Span};
+
+/// How many levels of objects and arrays an event may have, itself the first.
+pub const DEPTH_MAX: usize = 120;
+
+/// How many values an event may have. It bounds the memory: an event of this size has 36 MB of nodes.
+pub const NODES_MAX: usize = 1_000_000;
+
+/// The longest text taken, bytes: so that a position, and what steps add, fits 32 bits.
+const TEXT_MAX: usize = 1 << 30;
+
+/// Why a text is no event. Says nothing of what the text holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Flaw {
+    /// The text ends within the JSON.
+    #[error("the JSON ends too early")]
+    CutOff,
+    /// It is no JSON.
+    #[error("no JSON: {what} at byte {at}")]
+    Syntax {
+        /// What is wrong.
+        what: &'static str,
+        /// Where, from 0.
+        at: usize,
+    },
+    /// It is JSON, but no object.
+    #[error("this is JSON, but not an object")]
+    NotAnObject,
+    /// It is more than an event may be.
+    #[error("it has {0}")]
+    TooMuch(&'static str),
+}
+
+impl Event {
+    /// Reads an event in place of the one that was here. After a flaw there is none.
+    pub fn parse(&mut self, json: &str) -> Result<(), Flaw> {
+        self.text.clear();
+        self.nodes.clear();
+        (self.lines, self.too_deep, self.edits) = (false, false, 0);
+        self.nodes.push(Node { removed: false, ..NIL });
+        let read = self.parse_at(ROOT, json);
+        let is_object = self.node(ROOT).kind == Kind::Object;
+        if read.is_err() || !is_object {
+            self.nodes.clear();
+        }
+        read.and(if is_object { Ok(()) } else { Err(Flaw::NotAnObject) })
+    }
+
+    /// Reads a value in place of the one that is here.
+    pub(super) fn parse_at(&mut self, id: u32, json: &str) -> Result<(), Flaw> {
+        if self.text.len() + json.len() > TEXT_MAX {
+            return Err(Flaw::TooMuch("more bytes than any record"));
+        }
+        let base = self.text.len();
+        self.text.push_str(json);
+        Parser { bytes: json.as_bytes(), at: 0, base, event: self }.read(id)
+    }
+}
+
+struct Parser<'a> {
+    bytes: &'a [u8],
+    at: usize,
+    /// Where the bytes stand in the event's text.
+    base: usize,
+    event: &'a mut Event,
+}
+
+impl Parser<'_> {
+    fn read(&mut self, root: u32) -> Result<(), Flaw> {
+        let mut parent = NONE;
+        let mut depth = 0;
+        let mut key = (Span::default(), 0, false);
+        self.skip_blanks();
+        loop {
+            // A value begins here.
+            let start = self.at;
+            let opened = self.peek()?;
+            let id = if parent == NONE { root } else { self.push(parent, key)? };
+            match opened {
+                b'{' | b'[' => {
+                    depth += 1;
+                    if depth > DEPTH_MAX {
+                        return Err(self.flaw("nesting deeper than it may be"));
+                    }
+                    self.at += 1;
+                    let kind = if opened == b'{' { Kind::Object } else { Kind::Array };
+                    self.finish(id, kind, start, Span { start: NONE, end: NONE });
+                    self.skip_blanks();
+                    // ']' and '}' are each two above their '[' and '{'.
+                    if self.peek()? != opened + 2 {
+                        (parent, key) = (id, (Span::default(), 0, false));
+                        if opened == b'{' {
+                            key = self.key()?;
+                        }
+                        continue;
+                    }
+                    self.at += 1;
+                    depth -= 1;
+                    self.finish(id, kind, start, Span { start: NONE, end: NONE });
+                }
+                b'"' => {
+                    let (text, _) = self.string()?;
+                    self.finish(id, Kind::String, start, text);
+                }
+                b'-' | b'0'..=b'9' => {
+                    let kind = self.number()?;
+                    self.finish(id, kind, start, Span::default());
+                }
+                b't' => self.literal(id, b"true", Kind::True)?,
+                b'f' => self.literal(id, b"false", Kind::False)?,
+                b'n' => self.literal(id, b"null", Kind::Null)?,
+                _ => return Err(self.flaw("no value")),
+            }
+            // A value has ended.
+            loop {
+                self.skip_blanks();
+                if parent == NONE {
+                    return if self.at == self.bytes.len() { Ok(()) } else { Err(self.flaw("more after the value")) };
+                }
+                let is_object = self.event.node(parent).kind == Kind::Object;
+                match self.peek()? {
+                    b',' => {
+                        self.at += 1;
+                        self.skip_blanks();
+                        if is_object {
+                            key = self.key()?;
+                        }
+                        break;
+                    }
+                    b'}' if is_object => self.close(parent),
+                    b']' if !is_object => self.close(parent),
+                    _ => return Err(self.flaw("neither a comma nor the end of what is open")),
+                }
+                depth -= 1;
+                parent = if parent == root { NONE } else { self.event.node(parent).parent };
+            }
+        }
+    }
+
+    fn push(&mut self, parent: u32, (key, tag, key_escaped): (Span, u16, bool)) -> Result<u32, Flaw> {
+        if self.event.nodes.len() >= NODES_MAX {
+            return Err(Flaw::TooMuch("more values than any event"));
+        }
+        let id = self.event.add(Node { removed: false, parent, key, tag, key_escaped, ..NIL });
+        self.event.link(parent, id);
+        Ok(id)
+    }
+
+    /// Notes what a node was read as, up to here.
+    fn finish(&mut self, id: u32, kind: Kind, start: usize, data: Span) {
+        let raw = self.span(start, self.at);
+        if let Some(node) = self.event.node_mut(id) {
+            (node.kind, node.changed, node.raw, node.data) = (kind, false, raw, data);
+        }
+    }
+
+    fn literal(&mut self, id: u32, word: &[u8], kind: Kind) -> Result<(), Flaw> {
+        let start = self.at;
+        let rest = self.bytes.get(start..).unwrap_or_default();
+        if !rest.starts_with(word) {
+            return Err(if word.starts_with(rest) { Flaw::CutOff } else { self.flaw("no value") });
+        }
+        self.at += word.len();
+        self.finish(id, kind, start, Span::default());
+        Ok(())
+    }
+
+    /// Ends an object or array at its bracket.
+    fn close(&mut self, id: u32) {
+        self.at += 1;
+        let end = self.span(self.at, self.at).end;
+        if let Some(node) = self.event.node_mut(id) {
+            node.raw.end = end;
+            if node.kind == Kind::Object {
+                self.drop_twins(id);
+            }
+        }
+    }
+
+    /// Of the members with one key leaves the last.
+    fn drop_twins(&mut self, id: u32) {
+        let event = &mut *self.event;
+        let (mut seen, mut many, mut at) = (0_u64, 0, event.node(id).data.start);
+        while at != NONE {
+            let node = *event.node(at);
+            let bit = 1 << ((node.tag ^ (node.tag >> 8)) & 63);
+            many += 1;
+            if seen & bit != 0 {
+                if many > 64 {
+                    return drop_twins_of_many(event, id);
+                }
+                drop_earlier_twin(event, id, at);
+            }
+            seen |= bit;
+            at = node.next;
+        }
+    }
+
+    /// A key and its colon, up to the value.
+    fn key(&mut self) -> Result<(Span, u16, bool), Flaw> {
+        if self.peek()? != b'"' {
+            return Err(self.flaw("no key"));
+        }
+        let (span, escaped) = self.string()?;
+        let tag = if escaped {
+            tag(self.event.slice(span).as_bytes())
+        } else {
+            let (start, end) = (span.start as usize - self.base, span.end as usize - self.base);
+            tag(self.bytes.get(start..end).unwrap_or_default())
+        };
+        self.skip_blanks();
+        if self.peek()? != b':' {
+            return Err(self.flaw("no colon after the key"));
+        }
+        self.at += 1;
+        self.skip_blanks();
+        Ok((span, tag, escaped))
+    }
+
+    /// A string from its quote on: its text, and whether it had escapes.
+    fn string(&mut self) -> Result<(Span, bool), Flaw> {
+        let start = self.at + 1;
+        let end = plain_end(self.bytes, start);
+        match self.bytes.get(end) {
+            Some(b'"') => {
+                self.at = end + 1;
+                Ok((self.span(start, end), false))
+            }
+            Some(b'\\') => self.unescape(start, end).map(|span| (span, true)),
+            Some(_) => {
+                self.at = end;
+                Err(self.flaw("a control character in a string"))
+            }
+            None => Err(Flaw::CutOff),
+        }
+    }
+
+    /// A string with escapes, the first of them at `end`: its text goes behind the event's.
+    fn unescape(&mut self, start: usize, end: usize) -> Result<Span, Flaw> {
+        let begin = self.event.text.len();
+        let (mut from, mut at) = (start, end);
+        loop {
+            self.copy(from, at);
+            self.at = at;
+            match self.bytes.get(at) {
+                Some(b'"') => break,
+                Some(b'\\') => {}
+                Some(_) => return Err(self.flaw("a control character in a string")),
+                None => return Err(Flaw::CutOff),
+            }
+            let Some(escape) = self.bytes.get(at + 1) else { return Err(Flaw::CutOff) };
+            let sign = match escape {
+                b'"' => '"',
+                b'\\' => '\\',
+                b'/' => '/',
+                b'b' => '\u{8}',
+                b'f' => '\u{c}',
+                b'n' => '\n',
+                b'r' => '\r',
+                b't' => '\t',
+                b'u' => {
+                    let (sign, length) = self.code(at)?;
+                    at += length - 2;
+                    sign
+                }
+                _ => return Err(self.flaw("no escape that JSON has")),
+            };
+            self.event.text.push(sign);
+            from = at + 2;
+            at = plain_end(self.bytes, from);
+        }
+        self.at += 1;
+        #[expect(clippy::cast_possible_truncation, reason = "unescaped text is shorter than what it is read from")]
+        Ok(Span { start: begin as u32, end: self.event.text.len() as u32 })
+    }
+
+    /// The sign of a `\uXXXX`, or of a pair of them, and how many bytes it took.
+    fn code(&self, at: usize) -> Result<(char, usize), Flaw> {
+        let unit = |at: usize| -> Result<u32, Flaw> {
+            let digits = self.bytes.get(at..at + 4).ok_or(Flaw::CutOff)?;
+            digits.iter().try_fold(0, |sum, digit| {
+                let digit = char::from(*digit).to_digit(16).ok_or_else(|| self.flaw("no hex digit after \\u"))?;
+                Ok(sum << 4 | digit)
+            })
+        };
+        let lone = || self.flaw("half of a surrogate pair");
+        let high = unit(at + 2)?;
+        if !(0xd800..0xe000).contains(&high) {
+            return char::from_u32(high).map(|sign| (sign, 6)).ok_or_else(lone);
+        }
+        match self.bytes.get(at + 6..at + 8) {
+            Some(b"\\u") if high < 0xdc00 => {
+                let low = unit(at + 8)?;
+                let low = low.checked_sub(0xdc00).filter(|low| *low < 0x400).ok_or_else(lone)?;
+                let sign = char::from_u32(0x10000 + ((high - 0xd800) << 10 | low));
+                sign.map(|sign| (sign, 12)).ok_or_else(lone)
+            }
+            _ => Err(lone()),
+        }
+    }
+
+    fn copy(&mut self, from: usize, to: usize) {
+        let span = self.span(from, to);
+        self.event.text.extend_from_within(span.start as usize..span.end as usize);
+    }
+
+    fn number(&mut self) -> Result<Kind, Flaw> {
+        let start = self.at;
+        if self.byte() == Some(b'-') {
+            self.at += 1;
+        }
+        match self.byte() {
+            Some(b'0') => self.at += 1,
+            Some(b'1'..=b'9') => self.digits(),
+            Some(_) => return Err(self.flaw("no digit in a number")),
+            None => return Err(Flaw::CutOff),
+        }
+        let mut kind = Kind::Integer;
+        let mut is_large = self.at - start > 300;
+        if self.byte() == Some(b'.') {
+            kind = Kind::Float;
+            self.at += 1;
+            self.some_digits()?;
+        }
+        if let Some(b'e' | b'E') = self.byte() {
+            (kind, is_large) = (Kind::Float, true);
+            self.at += 1;
+            if let Some(b'+' | b'-') = self.byte() {
+                self.at += 1;
+            }
+            self.some_digits()?;
+        }
+        let text = || self.bytes.get(start..self.at).and_then(|text| std::str::from_utf8(text).ok());
+        if is_large && text().and_then(|text| text.parse().ok()).is_none_or(f64::is_infinite) {
+            return Err(self.flaw("a number that is out of range"));
+        }
+        Ok(kind)
+    }
+
+    fn some_digits(&mut self) -> Result<(), Flaw> {
+        match self.byte() {
+            Some(b'0'..=b'9') => {
+                self.digits();
+                Ok(())
+            }
+            Some(_) => Err(self.flaw("no digit in a number")),
+            None => Err(Flaw::CutOff),
+        }
+    }
+
+    fn digits(&mut self) {
+        while let Some(b'0'..=b'9') = self.byte() {
+            self.at += 1;
+        }
+    }
+
+    fn skip_blanks(&mut self) {
+        while let Some(byte @ (b' ' | b'\t' | b'\n' | b'\r')) = self.byte() {
+            self.event.lines |= byte == b'\n' || byte == b'\r';
+            self.at += 1;
+        }
+    }
+
+    fn byte(&self) -> Option<u8> {
+        self.bytes.get(self.at).copied()
+    }
+
+    fn peek(&self) -> Result<u8, Flaw> {
+        self.byte().ok_or(Flaw::CutOff)
+    }
+
+    fn flaw(&self, what: &'static str) -> Flaw {
+        Flaw::Syntax { what, at: self.at }
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "`parse_at` takes at most TEXT_MAX bytes")]
+    fn span(&self, start: usize, end: usize) -> Span {
+        Span { start: (self.base + start) as u32, end: (self.base + end) as u32 }
+    }
+}
+
+fn drop_earlier_twin(event: &mut Event, parent: u32, id: u32) {
+    let Node { tag, key, .. } = *event.node(id);
+    let mut at = event.node(parent).data.start;
+    while at != id && at != NONE {
+        let node = *event.node(at);
+        if node.tag == tag && !node.removed && event.slice(node.key) == event.slice(key) {
+            return remove(event, at);
+        }
+        at = node.next;
+    }
+}
+
+fn drop_twins_of_many(event: &mut Event, id: u32) {
+    let mut order = std::mem::take(&mut event.order);
+    order.clear();
+    order.extend(event.children(super::Id(id)).map(|child| child.0));
+    order.sort_unstable_by(|a, b| {
+        event.slice(event.node(*a).key).cmp(event.slice(event.node(*b).key)).then(a.cmp(b))
+    });
+    for pair in order.windows(2) {
+        if let [earlier, later] = *pair
+            && event.slice(event.node(earlier).key) == event.slice(event.node(later).key)
+        {
+            remove(event, earlier);
+        }
+    }
+    event.order = order;
+}
+
+/// Takes a twin out; the text of what it stood in no longer says what it is.
+fn remove(event: &mut Event, id: u32) {
+    event.touch(id);
+    event.edits = 0;
+    if let Some(node) = event.node_mut(id) {
+        node.removed = true;
+    }
+}
+
+/// Where a string's plain text ends: at a quote, a backslash, a control character or the end of the bytes. Eight
+/// bytes at a time, by the well-known test for a zero byte in a word.
+fn plain_end(bytes: &[u8], start: usize) -> usize {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = 0x8080_8080_8080_8080;
+    let mut at = start;
+    while let Some(chunk) = bytes.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
+        let word = u64::from_le_bytes(*chunk);
+        let zero = |word: u64| word.wrapping_sub(ONES) & !word;
+        let quote = zero(word ^ (ONES * 0x22));
+        let backslash = zero(word ^ (ONES * 0x5c));
+        let control = word.wrapping_sub(ONES * 0x20) & !word;
+        let found = (quote | backslash | control) & HIGH;
+        if found != 0 {
+            return at + found.trailing_zeros() as usize / 8;
+        }
+        at += 8;
+    }
+    let rest = bytes.get(at..).unwrap_or_default();
+    at + rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..0x20)).unwrap_or(rest.len())
+}

@@ -1,0 +1,294 @@
+//! The way to a field, and the pattern that fits many.
+
+use serde::Deserialize;
+use std::fmt;
+
+/// The way to one field: keys with dots between them, `data.x`. A dot that is part of a key has a backslash before
+/// it, `labels.app\.kubernetes\.io`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Path {
+    first: Key,
+    rest: Vec<Key>,
+}
+
+impl Path {
+    /// The path of a top-level key, whatever signs are in it.
+    #[must_use]
+    pub fn from_key(key: impl Into<String>) -> Self {
+        Self { first: Key::new(key), rest: Vec::new() }
+    }
+
+    /// The top-level key.
+    #[must_use]
+    pub fn first(&self) -> &str {
+        &self.first.name
+    }
+
+    /// The keys, from the top.
+    pub(super) fn keys(&self) -> impl Iterator<Item = &Key> {
+        std::iter::once(&self.first).chain(&self.rest)
+    }
+
+    /// The path one key further down.
+    #[must_use]
+    pub fn join(&self, key: &str) -> Self {
+        let mut longer = self.clone();
+        longer.rest.push(Key::new(key));
+        longer
+    }
+
+    /// Whether this is the other path, or leads through it.
+    #[must_use]
+    pub fn is_within(&self, other: &Self) -> bool {
+        self.first == other.first && self.rest.starts_with(&other.rest)
+    }
+}
+
+/// A text is no path, or a pattern where one field is wanted.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum NoPath {
+    /// It has an empty key.
+    #[error("`{0}` is no field path: it is keys with single dots between them, like `data.x`")]
+    Empty(String),
+    /// It fits many fields.
+    #[error("`{0}` may be many fields, and this wants one, like `data.x`")]
+    Many(String),
+    /// It goes any way down twice.
+    #[error("`{0}` has more than one `**`")]
+    Deep(String),
+    /// A key goes on after `[]`.
+    #[error("`{0}` is no field path: after `[]` comes a dot or nothing, like `items[].sku`")]
+    Items(String),
+}
+
+impl TryFrom<String> for Path {
+    type Error = NoPath;
+
+    fn try_from(text: String) -> Result<Self, NoPath> {
+        Pattern::try_from(text)?.into_path().map_err(|pattern| NoPath::Many(pattern.to_string()))
+    }
+}
+
+impl fmt::Display for Path {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.first)?;
+        self.rest.iter().try_for_each(|key| write!(f, ".{key}"))
+    }
+}
+
+/// The way to any number of fields: as [`Path`], and `items[]` is each element of an array, `**` any way down, or
+/// at the end each value below that is no object and no array.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Pattern(pub(super) Vec<Part>);
+
+impl schemars::JsonSchema for Path {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Field".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "type": "string", "description": "The way to a field: keys with dots between them, `data.x`." })
+    }
+}
+
+impl schemars::JsonSchema for Pattern {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Fields".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "type": "string",
+            "description": "The way to any number of fields: `data.x`, `items[].sku`, `data.**`.",
+        })
+    }
+}
+
+/// A part of a pattern.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Part {
+    /// The value of a key.
+    Key(Key),
+    /// Each element.
+    Items,
+    /// Any number of levels.
+    Deep,
+}
+
+impl Pattern {
+    /// The one field that it names, or itself where it may be many.
+    pub fn into_path(self) -> Result<Path, Self> {
+        let mut keys = self.0.iter().filter_map(|part| match part {
+            Part::Key(key) => Some(key.clone()),
+            Part::Items | Part::Deep => None,
+        });
+        match keys.next() {
+            Some(first) if !self.0.iter().any(|part| !matches!(part, Part::Key(_))) => {
+                Ok(Path { first, rest: keys.collect() })
+            }
+            _ => Err(self),
+        }
+    }
+
+    /// Whether the pattern may fit this field or one that it is within; for what a reader is told of a pipeline.
+    #[must_use]
+    pub fn may_cover(&self, path: &Path) -> bool {
+        fn covers(parts: &[Part], keys: &[&Key]) -> bool {
+            match (parts.split_first(), keys.split_first()) {
+                (None, _) => true,
+                (Some((Part::Deep, rest)), _) => {
+                    rest.is_empty() || (0..=keys.len()).any(|at| keys.get(at..).is_some_and(|k| covers(rest, k)))
+                }
+                (Some((Part::Items, rest)), _) => covers(rest, keys),
+                (Some((Part::Key(key), rest)), Some((first, keys))) => key == *first && covers(rest, keys),
+                (Some((Part::Key(_), _)), None) => false,
+            }
+        }
+        covers(&self.0, &path.keys().collect::<Vec<_>>())
+    }
+}
+
+impl From<Path> for Pattern {
+    fn from(path: Path) -> Self {
+        Self(std::iter::once(path.first).chain(path.rest).map(Part::Key).collect())
+    }
+}
+
+impl TryFrom<String> for Pattern {
+    type Error = NoPath;
+
+    fn try_from(text: String) -> Result<Self, NoPath> {
+        let mut parts = Vec::new();
+        for piece in pieces(&text) {
+            let (key, items) = match piece.split_once("[]") {
+                None => (piece.as_str(), ""),
+                Some((key, more)) => (key, more),
+            };
+            match key {
+                "" => return Err(NoPath::Empty(text)),
+                "**" => parts.push(Part::Deep),
+                _ => parts.push(Part::Key(Key::new(key.replace('\0', ".")))),
+            }
+            if piece.contains("[]") {
+                parts.push(Part::Items);
+            }
+            let mut rest = items;
+            while let Some(more) = rest.strip_prefix("[]") {
+                parts.push(Part::Items);
+                rest = more;
+            }
+            if !rest.is_empty() {
+                return Err(NoPath::Items(text));
+            }
+        }
+        if parts.iter().filter(|part| **part == Part::Deep).count() > 1 {
+            return Err(NoPath::Deep(text));
+        }
+        Ok(Self(parts))
+    }
+}
+
+/// Cuts at the dots that have no backslash; a dot that is part of a key stands as `\0` for now.
+fn pieces(text: &str) -> Vec<String> {
+    text.replace("\\.", "\0").split('.').map(str::to_owned).collect()
+}
+
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, part) in self.0.iter().enumerate() {
+            match part {
+                Part::Items => f.write_str("[]")?,
+                _ if at > 0 => f.write_str(".")?,
+                _ => {}
+            }
+            match part {
+                Part::Key(key) => write!(f, "{key}")?,
+                Part::Deep => f.write_str("**")?,
+                Part::Items => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A key with what it is told apart by at a glance.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Key {
+    pub(super) name: String,
+    pub(super) tag: u16,
+}
+
+impl Key {
+    fn new(name: impl Into<String>) -> Self {
+        let name = name.into();
+        Self { tag: tag(name.as_bytes()), name }
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name.replace('.', "\\."))
+    }
+}
+
+/// Keys with different tags are different: the length and the ends tell most apart.
+pub(super) fn tag(key: &[u8]) -> u16 {
+    let (first, last) = (key.first().copied().unwrap_or(0), key.last().copied().unwrap_or(0));
+    #[expect(clippy::cast_possible_truncation, reason = "the low bits of the length do")]
+    let length = key.len() as u8;
+    u16::from_le_bytes([length, first.rotate_left(3) ^ last])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pattern(text: &str) -> Pattern {
+        Pattern::try_from(text.to_owned()).unwrap()
+    }
+
+    fn path(text: &str) -> Path {
+        Path::try_from(text.to_owned()).unwrap()
+    }
+
+    #[test]
+    fn a_path_has_no_empty_keys() {
+        for text in ["", ".", "a.", ".a", "a..b", "[]", "a.[]", "a[]b", "a[][]b"] {
+            assert!(Pattern::try_from(text.to_owned()).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_path_is_written_as_it_is_read() {
+        for text in ["a", "a.b.c", r"a\.b.c", "items[].sku", "m[][].x", "data.**", "**.email"] {
+            assert_eq!(pattern(text).to_string(), text);
+        }
+        assert_eq!(path(r"a\.b").first(), "a.b");
+    }
+
+    #[test]
+    fn a_pattern_is_no_path() {
+        for text in ["items[].sku", "data.**"] {
+            assert_eq!(Path::try_from(text.to_owned()), Err(NoPath::Many(text.to_owned())));
+        }
+    }
+
+    #[test]
+    fn patterns_cover_fields() {
+        for (text, field, covers) in [
+            ("a", "a", true),
+            ("a", "a.b", true),
+            ("a.b", "a", false),
+            ("a.**", "a.b.c", true),
+            ("a.**", "b", false),
+            ("**.email", "a.b.email", true),
+            ("**.email", "email", true),
+            ("**.email", "a.phone", false),
+            ("items[].sku", "items.sku", true),
+        ] {
+            assert_eq!(pattern(text).may_cover(&path(field)), covers, "{text} over {field}");
+        }
+    }
+}
