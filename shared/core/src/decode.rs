@@ -51,7 +51,8 @@ pub fn inflate<'a>(data: &'a [u8], room: &'a mut Vec<u8>) -> Result<&'a [u8], Re
 /// is not: that line, be it an array, is found bad when it is parsed, and the others are good.
 pub fn split(payload: &[u8]) -> Result<Pieces<'_>, Reject> {
     let payload = payload.trim_ascii();
-    let Some(line_end) = memchr(b'\n', payload).or(Some(payload.len())).filter(|_| !payload.is_empty()) else {
+    let Some(line_end) = memchr(b'\n', payload).or(Some(payload.len())).filter(|_| !payload.is_empty())
+    else {
         return Err(Reject::new(STAGE, "empty", "there is nothing in it"));
     };
     let first_line = payload.get(..line_end).unwrap_or_default();
@@ -129,9 +130,8 @@ fn raw<'a, T: serde::Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Reject> {
 }
 
 fn utf8(bytes: &[u8]) -> Result<&str, Reject> {
-    std::str::from_utf8(bytes).map_err(|error| {
-        Reject::new(STAGE, "not_utf8", format!("byte {} is not UTF-8", error.valid_up_to()))
-    })
+    std::str::from_utf8(bytes)
+        .map_err(|error| Reject::new(STAGE, "not_utf8", format!("byte {} is not UTF-8", error.valid_up_to())))
 }
 
 /// Parses one event in place of the one that was here.
@@ -165,7 +165,9 @@ mod tests {
             let mut read = Event::default();
             let pieces = split(inflate(payload, &mut room)?)?;
             Ok(pieces
-                .map(|piece| event(piece, &mut read).map_or_else(|why| why.to_string(), |()| read.to_string()))
+                .map(|piece| {
+                    event(piece, &mut read).map_or_else(|why| why.to_string(), |()| read.to_string())
+                })
                 .collect())
         };
         inner().map_or_else(|why| why.to_string(), |lines| lines.join("\n"))
@@ -246,18 +248,12 @@ mod tests {
                 "decode: not_json: the JSON ends too early: EOF while parsing an object at line 1 column 13"
             ],
         );
-        check(
-            r#"{"a":"x@example.com"#,
-            expect!["decode: not_json: the JSON ends too early"],
-        );
+        check(r#"{"a":"x@example.com"#, expect!["decode: not_json: the JSON ends too early"]);
         check(
             r#"{"a":1e999}"#,
             expect!["decode: not_json: no JSON: a number that is out of range at byte 10"],
         );
-        check(
-            r#"{"a":"\ud800"}"#,
-            expect!["decode: not_json: no JSON: half of a surrogate pair at byte 6"],
-        );
+        check(r#"{"a":"\ud800"}"#, expect!["decode: not_json: no JSON: half of a surrogate pair at byte 6"]);
         check(
             "{\"a\":\"\0\"}",
             expect!["decode: not_json: no JSON: a control character in a string at byte 6"],

@@ -80,7 +80,11 @@ impl Expression {
     }
 
     /// The expression's value for this event, text and JSON in the room that is given.
-    pub(crate) fn compute<'r>(&self, event: &Event, room: &'r mut String) -> Result<New<'r>, Cow<'static, str>> {
+    pub(crate) fn compute<'r>(
+        &self,
+        event: &Event,
+        room: &'r mut String,
+    ) -> Result<New<'r>, Cow<'static, str>> {
         room.clear();
         let nothing = || Cow::Borrowed("nothing that JSON can hold");
         Ok(match self.evaluate(event)? {

@@ -206,7 +206,10 @@ impl Writer {
 
 impl fmt::Debug for Writer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Writer").field("lane", &self.lane).field("waiting", &self.waiting.len()).finish_non_exhaustive()
+        f.debug_struct("Writer")
+            .field("lane", &self.lane)
+            .field("waiting", &self.waiting.len())
+            .finish_non_exhaustive()
     }
 }
 

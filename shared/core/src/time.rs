@@ -112,12 +112,14 @@ impl Micros {
 /// `YYYY-MM-DD`, `T` or a space, `HH:MM:SS`, a point and up to nine digits or none, `Z` or an offset; as microseconds.
 fn plain(text: &[u8]) -> Option<i64> {
     let (head, rest) = text.split_first_chunk::<19>()?;
-    let [y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2, b'T' | b' ', h1, h2, b':', n1, n2, b':', s1, s2] = *head else {
+    let [y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2, b'T' | b' ', h1, h2, b':', n1, n2, b':', s1, s2] = *head
+    else {
         return None;
     };
     let (year, month, day) = (two(y1, y2)? * 100 + two(y3, y4)?, two(m1, m2)?, two(d1, d2)?);
     let (hour, minute, second) = (two(h1, h2)?, two(n1, n2)?, two(s1, s2)?);
-    let digits = rest.strip_prefix(b".").map_or(0, |rest| rest.iter().take_while(|b| b.is_ascii_digit()).count());
+    let digits =
+        rest.strip_prefix(b".").map_or(0, |rest| rest.iter().take_while(|b| b.is_ascii_digit()).count());
     let (fraction, zone) = if digits > 0 { rest.split_at_checked(1 + digits)? } else { (&[][..], rest) };
     let fraction = fraction.iter().skip(1).chain(std::iter::repeat(&b'0')).take(6);
     let fraction = fraction.fold(0, |sum, digit| sum * 10 + i64::from(digit - b'0'));
@@ -137,7 +139,8 @@ fn plain(text: &[u8]) -> Option<i64> {
 }
 
 fn two(tens: u8, ones: u8) -> Option<i64> {
-    (tens.is_ascii_digit() && ones.is_ascii_digit()).then(|| i64::from(tens - b'0') * 10 + i64::from(ones - b'0'))
+    (tens.is_ascii_digit() && ones.is_ascii_digit())
+        .then(|| i64::from(tens - b'0') * 10 + i64::from(ones - b'0'))
 }
 
 fn days_of(year: i64, month: i64) -> i64 {
@@ -213,7 +216,11 @@ mod tests {
                 random.choice(["Z", "+01:00", "-23:59", "+25:00", "+00:60", ""]).unwrap(),
             );
             if let Some(micros) = plain(text.as_bytes()) {
-                assert_eq!(text.parse::<Timestamp>().map(Timestamp::as_microsecond).ok(), Some(micros), "{text}");
+                assert_eq!(
+                    text.parse::<Timestamp>().map(Timestamp::as_microsecond).ok(),
+                    Some(micros),
+                    "{text}"
+                );
             }
         }
         assert_eq!(plain(b"2019-11-15T18:05:00.25Z"), Some(1_573_841_100_250_000));

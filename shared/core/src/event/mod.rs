@@ -380,7 +380,8 @@ impl Event {
 
     /// Notes whether a value that came to stand here nests the event too deep.
     fn measure(&mut self, id: u32) {
-        let above = std::iter::successors(Some(id), |at| Some(self.node(*at).parent).filter(|at| *at != NONE));
+        let above =
+            std::iter::successors(Some(id), |at| Some(self.node(*at).parent).filter(|at| *at != NONE));
         let above = above.count();
         self.too_deep |= self.is_deeper(id, DEPTH_MAX.saturating_sub(above - 1));
     }
@@ -457,7 +458,10 @@ impl Event {
         self.nodes.get_mut(id as usize)
     }
 
-    #[expect(clippy::cast_possible_truncation, reason = "an event has at most NODES_MAX nodes, and what steps add")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "an event has at most NODES_MAX nodes, and what steps add"
+    )]
     fn add(&mut self, node: Node) -> u32 {
         self.nodes.push(node);
         (self.nodes.len() - 1) as u32
@@ -467,7 +471,10 @@ impl Event {
         self.text.get(span.start as usize..span.end as usize).unwrap_or_default()
     }
 
-    #[expect(clippy::cast_possible_truncation, reason = "`parse` takes at most TEXT_MAX bytes, and steps add less")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "`parse` takes at most TEXT_MAX bytes, and steps add less"
+    )]
     fn append(&mut self, text: &str) -> Span {
         let start = self.text.len() as u32;
         self.text.push_str(text);

@@ -122,7 +122,11 @@ impl Parser<'_> {
             loop {
                 self.skip_blanks();
                 if parent == NONE {
-                    return if self.at == self.bytes.len() { Ok(()) } else { Err(self.flaw("more after the value")) };
+                    return if self.at == self.bytes.len() {
+                        Ok(())
+                    } else {
+                        Err(self.flaw("more after the value"))
+                    };
                 }
                 let is_object = self.event.node(parent).kind == Kind::Object;
                 match self.peek()? {
@@ -277,7 +281,10 @@ impl Parser<'_> {
             at = plain_end(self.bytes, from);
         }
         self.at += 1;
-        #[expect(clippy::cast_possible_truncation, reason = "unescaped text is shorter than what it is read from")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "unescaped text is shorter than what it is read from"
+        )]
         Ok(Span { start: begin as u32, end: self.event.text.len() as u32 })
     }
 
@@ -286,7 +293,8 @@ impl Parser<'_> {
         let unit = |at: usize| -> Result<u32, Flaw> {
             let digits = self.bytes.get(at..at + 4).ok_or(Flaw::CutOff)?;
             digits.iter().try_fold(0, |sum, digit| {
-                let digit = char::from(*digit).to_digit(16).ok_or_else(|| self.flaw("no hex digit after \\u"))?;
+                let digit =
+                    char::from(*digit).to_digit(16).ok_or_else(|| self.flaw("no hex digit after \\u"))?;
                 Ok(sum << 4 | digit)
             })
         };

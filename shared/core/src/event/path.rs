@@ -139,7 +139,8 @@ impl Pattern {
             match (parts.split_first(), keys.split_first()) {
                 (None, _) => true,
                 (Some((Part::Deep, rest)), _) => {
-                    rest.is_empty() || (0..=keys.len()).any(|at| keys.get(at..).is_some_and(|k| covers(rest, k)))
+                    rest.is_empty()
+                        || (0..=keys.len()).any(|at| keys.get(at..).is_some_and(|k| covers(rest, k)))
                 }
                 (Some((Part::Items, rest)), _) => covers(rest, keys),
                 (Some((Part::Key(key), rest)), Some((first, keys))) => key == *first && covers(rest, keys),

@@ -94,9 +94,9 @@ impl Type {
     fn cast<'t>(self, value: Value<'_>, room: &'t mut String) -> Option<Casted<'t>> {
         let text = value.as_str().map(str::trim);
         Some(Casted::To(match (self, value, text) {
-            (_, Value::Null, _)
-            | (Self::String, Value::String(_), _)
-            | (Self::Bool, Value::Bool(_), _) => return Some(Casted::Already),
+            (_, Value::Null, _) | (Self::String, Value::String(_), _) | (Self::Bool, Value::Bool(_), _) => {
+                return Some(Casted::Already);
+            }
             (Self::Int, Value::Number(number), _) if number.is_integer() => return Some(Casted::Already),
             (Self::Float, Value::Number(number), _) if !number.is_integer() => return Some(Casted::Already),
             (Self::String, Value::Number(number), _) => {
@@ -108,7 +108,9 @@ impl Type {
             (Self::Int, _, Some(text)) => New::Int(text.parse().ok()?),
             (Self::Int, Value::Number(number), _) => New::Int(whole(number.as_f64())?),
             (Self::Int, Value::Bool(flag), _) => New::Int(flag.into()),
-            (Self::Float, _, Some(text)) => New::Float(text.parse().ok().filter(|float: &f64| float.is_finite())?),
+            (Self::Float, _, Some(text)) => {
+                New::Float(text.parse().ok().filter(|float: &f64| float.is_finite())?)
+            }
             (Self::Float, Value::Number(number), _) => New::Float(number.as_f64()),
             (Self::Bool, _, Some("true" | "1")) => New::Bool(true),
             (Self::Bool, _, Some("false" | "0")) => New::Bool(false),

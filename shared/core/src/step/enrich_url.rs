@@ -60,7 +60,11 @@ impl Step for Url {
     }
 
     fn touches(&self) -> Touches {
-        Touches { reads: vec![self.from.clone().into()], writes: vec![self.into.clone()], ..Touches::default() }
+        Touches {
+            reads: vec![self.from.clone().into()],
+            writes: vec![self.into.clone()],
+            ..Touches::default()
+        }
     }
 
     fn apply(&mut self, event: &mut Event, _cx: &Context<'_>) -> Verdict {
@@ -77,10 +81,13 @@ impl Step for Url {
         event.put(&self.path, New::Str(if parts.path.is_empty() { "/" } else { parts.path }));
         let mut seen = [false; CAMPAIGN.len()];
         for pair in parts.query.split('&') {
-            let Some((name, value)) = pair.split_once('=').filter(|(_, value)| !value.is_empty()) else { continue };
+            let Some((name, value)) = pair.split_once('=').filter(|(_, value)| !value.is_empty()) else {
+                continue;
+            };
             let known = CAMPAIGN.iter().zip(&self.campaign).zip(&mut seen);
             // The first of a name counts.
-            let Some((path, seen)) = known.filter(|((known, _), _)| **known == name).map(|((_, p), s)| (p, s)).next()
+            let Some((path, seen)) =
+                known.filter(|((known, _), _)| **known == name).map(|((_, p), s)| (p, s)).next()
             else {
                 continue;
             };

@@ -137,7 +137,12 @@ impl Entry {
 }
 
 const fn entry<T: Step>(source: &'static str) -> Entry {
-    Entry { name: T::NAME, compile: compile::<T>, schema: SchemaGenerator::subschema_for::<T::Settings>, source }
+    Entry {
+        name: T::NAME,
+        compile: compile::<T>,
+        schema: SchemaGenerator::subschema_for::<T::Settings>,
+        source,
+    }
 }
 
 fn compile<T: Step>(value: Spanned<DeValue<'_>>, files: &dyn Files) -> Result<Box<dyn Apply>, Mistake> {
