@@ -58,7 +58,7 @@ fn write(out: impl Write, lines: impl Iterator<Item = String>) -> io::Result<()>
 }
 
 fn moment(text: &str) -> Result<Micros, &'static str> {
-    Micros::read(&text.into()).ok_or("this is no RFC 3339 time, like 2026-11-20T00:00:00Z")
+    Micros::read_text(text).ok_or("this is no RFC 3339 time, like 2026-11-20T00:00:00Z")
 }
 
 const DAY_MS: u128 = 24 * 60 * 60 * 1000;

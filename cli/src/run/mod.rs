@@ -13,8 +13,9 @@ use millrace_core::account::Tally;
 use millrace_core::decode;
 use millrace_core::event::Event;
 use millrace_core::frame::EVENT_MAX;
-use millrace_core::pipeline::{Clean, Outcome, Pipeline};
+use millrace_core::pipeline::{Outcome, Pipeline};
 use millrace_core::quarantine::{Entry, Reject};
+use millrace_core::seen::Seen;
 use millrace_core::step::Context;
 use millrace_core::time::Micros;
 use millrace_core::token::TokenKey;
@@ -68,7 +69,7 @@ struct Counts {
 }
 
 pub(crate) fn run(args: &Args) -> Result<(), Error> {
-    let pipeline = compile(&args.pipeline)?;
+    let mut pipeline = compile(&args.pipeline)?;
     let layout = Layout::new(pipeline.event(), pipeline.lake());
     let key = args.key.as_deref().map_or_else(random_key, read_key)?;
     let progress = progress();
@@ -79,8 +80,9 @@ pub(crate) fn run(args: &Args) -> Result<(), Error> {
         note("the tokens of this run have a random key: `--key FILE` gives them one that lasts");
     }
 
-    let cx = Context { key: &key };
-    let mut run = Run { pipeline: &pipeline, cx, now: now(), output, quarantine, tally: Tally::default() };
+    let cx = Context { key: &key, arrived_at: now() };
+    let (event, seen, tally) = (Event::default(), Seen::default(), Tally::default());
+    let mut run = Run { pipeline: &mut pipeline, cx, event, seen, output, quarantine, tally };
     input.each(|piece| run.take(&piece))?;
     let counts = run.finish()?;
     progress.finish_and_clear();
@@ -89,9 +91,10 @@ pub(crate) fn run(args: &Args) -> Result<(), Error> {
 }
 
 struct Run<'a> {
-    pipeline: &'a Pipeline,
+    pipeline: &'a mut Pipeline,
     cx: Context<'a>,
-    now: Micros,
+    event: Event,
+    seen: Seen,
     output: Output<'a>,
     quarantine: Quarantine,
     tally: Tally,
@@ -100,8 +103,8 @@ struct Run<'a> {
 impl Run<'_> {
     fn take(&mut self, piece: &Piece<'_>) -> Result<(), Error> {
         self.tally.r#in += 1;
-        let fate = match piece.event() {
-            Ok(event) => self.pipeline.apply(event, self.now, &self.cx),
+        let fate = match piece.read(&mut self.event) {
+            Ok(()) => self.pipeline.apply(&mut self.event, &self.cx),
             Err(why) => Outcome::Rejected(why),
         };
         let rejected = match fate {
@@ -109,8 +112,12 @@ impl Run<'_> {
                 self.tally.filtered += 1;
                 return Ok(());
             }
-            Outcome::Out(Clean(event)) => match fits(&event, piece.bytes.len()) {
-                Ok(()) => self.output.push(event, piece.bytes.len())?,
+            Outcome::Out if !self.seen.insert(self.event.str(&self.pipeline.event().id).unwrap_or_default()) => {
+                self.tally.duplicates += 1;
+                return Ok(());
+            }
+            Outcome::Out => match fits(&self.event, piece.bytes.len()) {
+                Ok(()) => self.output.push(&mut self.event, piece.bytes.len())?,
                 Err(why) => Err(why),
             },
             Outcome::Rejected(why) => Err(why),
@@ -121,7 +128,7 @@ impl Run<'_> {
                 self.tally.quarantined += 1;
                 let sequence = piece.number.to_string().into();
                 let payload = piece.bytes.to_vec();
-                self.quarantine.push(Entry { reject, sequence, at: self.now, payload })?;
+                self.quarantine.push(Entry { reject, sequence, at: self.cx.arrived_at, payload })?;
             }
         }
         Ok(())
@@ -135,10 +142,10 @@ impl Run<'_> {
 }
 
 impl Piece<'_> {
-    fn event(&self) -> Result<Event, Reject> {
+    fn read(&self, event: &mut Event) -> Result<(), Reject> {
         match &self.flaw {
             Some(flaw) => Err(flaw.clone()),
-            None => decode::event(self.bytes),
+            None => decode::event(self.bytes, event),
         }
     }
 }

@@ -68,7 +68,7 @@ impl<'a> Output<'a> {
     }
 
     /// Takes an event that came in so many bytes, or says why it has no place.
-    pub(super) fn push(&mut self, event: Event, bytes_in: usize) -> Result<Result<(), Reject>, Error> {
+    pub(super) fn push(&mut self, event: &mut Event, bytes_in: usize) -> Result<Result<(), Reject>, Error> {
         match self {
             Self::Parquet(parts) => parts.push(event, bytes_in),
             Self::Ndjson { path, file } => {
@@ -116,8 +116,8 @@ impl<'a> Parts<'a> {
         }
     }
 
-    fn push(&mut self, event: Event, bytes_in: usize) -> Result<Result<(), Reject>, Error> {
-        if let Err((why, _event)) = self.table.push(event) {
+    fn push(&mut self, event: &mut Event, bytes_in: usize) -> Result<Result<(), Reject>, Error> {
+        if let Err(why) = self.table.push(event) {
             return Ok(Err(why));
         }
         self.events += 1;

@@ -58,6 +58,16 @@ pub struct StepTally {
     pub quarantined: usize,
 }
 
+/// The fate of the events of an invocation that are safe, and what each step did to all of them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Counts {
+    /// The fates.
+    #[serde(flatten)]
+    pub tally: Tally,
+    /// The steps, in their order.
+    pub steps: Vec<StepTally>,
+}
+
 impl StepTally {
     /// A step that did nothing yet.
     #[must_use]

@@ -9,7 +9,7 @@ mod column;
 use crate::column::Builder;
 use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::{ArrowError, Field, Schema};
-use millrace_core::event::{Event, Path};
+use millrace_core::event::{Event, Path, Value};
 use millrace_core::pipeline::{ColumnType, EventSettings, LakeSettings, RECEIVED_AT};
 use millrace_core::quarantine::Reject;
 use millrace_core::time::Micros;
@@ -71,15 +71,16 @@ fn properties() -> WriterProperties {
 }
 
 /// A partition of the table: an hour of events' own time, UTC.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Partition {
-    date: String,
-    hour: i8,
+    /// Hours since 1970.
+    hours: i64,
 }
 
 impl fmt::Display for Partition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "event_date={}/event_hour={}", self.date, self.hour)
+        let begin = self.hours.checked_mul(3_600_000_000).and_then(Micros::new).unwrap_or(Micros::EPOCH);
+        write!(f, "event_date={}/event_hour={}", begin.date(), begin.hour())
     }
 }
 
@@ -110,6 +111,7 @@ pub enum Error {
 pub struct Table<'a> {
     layout: &'a Layout,
     parts: BTreeMap<Partition, Rows>,
+    text: String,
 }
 
 #[derive(Debug)]
@@ -123,28 +125,33 @@ impl<'a> Table<'a> {
     /// A table without rows.
     #[must_use]
     pub fn new(layout: &'a Layout) -> Self {
-        Self { layout, parts: BTreeMap::new() }
+        Self { layout, parts: BTreeMap::new(), text: String::new() }
     }
 
-    /// Adds an event, or hands it back with the reason why it has no place: it lacks a time.
-    pub fn push(&mut self, mut event: Event) -> Result<(), (Reject, Event)> {
+    /// Adds an event, of which nothing but the rest is left then; or says why it has no place: it lacks a time.
+    pub fn push(&mut self, event: &mut Event) -> Result<(), Reject> {
         let Some(time) = event.get(&self.layout.time).and_then(Micros::read) else {
             let detail = format!("`{}` is missing, or no time that can be read", self.layout.time);
-            return Err((Reject::new("lake", "no_time", detail), event));
+            return Err(Reject::new("lake", "no_time", detail));
         };
-        let partition = Partition { date: time.date(), hour: time.hour() };
-        let rows = self.parts.entry(partition).or_insert_with(|| Rows {
+        let rows = self.parts.entry(Partition { hours: time.hours() }).or_insert_with(|| Rows {
             columns: self.layout.columns.iter().map(|(_, kind)| Builder::new(*kind)).collect(),
             rest: Builder::new(ColumnType::String),
             count: 0,
         });
         for ((path, _), column) in self.layout.columns.iter().zip(&mut rows.columns) {
-            if column.append(event.get(path)) {
-                event.remove(path);
+            let found = event.find(path);
+            if column.append(found.map(|id| event.value(id)))
+                && let Some(id) = found
+            {
+                event.remove(id);
             }
         }
-        let rest = (!event.fields().is_empty()).then(|| event.to_string().into());
-        rows.rest.append(rest.as_ref());
+        self.text.clear();
+        if event.fields().next().is_some() {
+            event.write(&mut self.text);
+        }
+        rows.rest.append(Some(Value::String(&self.text)).filter(|_| !self.text.is_empty()));
         rows.count += 1;
         Ok(())
     }
