@@ -5,9 +5,11 @@
 //! nothing is lost to a schema.
 
 mod column;
+mod frames;
 
 use crate::column::Builder;
-use arrow_array::{ArrayRef, RecordBatch};
+pub use crate::frames::{Frames, Rows as Landed};
+use arrow_array::RecordBatch;
 use arrow_schema::{ArrowError, Field, Schema};
 use millrace_core::event::{Event, Path, Value};
 use millrace_core::pipeline::{ColumnType, EventSettings, LakeSettings, RECEIVED_AT};
@@ -118,7 +120,6 @@ pub struct Table<'a> {
 struct Rows {
     columns: Vec<Builder>,
     rest: Builder,
-    count: usize,
 }
 
 impl<'a> Table<'a> {
@@ -137,7 +138,6 @@ impl<'a> Table<'a> {
         let rows = self.parts.entry(Partition { hours: time.hours() }).or_insert_with(|| Rows {
             columns: self.layout.columns.iter().map(|(_, kind)| Builder::new(*kind)).collect(),
             rest: Builder::new(ColumnType::String),
-            count: 0,
         });
         for ((path, _), column) in self.layout.columns.iter().zip(&mut rows.columns) {
             let found = event.find(path);
@@ -152,23 +152,29 @@ impl<'a> Table<'a> {
             event.write(&mut self.text);
         }
         rows.rest.append(Some(Value::String(&self.text)).filter(|_| !self.text.is_empty()));
-        rows.count += 1;
         Ok(())
+    }
+
+    /// The rows as arrays, in the order of their partitions.
+    pub fn batches(self) -> impl Iterator<Item = Result<(Partition, RecordBatch), Error>> {
+        let schema = &self.layout.schema;
+        self.parts.into_iter().map(|(partition, rows)| {
+            let columns = rows.columns.into_iter().chain([rows.rest]).map(Builder::finish).collect();
+            Ok((partition, RecordBatch::try_new(Arc::clone(schema), columns)?))
+        })
     }
 
     /// The files, in the order of their partitions.
     pub fn finish(self) -> Result<Vec<Part>, Error> {
         let Layout { schema, properties, .. } = self.layout;
-        let part = |(partition, rows): (Partition, Rows)| {
-            let columns: Vec<ArrayRef> =
-                rows.columns.into_iter().chain([rows.rest]).map(Builder::finish).collect();
-            let batch = RecordBatch::try_new(Arc::clone(schema), columns)?;
+        let part = |batch: Result<(Partition, RecordBatch), Error>| {
+            let (partition, batch) = batch?;
             let mut body = Vec::new();
             let mut writer = ArrowWriter::try_new(&mut body, Arc::clone(schema), Some(properties.clone()))?;
             writer.write(&batch)?;
             writer.close()?;
-            Ok(Part { partition, rows: rows.count, body })
+            Ok(Part { partition, rows: batch.num_rows(), body })
         };
-        self.parts.into_iter().map(part).collect()
+        self.batches().map(part).collect()
     }
 }
