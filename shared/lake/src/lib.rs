@@ -29,6 +29,7 @@ use std::sync::Arc;
 pub struct Layout {
     time: Path,
     columns: Vec<(Path, ColumnType)>,
+    rest: bool,
     schema: Arc<Schema>,
     properties: WriterProperties,
 }
@@ -50,10 +51,13 @@ impl Layout {
         let all: Vec<_> = fixed.into_iter().chain(own).collect();
         let mut fields: Vec<_> =
             all.iter().map(|(_, name, kind)| Field::new(name, column::data_type(*kind), true)).collect();
-        fields.push(Field::new("rest", column::data_type(ColumnType::String), true));
+        if lake.rest {
+            fields.push(Field::new("rest", column::data_type(ColumnType::String), true));
+        }
         Self {
             time: event.time.clone(),
             columns: all.into_iter().map(|(path, _, kind)| (path, kind)).collect(),
+            rest: lake.rest,
             schema: Arc::new(Schema::new(fields)),
             properties: properties(),
         }
@@ -119,7 +123,8 @@ pub struct Table<'a> {
 #[derive(Debug)]
 struct Rows {
     columns: Vec<Builder>,
-    rest: Builder,
+    /// None where the table has no such column.
+    rest: Option<Builder>,
 }
 
 impl<'a> Table<'a> {
@@ -137,21 +142,23 @@ impl<'a> Table<'a> {
         };
         let rows = self.parts.entry(Partition { hours: time.hours() }).or_insert_with(|| Rows {
             columns: self.layout.columns.iter().map(|(_, kind)| Builder::new(*kind)).collect(),
-            rest: Builder::new(ColumnType::String),
+            rest: self.layout.rest.then(|| Builder::new(ColumnType::String)),
         });
         for ((path, _), column) in self.layout.columns.iter().zip(&mut rows.columns) {
             let found = event.find(path);
             if column.append(found.map(|id| event.value(id)))
-                && let Some(id) = found
+                && let Some(id) = found.filter(|_| self.layout.rest)
             {
                 event.remove(id);
             }
         }
-        self.text.clear();
-        if event.fields().next().is_some() {
-            event.write(&mut self.text);
+        if let Some(rest) = &mut rows.rest {
+            self.text.clear();
+            if event.fields().next().is_some() {
+                event.write(&mut self.text);
+            }
+            rest.append(Some(Value::String(&self.text)).filter(|_| !self.text.is_empty()));
         }
-        rows.rest.append(Some(Value::String(&self.text)).filter(|_| !self.text.is_empty()));
         Ok(())
     }
 
@@ -159,7 +166,7 @@ impl<'a> Table<'a> {
     pub fn batches(self) -> impl Iterator<Item = Result<(Partition, RecordBatch), Error>> {
         let schema = &self.layout.schema;
         self.parts.into_iter().map(|(partition, rows)| {
-            let columns = rows.columns.into_iter().chain([rows.rest]).map(Builder::finish).collect();
+            let columns = rows.columns.into_iter().chain(rows.rest).map(Builder::finish).collect();
             Ok((partition, RecordBatch::try_new(Arc::clone(schema), columns)?))
         })
     }
