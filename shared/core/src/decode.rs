@@ -139,6 +139,7 @@ pub fn event(bytes: &[u8], event: &mut Event) -> Result<(), Reject> {
     event.parse(utf8(bytes)?).map_err(|flaw| {
         let reason = match flaw {
             Flaw::NotAnObject => "not_an_object",
+            Flaw::TooDeep => "too_deep",
             Flaw::TooMuch(_) => "too_large",
             Flaw::CutOff | Flaw::Syntax { .. } => "not_json",
         };
@@ -266,7 +267,7 @@ mod tests {
         );
         check(
             format!("{{\"a\":{}", "{\"a\":".repeat(1000)),
-            expect!["decode: not_json: no JSON: nesting deeper than it may be at byte 600"],
+            expect!["decode: too_deep: it is nested deeper than 120 levels"],
         );
         check([0x9c, 0x01, 0xff], expect!["decode: not_utf8: byte 0 is not UTF-8"]);
     }
