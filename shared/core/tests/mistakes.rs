@@ -9,7 +9,7 @@ const EVENT: &str = "[event]\nid = \"id\"\ntype = \"t\"\ntime = \"at\"\n";
 
 #[expect(clippy::needless_pass_by_value, reason = "that is how expect! is written")]
 fn whole(text: &str, expected: Expect) {
-    let mistakes = Pipeline::compile(text).map(|_| "compiles".to_owned());
+    let mistakes = Pipeline::compile(text, &millrace_core::files::NONE).map(|_| "compiles".to_owned());
     expected.assert_eq(&mistakes.unwrap_or_else(|mistakes| mistakes.render("pipeline.toml")));
 }
 

@@ -15,6 +15,7 @@ pub use parse::{DEPTH_MAX, Flaw, NODES_MAX};
 pub use path::{NoPath, Path, Pattern};
 
 use index::{Found, Index};
+use parse::TEXT_MAX;
 use path::{Key, Part};
 use std::fmt;
 
@@ -29,8 +30,8 @@ pub struct Event {
     index: Index,
     /// Whether line ends stand between the tokens, so that the text is not one line.
     lines: bool,
-    /// Whether an edit nested it deeper than it may be.
-    too_deep: bool,
+    /// What an edit did that an event cannot hold.
+    outgrown: Option<Flaw>,
     edits: u32,
     /// Room for the work on objects of many keys.
     order: Vec<u32>,
@@ -39,6 +40,10 @@ pub struct Event {
 /// A value within an event, as long as it is not parsed anew.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Id(u32);
+
+/// What an event keeps of its memory for the next ones.
+const KEPT_BYTES: usize = 2 << 20;
+const KEPT_NODES: usize = 50_000;
 
 const ROOT: u32 = 0;
 const NONE: u32 = u32::MAX;
@@ -248,10 +253,19 @@ impl Event {
         self.edits
     }
 
-    /// Whether an edit nested it deeper than [`DEPTH_MAX`] levels, so that nobody could read it again.
+    /// Whether edits made it more than an event may be, nested deeper than [`DEPTH_MAX`] levels or too large in
+    /// memory: then it no longer says what it should, and must not go on.
     #[must_use]
-    pub fn is_too_deep(&self) -> bool {
-        self.too_deep
+    pub fn outgrown(&self) -> Option<Flaw> {
+        self.outgrown
+    }
+
+    /// Forgets the event, and gives back the memory that only a huge one needs.
+    pub fn release(&mut self) {
+        self.clear();
+        self.text.shrink_to(KEPT_BYTES);
+        self.nodes.shrink_to(KEPT_NODES);
+        self.order.shrink_to(KEPT_NODES);
     }
 
     // ---- Changing
@@ -297,6 +311,9 @@ impl Event {
 
     /// The node at a path, null where it was not there.
     fn make(&mut self, path: &Path) -> Id {
+        if self.nodes.is_empty() {
+            self.nodes.push(Node { kind: Kind::Object, removed: false, ..NIL });
+        }
         let mut at = ROOT;
         for key in path.keys() {
             if self.node(at).kind != Kind::Object {
@@ -321,7 +338,15 @@ impl Event {
             let Some(node) = self.node_mut(at) else { return };
             node.removed = true;
             at = node.parent;
-            if self.node(at).kind != Kind::Object || self.children(Id(at)).next().is_some() {
+            if self.node(at).kind != Kind::Object {
+                return;
+            }
+            // What is gone at the front is not looked at again when the next one goes.
+            let first = self.children(Id(at)).next().map_or(NONE, |first| first.0);
+            if let Some(node) = self.node_mut(at) {
+                node.data.start = first;
+            }
+            if first != NONE {
                 return;
             }
         }
@@ -360,7 +385,10 @@ impl Event {
 
     /// Gives a member another key, in its place; a member that has the key already goes.
     pub fn rename(&mut self, id: Id, key: &str) {
-        let parent = self.node(id.0).parent;
+        let Node { parent, removed, .. } = *self.node(id.0);
+        if removed || id.0 == ROOT {
+            return;
+        }
         let tag = path::tag(key.as_bytes());
         let twin = self.children(Id(parent)).find(|other| *other != id && self.key(*other) == key);
         if let Some(twin) = twin {
@@ -385,7 +413,10 @@ impl Event {
         if id == ROOT {
             self.index.forget();
         }
-        if self.parse_at(id, json).is_err() {
+        if let Err(flaw) = self.parse_at(id, json) {
+            if matches!(flaw, Flaw::TooDeep | Flaw::TooMuch(_)) {
+                self.outgrown = Some(flaw);
+            }
             self.set(Id(id), New::Null);
         }
         self.measure(id);
@@ -396,7 +427,9 @@ impl Event {
         let above =
             std::iter::successors(Some(id), |at| Some(self.node(*at).parent).filter(|at| *at != NONE));
         let above = above.count();
-        self.too_deep |= self.is_deeper(id, DEPTH_MAX.saturating_sub(above - 1));
+        if self.is_deeper(id, DEPTH_MAX.saturating_sub(above - 1)) {
+            self.outgrown = Some(Flaw::TooDeep);
+        }
     }
 
     fn is_deeper(&self, id: u32, levels: usize) -> bool {
@@ -498,11 +531,12 @@ impl Event {
         self.text.get(span.start as usize..span.end as usize).unwrap_or_default()
     }
 
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "`parse` takes at most TEXT_MAX bytes, and steps add less"
-    )]
+    #[expect(clippy::cast_possible_truncation, reason = "TEXT_MAX fits")]
     fn append(&mut self, text: &str) -> Span {
+        if text.len() > TEXT_MAX.saturating_sub(self.text.len()) {
+            self.outgrown = Some(Flaw::TooMuch("more bytes than any event"));
+            return Span::default();
+        }
         let start = self.text.len() as u32;
         self.text.push_str(text);
         Span { start, end: self.text.len() as u32 }
