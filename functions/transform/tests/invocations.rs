@@ -207,8 +207,8 @@ fn the_sample_event_becomes_the_sample_of_lake() {
     let mut transformer = transformer(Stream::default(), Store::default());
     let sample = serde_json::from_str(include_str!("../../../events/transform.json")).unwrap();
     let deadline = Micros::new(1_573_841_210_000_000).unwrap();
-    let (response, tally) = run(handle(sample, deadline, &mut transformer));
-    assert_eq!((response, tally.out, tally.filtered, tally.quarantined), (BatchResponse::safe(), 2, 1, 1));
+    let (response, counts) = run(handle(sample, deadline, &mut transformer));
+    assert_eq!((response, counts.tally.out, counts.tally.filtered, counts.tally.quarantined), (BatchResponse::safe(), 2, 1, 1));
     let record = transformer.clean.records().remove(0);
     let sequence = "49668899999999999999999999999999999999999999999999999101";
     let lake = json!({"Records": [{

@@ -1,8 +1,7 @@
 //! Whether a program sent an event, or a person: by its user agent.
 //!
-//! A bot that does not say what it is passes for a browser; this finds those that do. It is a list of our own: the
-//! crates that carry one have not been released for years and know nothing of what has come since (`GPTBot` they find by
-//! the word in it, `python-requests` or `HeadlessChrome` one of them does not), and a list is all they are.
+//! A bot that does not say what it is passes for a browser; this finds those that do. The list is our own: what the
+//! crates carry (`isbot`, `woothee`) has not been released since 2022 and 2021, and a list is all that is wanted of them.
 
 use crate::matcher::{Case, Words};
 use std::sync::LazyLock;
@@ -10,7 +9,7 @@ use std::sync::LazyLock;
 /// What stands in the user agents of crawlers, monitors, link previews, HTTP libraries and steered browsers.
 ///
 /// Apps are no bots, though `okhttp` or `CFNetwork` is all that some of them send. At most 64 words: see `matcher`.
-const WORDS: [&str; 62] = [
+const WORDS: [&str; 64] = [
     // What they call themselves.
     "bot",
     "crawl",
@@ -57,6 +56,8 @@ const WORDS: [&str; 62] = [
     "masscan",
     "nmap",
     "nikto",
+    "ptst/",
+    "yeti/",
     // Browsers without a person.
     "headless",
     "phantomjs",
@@ -85,14 +86,19 @@ static BOTS: LazyLock<Patterns> = LazyLock::new(|| {
     Patterns::new(WORDS.map(str::to_owned).to_vec()).expect("words of our own are neither none nor empty")
 });
 
-/// A phone, not a robot.
-const PHONE: &str = "cubot";
+/// A phone and a country, which networks are named after.
+const HARMLESS: [&str; 2] = ["cubot", "botswana"];
 
 /// Whether the user agent tells of a program that acts by itself.
 pub(crate) fn is_bot(user_agent: &str) -> bool {
     BOTS.are_in(user_agent) && {
-        let lower = user_agent.to_ascii_lowercase();
-        !lower.contains(PHONE) || BOTS.are_in(&lower.replace(PHONE, ""))
+        let mut rest = user_agent.to_ascii_lowercase();
+        for name in HARMLESS {
+            if rest.contains(name) {
+                rest = rest.replace(name, "");
+            }
+        }
+        rest.len() == user_agent.len() || BOTS.are_in(&rest)
     }
 }
 
@@ -145,6 +151,7 @@ mod tests {
             "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0.0.0 Safari/537.36",
             "Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) GSA/320.0 Mobile/15E148 Safari/604.1",
             "Mozilla/5.0 (Linux; Android 9; CUBOT_X19) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/99.0 Mobile Safari/537.36",
+            "Mozilla/5.0 (iPhone; CPU iPhone OS 11_4_1 like Mac OS X) Mobile/15G77 [FBAN/FBIOS;FBCR/OrangeBotswana]",
             "okhttp/4.12.0",
             "",
         ] {

@@ -78,23 +78,12 @@ impl Words {
 
     /// Whether any of the words stands in the text.
     pub(crate) fn are_in(&self, text: &str) -> bool {
-        self.alike(text, |key| self.occurrences(text, key).next().is_some())
+        self.alike(text, |key| self.search(text, key, true)).is_some()
     }
 
     /// The word that is first in the list of those that stand in the text, and where it first does.
     pub(crate) fn first_in(&self, text: &str) -> Option<Found> {
-        self.alike(text, |key| {
-            let mut first: Option<Found> = None;
-            for found in self.occurrences(text, key) {
-                if first.is_none_or(|first| found.word < first.word) {
-                    first = Some(found);
-                }
-                if found.word == 0 {
-                    break;
-                }
-            }
-            first
-        })
+        self.alike(text, |key| self.search(text, key, false))
     }
 
     /// What the engine searches for this text.
@@ -113,23 +102,31 @@ impl Words {
         search(&text.iter().map(|byte| byte | CASE).collect::<Vec<_>>())
     }
 
-    /// Of each place where words begin, the one that is first in the list.
-    fn occurrences<'a>(&'a self, text: &'a str, key: &'a [u8]) -> impl Iterator<Item = Found> + 'a {
+    fn search(&self, text: &str, key: &[u8], any_will_do: bool) -> Option<Found> {
+        let mut first: Option<Found> = None;
         let mut from = 0;
-        std::iter::from_fn(move || {
-            loop {
-                let (word, at) = self.engine.next(key, from)?;
-                from = at + 1;
-                let here = text.as_bytes().get(at..).unwrap_or_default();
-                if self.begins(here, word) {
-                    return Some(Found { word, at });
-                }
-                // Only alike. Another word may really begin here.
-                if let Some(word) = (0..self.list.len()).find(|&word| self.begins(here, word)) {
-                    return Some(Found { word, at });
-                }
+        while let Some((word, at)) = self.engine.next(key, from) {
+            from = at + 1;
+            if first.is_some_and(|first| first.word <= word) {
+                continue;
             }
-        })
+            let here = text.as_bytes().get(at..).unwrap_or_default();
+            // What is only alike may hide a word that really begins here, later in the list.
+            let word = if self.begins(here, word) {
+                Some(word)
+            } else {
+                (word + 1..self.list.len()).find(|&word| self.begins(here, word))
+            };
+            first = match (word, first) {
+                (Some(word), Some(first)) if first.word <= word => Some(first),
+                (Some(word), _) => Some(Found { word, at }),
+                (None, first) => first,
+            };
+            if first.is_some_and(|first| any_will_do || first.word == 0) {
+                break;
+            }
+        }
+        first
     }
 
     fn begins(&self, text: &[u8], word: usize) -> bool {

@@ -257,7 +257,7 @@ fn browser<'a>(text: &'a str, browsers: &Table<51>) -> (Option<&'a str>, Option<
         "; wv)" => after(text, "Chrome/"),
         "Safari/" => after(text, "Version/"),
         // Later ones say 9.80 in front for ever.
-        "Opera" => after(text, "Version/").or_else(|| version(behind)),
+        "Opera" => after(text, "Version/").or_else(|| version(behind.trim_start_matches(['/', ' ']))),
         // Trident tells the true one when the browser poses as an older.
         "Trident/" => match version(behind) {
             Some("7.0") => Some("11.0"),
@@ -450,6 +450,7 @@ mod tests {
                 "Opera/9.80 (Windows NT 6.1; WOW64) Presto/2.12.388 Version/12.16",
                 "Opera 12.16 / Windows 7 / desktop",
             ),
+            ("Opera/9.30 (Nintendo Wii; U; ; 3642; en)", "Opera 9.30 / Nintendo - / console"),
             (
                 "Mozilla/5.0 (Windows NT 10.0; WOW64; Trident/7.0; rv:11.0) like Gecko",
                 "Internet Explorer 11.0 / Windows 10 / desktop",
