@@ -41,6 +41,14 @@ pub struct Event {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Id(u32);
 
+impl Id {
+    /// What tells it from the other values of its event.
+    #[must_use]
+    pub fn number(self) -> u32 {
+        self.0
+    }
+}
+
 /// What an event keeps of its memory for the next ones.
 const KEPT_BYTES: usize = 2 << 20;
 const KEPT_NODES: usize = 50_000;
@@ -173,7 +181,13 @@ impl Event {
     /// The node at a path; none where a key is missing or something on the way is no object.
     #[must_use]
     pub fn find(&self, path: &Path) -> Option<Id> {
-        path.keys().try_fold(ROOT, |at, key| self.child(at, key)).map(Id)
+        self.find_in(Id(ROOT), path)
+    }
+
+    /// The node at a path that begins at another node.
+    #[must_use]
+    pub fn find_in(&self, id: Id, path: &Path) -> Option<Id> {
+        path.keys().try_fold(id.0, |at, key| self.child(at, key)).map(Id)
     }
 
     /// The value at a path.
@@ -229,10 +243,11 @@ impl Event {
     }
 
     /// The members or elements of a value, in their order; none where it has none.
-    pub fn children(&self, id: Id) -> impl Iterator<Item = Id> + '_ {
+    #[must_use]
+    pub fn children(&self, id: Id) -> Ids<'_> {
         let node = self.node(id.0);
         let first = if matches!(node.kind, Kind::Array | Kind::Object) { node.data.start } else { NONE };
-        Children { event: self, next: first }.map(Id)
+        Ids(Children { event: self, next: first })
     }
 
     /// The key that a member stands under; empty for an element of an array.
@@ -563,6 +578,18 @@ impl Iterator for Children<'_> {
             }
         }
         None
+    }
+}
+
+/// The nodes of members or elements.
+#[derive(Debug, Clone, Copy)]
+pub struct Ids<'a>(Children<'a>);
+
+impl Iterator for Ids<'_> {
+    type Item = Id;
+
+    fn next(&mut self) -> Option<Id> {
+        self.0.next().map(Id)
     }
 }
 
