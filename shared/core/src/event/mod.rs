@@ -12,6 +12,7 @@ mod write;
 pub use number::Number;
 pub use parse::{DEPTH_MAX, Flaw, NODES_MAX};
 pub use path::{NoPath, Path, Pattern};
+pub(crate) use write::quote;
 
 use path::{Key, Part};
 use std::fmt;
