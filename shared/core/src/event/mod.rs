@@ -583,7 +583,7 @@ impl Iterator for Children<'_> {
 }
 
 /// The nodes of members or elements.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Ids<'a>(Children<'a>);
 
 impl Iterator for Ids<'_> {

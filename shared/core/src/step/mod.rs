@@ -226,3 +226,39 @@ pub(crate) fn refuse<T: Step>(settings: &str, expected: &expect_test::Expect) {
 pub(crate) fn check<T: Step>(settings: &str, event: &str, expected: &expect_test::Expect) {
     expected.assert_eq(&run::<T>(settings, event));
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whatever file an example names.
+    struct AnySchema;
+
+    impl Files for AnySchema {
+        fn read(&self, _: &str) -> Result<Cow<'static, [u8]>, String> {
+            Ok(Cow::Borrowed(b"{}"))
+        }
+    }
+
+    #[test]
+    fn each_example_in_the_documentation_compiles() {
+        for entry in REGISTRY {
+            let docs = entry.docs();
+            let mut examples = docs.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+            let settings = |example: &str| {
+                example.strip_prefix(entry.name)?.trim().strip_prefix("= ").map(str::to_owned)
+            };
+            assert!(
+                docs.starts_with(&format!("`{}`: ", entry.name)) && docs.contains("```toml"),
+                "{}",
+                entry.name
+            );
+            examples
+                .try_for_each(|example| {
+                    let settings = settings(example).ok_or_else(|| Mistake::new("this is another step"))?;
+                    (entry.compile)(DeValue::parse(&settings).unwrap(), &AnySchema).map(|_| ())
+                })
+                .unwrap_or_else(|mistake| panic!("{}: {mistake}", entry.name));
+        }
+    }
+}
