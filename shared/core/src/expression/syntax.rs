@@ -121,6 +121,8 @@ fn text_length(quoted: &str, raw: bool) -> (usize, bool) {
 /// A bracket that is open, and how deep what is in it goes so far.
 struct Level<'a> {
     open: Token<'a>,
+    /// Whether it stands behind a value, as an index or arguments do.
+    behind: bool,
     /// What is in a row, each on what is before.
     chain: usize,
     /// Conditions in conditions.
@@ -130,23 +132,27 @@ struct Level<'a> {
 /// Looks for what the parser would tell badly, or would not live to tell.
 fn check(text: &str, tokens: &[Token<'_>]) -> Result<(), Mistake> {
     let start = Token { at: 0, text: "", kind: TokenKind::Sign };
-    let mut levels = vec![Level { open: start, chain: 0, conditions: 0 }];
+    let mut levels = vec![Level { open: start, behind: false, chain: 0, conditions: 0 }];
+    let mut last = &start;
     for token in tokens {
+        let behind = last.ends_value();
+        last = token;
         if token.kind == TokenKind::Open {
             return Err(mistake(text, Some(token.at), "a text has no end")
                 .with_help("a text stands in quotes, and on one line: 'like this'"));
         }
         if matches!(token.text, ")" | "]" | "}") && token.kind == TokenKind::Sign {
-            let closes = levels.len() > 1
-                && levels.pop().is_some_and(|level| {
-                    matches!((level.open.text, token.text), ("(", ")") | ("[" | "[?", "]") | ("{", "}"))
-                });
-            if !closes {
+            let level = if levels.len() > 1 { levels.pop() } else { None };
+            let open = level.as_ref().map_or("", |level| level.open.text);
+            if !matches!((open, token.text), ("(", ")") | ("[" | "[?", "]") | ("{", "}")) {
                 return Err(mistake(
                     text,
                     Some(token.at),
                     &format!("no bracket is open for `{}`", token.text),
                 ));
+            }
+            if let (Some(above), true) = (levels.last_mut(), level.is_some_and(|level| level.behind)) {
+                above.chain += 1;
             }
         }
         let Some(level) = levels.last_mut() else { break };
@@ -156,11 +162,12 @@ fn check(text: &str, tokens: &[Token<'_>]) -> Result<(), Mistake> {
                 level.chain = 0;
                 level.conditions += usize::from(token.text == "?");
             }
+            (TokenKind::Sign, "(" | "[" | "[?" | "{" | ")" | "]" | "}") => {}
             (TokenKind::Sign, _) | (TokenKind::Word, "in") => level.chain += 1,
             _ => {}
         }
         if matches!(token.text, "(" | "[" | "[?" | "{") && token.kind == TokenKind::Sign {
-            levels.push(Level { open: *token, chain: 0, conditions: 0 });
+            levels.push(Level { open: *token, behind, chain: 0, conditions: 0 });
         }
         let depth: usize = levels.iter().map(|level| 1 + level.chain + level.conditions).sum();
         if depth > DEPTH_MAX {
