@@ -494,6 +494,33 @@ fn ask_both(seeds: std::ops::Range<u64>) -> usize {
     answers
 }
 
+/// What one evaluation costs, ours and the crate's, by the difference between two runs under callgrind:
+/// `ROUNDS=… valgrind --tool=callgrind … --ignored evaluate_often`, with `CRATE=1` for the crate.
+#[test]
+#[ignore = "it is there to be measured"]
+fn evaluate_often() {
+    let setting = |name: &str| std::env::var(name).ok();
+    let rounds: usize = setting("ROUNDS").and_then(|rounds| rounds.parse().ok()).unwrap_or(1000);
+    let source = setting("SOURCE");
+    let source = source.as_deref().unwrap_or("price != null && price > 50.0 ? price * 0.1 : null");
+    let event = Event::read(
+        r#"{"id":"e1","eventType":"view","timestamp":"2019-11-15T18:05:00Z","userId":"u-1","sessionId":"s-1",
+        "browser":"Firefox","path":"https://example.com/a?b=c","price":79.9,"data":{"x":1,"y":2,"text":"abc"},
+        "items":[{"sku":"a","n":1},{"sku":"b","n":2},{"sku":"c","n":3}]}"#,
+    );
+    let event = event.unwrap();
+    if setting("CRATE").is_some() {
+        let program = ENV.compile(source).unwrap();
+        (0..rounds).for_each(|_| drop(std::hint::black_box(interpret_compiled(&program, &event)).unwrap()));
+    } else {
+        let program = compile::compile(&syntax::parse(source).unwrap()).unwrap();
+        for _ in 0..rounds {
+            let run = Run::new(&program, &event).run(&program.root);
+            drop(std::hint::black_box(run.unwrap()));
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
 
