@@ -41,8 +41,8 @@ fuzz: ## Look for input that breaks the core: make fuzz SECONDS=60 [FUZZ_TARGETS
 	$(FUZZ_ENV) cargo build --release --locked --manifest-path fuzz/Cargo.toml --target $(FUZZ_HOST) --target-dir target/fuzz
 	@for target in $(FUZZ_TARGETS); do \
 	  found=target/fuzz/corpus/$$target kept=shared/core/tests/corpus/$$target; mkdir -p $$found; echo "fuzz $$target ..."; \
-	  TARGET=$$target target/fuzz/$(FUZZ_HOST)/release/fuzz $$found $$kept -artifact_prefix=$$kept/ -timeout=20 \
-	    -rss_limit_mb=1024 -max_total_time=$$(( $(SECONDS) / $(words $(FUZZ_TARGETS)) )) -verbosity=0 -print_final_stats=1; done
+	  TARGET=$$target target/fuzz/$(FUZZ_HOST)/release/fuzz $$found $$kept -artifact_prefix=$$kept/ -timeout=20 -max_len=4096 \
+	    -rss_limit_mb=1024 -max_total_time=$$(( $(SECONDS) / $(words $(FUZZ_TARGETS)) )) -verbosity=0 -print_funcs=0 -print_final_stats=1; done
 
 check: check-rust check-core check-pipeline lint-template ## Format, lints, docs, the core's purity, pipeline.toml, template.yaml
 
