@@ -11,7 +11,9 @@
 
 use crate::error::Error;
 use crate::{note, say};
+use millrace_core::files::Files;
 use millrace_core::pipeline::Pipeline;
+use std::borrow::Cow;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -69,7 +71,16 @@ pub(crate) fn check(args: &Args) -> Result<(), Error> {
 /// Reads and compiles a pipeline.
 pub(crate) fn compile(path: &Path) -> Result<Pipeline, Error> {
     let text = fs::read_to_string(path).map_err(Error::io("cannot read", path))?;
-    Pipeline::compile(&text).map_err(|mistakes| Error::mistakes(path, &mistakes))
+    Pipeline::compile(&text, &Beside(path)).map_err(|mistakes| Error::mistakes(path, &mistakes))
+}
+
+/// The files beside a pipeline.
+struct Beside<'a>(&'a Path);
+
+impl Files for Beside<'_> {
+    fn read(&self, name: &str) -> Result<Cow<'static, [u8]>, String> {
+        fs::read(self.0.with_file_name(name)).map(Cow::Owned).map_err(|why| why.to_string())
+    }
 }
 
 const BEGIN: &str = "# lake columns: begin";

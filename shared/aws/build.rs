@@ -1,19 +1,51 @@
-//! Puts `pipeline.toml` into the functions, and fails the build where it is wrong.
+//! Puts `pipeline.toml`, and the files that its steps name, into the functions; fails the build where it is wrong.
 
+use millrace_core::files::Files;
 use millrace_core::pipeline::Pipeline;
-use std::path::Path;
+use std::borrow::Cow;
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../pipeline.toml");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let file = root.join("pipeline.toml");
     println!("cargo::rerun-if-changed={}", file.display());
     let text = match std::fs::read_to_string(&file) {
         Ok(text) => text,
         Err(why) => return refuse(&format!("pipeline.toml cannot be read: {why}")),
     };
-    match Pipeline::compile(&text) {
-        Ok(_) => ExitCode::SUCCESS,
-        Err(mistakes) => refuse(&mistakes.render("pipeline.toml")),
+    let beside = Beside { root, read: RefCell::default() };
+    if let Err(mistakes) = Pipeline::compile(&text, &beside) {
+        return refuse(&mistakes.render("pipeline.toml"));
+    }
+    let mut files = String::from("&[\n");
+    for name in beside.read.take() {
+        let path = beside.root.join(&name);
+        println!("cargo::rerun-if-changed={}", path.display());
+        // Writing to a String cannot fail.
+        let _ = writeln!(files, "    ({name:?}, include_bytes!({:?})),", path.display().to_string());
+    }
+    files.push(']');
+    let out = std::env::var_os("OUT_DIR").map(PathBuf::from).unwrap_or_default().join("files.rs");
+    match std::fs::write(&out, files) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => refuse(&format!("{} cannot be written: {why}", out.display())),
+    }
+}
+
+/// The files beside `pipeline.toml`, and which of them were read.
+struct Beside {
+    root: PathBuf,
+    read: RefCell<BTreeSet<String>>,
+}
+
+impl Files for Beside {
+    fn read(&self, name: &str) -> Result<Cow<'static, [u8]>, String> {
+        self.read.borrow_mut().insert(name.to_owned());
+        std::fs::read(self.root.join(name)).map(Cow::Owned).map_err(|why| why.to_string())
     }
 }
 

@@ -58,7 +58,7 @@ fn write(out: impl Write, lines: impl Iterator<Item = String>) -> io::Result<()>
 }
 
 fn moment(text: &str) -> Result<Micros, &'static str> {
-    Micros::read(&text.into()).ok_or("this is no RFC 3339 time, like 2026-11-20T00:00:00Z")
+    Micros::read_text(text).ok_or("this is no RFC 3339 time, like 2026-11-20T00:00:00Z")
 }
 
 const DAY_MS: u128 = 24 * 60 * 60 * 1000;
@@ -402,6 +402,8 @@ fn floor(text: &str, place: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use millrace_core::event::{Event, Path};
+    use serde_json::json;
     use std::collections::HashSet;
 
     fn lines(seed: u64, events: u64) -> Vec<String> {
@@ -441,7 +443,8 @@ mod tests {
             .filter(|time| time != "20/11/2026 noon")
             .collect();
         for time in &times {
-            let read = Micros::read(time).unwrap();
+            let event = Event::read(&json!({ "at": time }).to_string()).unwrap();
+            let read = Micros::read(event.get(&Path::from_key("at")).unwrap()).unwrap();
             assert!(from <= read && read < until, "{time}");
         }
         for digits in [10, 13, 16] {

@@ -8,37 +8,36 @@ mod attribute;
 
 use aws_lambda_events::event::dynamodb::{Event as TableEvent, EventRecord};
 use millrace_aws::source::{BatchResponse, name_of};
-use millrace_core::account::Tally;
-use millrace_core::event::{Event, Path};
-use millrace_core::frame::Position;
+use millrace_core::account::Counts;
+use millrace_core::event::{Event, New, Path};
 use millrace_core::pipeline::{EventSettings, RECEIVED_AT};
 use millrace_core::port::{Clock, ObjectStore, PutRecords};
-use millrace_core::record::{Sequence, Source};
+use millrace_core::record::Source;
 use millrace_core::time::Micros;
 use millrace_core::transformer::Transformer;
-use serde_json::{Map, json};
+use serde_json::{Map, Value, json};
 
 /// Handles one batch of the stream of a table, which events know by this name.
 pub async fn handle<P: PutRecords, S: ObjectStore, C: Clock>(
     event: TableEvent,
     table: &str,
     deadline: Micros,
-    transformer: &Transformer<P, S, C>,
-) -> (BatchResponse, Tally) {
+    transformer: &mut Transformer<P, S, C>,
+) -> (BatchResponse, Counts) {
     let Some(source) = event.records.first().map(source_of) else {
-        return (BatchResponse::safe(), Tally::default());
+        return (BatchResponse::safe(), Counts::default());
     };
+    let settings = transformer.pipeline.event().clone();
     let mut run = transformer.begin(&source);
     for record in event.records {
-        let sequence = Sequence::from(record.change.sequence_number.clone().unwrap_or_default());
+        let sequence = record.change.sequence_number.clone().unwrap_or_default();
         let at = record.change.approximate_creation_date_time.timestamp_micros();
         let at = Micros::new(at).unwrap_or(Micros::EPOCH);
-        let event = event_of(record, table, at, transformer.pipeline.event());
-        let payload = event.to_string();
-        run.event(Position { sequence, index: 0 }, at, event, || payload.into_bytes());
+        let event = event_of(record, table, at, &settings);
+        run.event(&sequence, 0, at, event.to_string().as_bytes());
     }
-    let out = transformer.deliver(run.finish(), &source, deadline).await;
-    (BatchResponse::after(out.stuck), out.tally)
+    let out = transformer.deliver(&source, deadline).await;
+    (BatchResponse::after(out.stuck), out.counts)
 }
 
 /// The table, and its stream's label in the shard's place: Lambda does not tell the shard of a table's stream.
@@ -60,27 +59,28 @@ fn event_of(record: EventRecord, table: &str, at: Micros, settings: &EventSettin
     let image = if change.new_image.inner().is_empty() { change.old_image } else { change.new_image };
     let attributes = change.keys.into_inner().into_iter().chain(image.into_inner());
     let fields: Map<_, _> = attributes.map(|(name, value)| (name, attribute::plain(value))).collect();
-    let mut event = Event::from(fields);
+    let mut event = Event::read(&Value::Object(fields).to_string()).unwrap_or_default();
 
     let name = record.event_name.to_ascii_lowercase();
     let about = Path::from_key("change");
+    let aside = Path::from_key("\0image");
     let own = [
-        (settings.id.clone(), json!(record.event_id)),
-        (settings.r#type.clone(), json!(format!("{table}.{name}"))),
-        (settings.time.clone(), json!(at.get())),
-        (Path::from_key(RECEIVED_AT), json!(at.get())),
-        (
-            about.clone(),
-            json!({"event": name, "table": table, "keys": keys, "sequence": change.sequence_number}),
-        ),
+        (&settings.id, json!(record.event_id)),
+        (&settings.r#type, json!(format!("{table}.{name}"))),
+        (&settings.time, json!(at.get())),
+        (&Path::from_key(RECEIVED_AT), json!(at.get())),
+        (&about, json!({"event": name, "table": table, "keys": keys, "sequence": change.sequence_number})),
     ];
-    let moved: Map<_, _> =
-        own.iter().filter_map(|(path, _)| Some((path.to_string(), event.remove(path)?))).collect();
-    for (path, value) in own {
-        event.set(&path, value);
+    for (path, _) in &own {
+        if let Some(taken) = event.find(path) {
+            event.move_to(taken, &aside.join(&path.to_string()));
+        }
     }
-    if !moved.is_empty() {
-        event.set(&about.join("image"), moved);
+    for (path, value) in own {
+        event.put(path, New::Json(&value.to_string()));
+    }
+    if let Some(moved) = event.find(&aside) {
+        event.move_to(moved, &about.join("image"));
     }
     event
 }

@@ -4,16 +4,18 @@ use lambda_runtime::Error;
 use millrace_aws::settings::Env;
 use millrace_aws::{serve::serve, telemetry, transformer};
 use millrace_changes::handle;
+use tokio::sync::Mutex;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     telemetry::init();
     let mut env = Env::of_process();
     let table = &env.text("TABLE_NAME");
-    let transformer = &transformer::from_env("changes", env).await?;
+    let transformer = &Mutex::new(transformer::from_env("changes", env).await?);
     serve(|event, deadline| async move {
-        let (response, tally) = handle(event, table, deadline, transformer).await;
-        telemetry::count("changes", &tally, &transformer.clock);
+        let mut transformer = transformer.lock().await; // one invocation at a time: nobody waits
+        let (response, counts) = handle(event, table, deadline, &mut transformer).await;
+        telemetry::count("changes", &counts, &transformer.clock);
         Ok(response)
     })
     .await

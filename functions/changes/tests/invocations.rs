@@ -5,6 +5,7 @@
 use expect_test::expect;
 use millrace_changes::handle;
 use millrace_core::account::Tally;
+use millrace_core::batch::Batch;
 use millrace_core::frame;
 use millrace_core::pipeline::Pipeline;
 use millrace_core::port::Kind;
@@ -16,17 +17,19 @@ use serde_json::{Value, json};
 
 fn invoke(clean: Stream, event: Value) -> (Stream, Value, Tally) {
     let now = Micros::new(1_573_841_200_000_000).unwrap();
-    let transformer = Transformer {
+    let mut transformer = Transformer {
         function: "changes",
         clean,
         quarantine: Store::default(),
         clock: VirtualClock::at(now),
-        pipeline: Pipeline::compile(include_str!("../../../pipeline.toml")).unwrap(),
+        pipeline: Pipeline::compile(include_str!("../../../pipeline.toml"), &millrace_core::files::NONE)
+            .unwrap(),
         key: TokenKey::new("k1", b"0123456789abcdef0123456789abcdef").unwrap(),
+        batch: Batch::default(),
     };
-    let (response, tally) =
-        run(handle(serde_json::from_value(event).unwrap(), "orders", now.plus_ms(5_000), &transformer));
-    (transformer.clean, serde_json::to_value(response).unwrap(), tally)
+    let (response, counts) =
+        run(handle(serde_json::from_value(event).unwrap(), "orders", now.plus_ms(5_000), &mut transformer));
+    (transformer.clean, serde_json::to_value(response).unwrap(), counts.tally)
 }
 
 fn sample() -> Value {
@@ -37,13 +40,15 @@ fn sample() -> Value {
 fn each_change_becomes_an_event_and_is_anonymized_like_any() {
     let (clean, response, tally) = invoke(Stream::default(), sample());
     assert_eq!((response, tally.r#in, tally.out), (json!({"batchItemFailures": []}), 3, 3));
-    let (header, events) = frame::decode(&clean.records()[0].data).unwrap();
-    let events: Vec<_> = events.iter().map(|(_, event)| event.to_string()).collect();
+    let records = clean.records();
+    let mut reader = frame::Reader::default();
+    let (header, body) = reader.read(&records[0].data).unwrap();
+    let events: Vec<_> = body.events().collect();
     expect![[r#"
         millrace-orders/2026-11-20T12-00-00.000
-        {"change":{"event":"insert","keys":["orderId"],"sequence":"100000000000000000001","table":"orders"},"discount":8.05,"email":"k1:093e3dd9df951c5008225d533a0175475075f7551ed269c5e61fa29bc2819ae4","eventType":"orders.insert","id":"c4ca4238a0b923820dcc509a6f758491","ip":"203.0.113.0","items":[{"count":1,"sku":"shoe-7"}],"orderId":"o-1","price":80.5,"receivedAt":1795179908000000,"status":"new","timestamp":1795179908000000,"userId":"k1:813a2f79241b5fddb4dd0b6cdab3ce807c6a46dfd59f772580bf84b2df5e98dc"}
-        {"change":{"event":"modify","keys":["orderId"],"sequence":"100000000000000000002","table":"orders"},"discount":8.05,"email":"k1:093e3dd9df951c5008225d533a0175475075f7551ed269c5e61fa29bc2819ae4","eventType":"orders.modify","id":"c4ca4238a0b923820dcc509a6f758492","ip":"203.0.113.0","items":[{"count":1,"sku":"shoe-7"}],"orderId":"o-1","price":80.5,"receivedAt":1795179909000000,"status":"paid","timestamp":1795179909000000,"userId":"k1:813a2f79241b5fddb4dd0b6cdab3ce807c6a46dfd59f772580bf84b2df5e98dc"}
-        {"change":{"event":"remove","keys":["orderId"],"sequence":"100000000000000000003","table":"orders"},"discount":8.05,"email":"k1:093e3dd9df951c5008225d533a0175475075f7551ed269c5e61fa29bc2819ae4","eventType":"orders.remove","id":"c4ca4238a0b923820dcc509a6f758493","ip":"203.0.113.0","items":[{"count":1,"sku":"shoe-7"}],"orderId":"o-1","price":80.5,"receivedAt":1795179910000000,"status":"paid","timestamp":1795179910000000,"userId":"k1:813a2f79241b5fddb4dd0b6cdab3ce807c6a46dfd59f772580bf84b2df5e98dc"}"#]].assert_eq(&format!("{}\n{}", header.lane, events.join("\n")));
+        {"email":"k1:093e3dd9df951c5008225d533a0175475075f7551ed269c5e61fa29bc2819ae4","ip":"203.0.113.0","items":[{"count":1,"sku":"shoe-7"}],"orderId":"o-1","price":80.5,"status":"new","userId":"k1:813a2f79241b5fddb4dd0b6cdab3ce807c6a46dfd59f772580bf84b2df5e98dc","id":"c4ca4238a0b923820dcc509a6f758491","eventType":"orders.insert","timestamp":1795179908000000,"receivedAt":1795179908000000,"change":{"event":"insert","keys":["orderId"],"sequence":"100000000000000000001","table":"orders"},"discount":8.05}
+        {"email":"k1:093e3dd9df951c5008225d533a0175475075f7551ed269c5e61fa29bc2819ae4","ip":"203.0.113.0","items":[{"count":1,"sku":"shoe-7"}],"orderId":"o-1","price":80.5,"status":"paid","userId":"k1:813a2f79241b5fddb4dd0b6cdab3ce807c6a46dfd59f772580bf84b2df5e98dc","id":"c4ca4238a0b923820dcc509a6f758492","eventType":"orders.modify","timestamp":1795179909000000,"receivedAt":1795179909000000,"change":{"event":"modify","keys":["orderId"],"sequence":"100000000000000000002","table":"orders"},"discount":8.05}
+        {"email":"k1:093e3dd9df951c5008225d533a0175475075f7551ed269c5e61fa29bc2819ae4","ip":"203.0.113.0","items":[{"count":1,"sku":"shoe-7"}],"orderId":"o-1","price":80.5,"status":"paid","userId":"k1:813a2f79241b5fddb4dd0b6cdab3ce807c6a46dfd59f772580bf84b2df5e98dc","id":"c4ca4238a0b923820dcc509a6f758493","eventType":"orders.remove","timestamp":1795179910000000,"receivedAt":1795179910000000,"change":{"event":"remove","keys":["orderId"],"sequence":"100000000000000000003","table":"orders"},"discount":8.05}"#]].assert_eq(&format!("{}\n{}", header.lane, events.join("\n")));
 }
 
 #[test]
@@ -52,9 +57,12 @@ fn attributes_in_the_place_of_the_events_own_move_aside() {
     event["Records"][0]["dynamodb"]["NewImage"]["id"] = json!({"S": "mine"});
     event["Records"][0]["dynamodb"]["NewImage"]["change"] = json!({"S": "mine too"});
     let (clean, ..) = invoke(Stream::default(), event);
-    let (_, events) = frame::decode(&clean.records()[0].data).unwrap();
-    assert_eq!(events[0].1.fields()["change"]["image"], json!({"id": "mine", "change": "mine too"}));
-    assert_eq!(events[0].1.fields()["id"], json!("c4ca4238a0b923820dcc509a6f758491"));
+    let records = clean.records();
+    let mut reader = frame::Reader::default();
+    let (_, body) = reader.read(&records[0].data).unwrap();
+    let event: Value = serde_json::from_str(body.events().next().unwrap()).unwrap();
+    assert_eq!(event["change"]["image"], json!({"id": "mine", "change": "mine too"}));
+    assert_eq!(event["id"], json!("c4ca4238a0b923820dcc509a6f758491"));
 }
 
 #[test]

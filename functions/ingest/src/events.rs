@@ -1,12 +1,11 @@
 //! Events: validated, stamped, and packed into records.
 
 use millrace_core::decode;
-use millrace_core::event::{Event, Path};
+use millrace_core::event::{Event, Id, New, Number, Path, Value};
 use millrace_core::pipeline::{EventSettings, MissingId, RECEIVED_AT};
 use millrace_core::port::Entry;
 use millrace_core::time::Micros;
 use millrace_core::token::fingerprint;
-use serde_json::Value;
 use std::collections::HashMap;
 
 /// The largest record, bytes. The spill queue must be able to hold it: its messages are text of at most 1 MiB, and
@@ -31,45 +30,53 @@ pub(crate) struct Accepted {
 /// Takes one event of the body, or says why not, without repeating what it holds.
 pub(crate) fn accept(
     piece: &[u8],
+    event: &mut Event,
     settings: &EventSettings,
     stamp: &Stamp<'_>,
     random: impl Fn() -> u64,
 ) -> Result<Accepted, String> {
-    let mut event = decode::event(piece).map_err(|why| why.detail.into_owned())?;
+    decode::event(piece, event).map_err(|why| why.detail.into_owned())?;
     if event.present(&settings.id).is_none_or(|id| id.as_str() == Some("")) {
         let id = match settings.missing_id {
             MissingId::Reject => return Err(format!("the field `{}` is missing", settings.id)),
             MissingId::Hash => fingerprint(piece, 16),
             MissingId::Generate => format!("{:016x}{:016x}", random(), random()),
         };
-        event.set(&settings.id, id);
+        event.put(&settings.id, New::Str(&id));
     }
-    if !event.get(&settings.id).is_some_and(|id| id.is_string() || id.is_i64() || id.is_u64()) {
+    let is_id = |id: Value<'_>| id.as_str().is_some() || id.as_number().is_some_and(Number::is_integer);
+    if !event.get(&settings.id).is_some_and(is_id) {
         return Err(format!("the field `{}` is neither a string nor an integer", settings.id));
     }
-    event.set(&Path::from_key(RECEIVED_AT), stamp.received_at.rfc3339());
+    event.put(&Path::from_key(RECEIVED_AT), New::Str(&stamp.received_at.rfc3339()));
     let mut default = |key: &str, value: &str| {
         let path = Path::from_key(key);
         if !value.is_empty() && event.present(&path).is_none() {
-            event.set(&path, value);
+            event.put(&path, New::Str(value));
         }
     };
     default("ip", stamp.ip);
     default("userAgent", stamp.user_agent.unwrap_or_default());
-    let line = event.to_string();
+    let mut line = String::with_capacity(piece.len() + 128);
+    event.write(&mut line);
     if line.len() > RECORD_MAX {
         return Err(format!("the event has more than {RECORD_MAX} bytes"));
     }
-    Ok(Accepted { partition_key: partition_key(&event, settings), line })
+    Ok(Accepted { partition_key: partition_key(event, settings), line })
 }
 
 /// The key that order is kept by, hashed: Kinesis takes at most 256 characters, and shows keys in its metrics.
 fn partition_key(event: &Event, settings: &EventSettings) -> String {
     let mut fields = settings.partition_key.iter().chain([&settings.id]);
-    let key = fields.find_map(|path| event.present(path)).unwrap_or(&Value::Null);
-    match key {
+    let is_there = |id: &Id| !event.value(*id).is_null();
+    let key = fields.find_map(|path| event.find(path).filter(is_there)).unwrap_or(event.root());
+    match event.value(key) {
         Value::String(text) => fingerprint(text.as_bytes(), 8),
-        other => fingerprint(other.to_string().as_bytes(), 8),
+        _ => {
+            let mut json = String::new();
+            event.write_value(key, &mut json);
+            fingerprint(json.as_bytes(), 8)
+        }
     }
 }
 

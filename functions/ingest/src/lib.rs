@@ -14,6 +14,7 @@ use crate::answer::{Answer, Problem, Rejected};
 use crate::events::{Accepted, Stamp};
 pub use crate::request::HttpRequest;
 use crate::request::{Request, Route};
+use millrace_core::event::Event;
 use millrace_core::pipeline::EventSettings;
 use millrace_core::port::{Clock, Kind, PutRecords, Queue};
 use millrace_core::publish::{Left, publish};
@@ -67,14 +68,15 @@ async fn take<P: PutRecords, Q: Queue, C: Clock>(
     deadline: Micros,
     deps: &Deps<P, Q, C>,
 ) -> Result<(Answer, Tally), Problem> {
-    let body = request.body()?;
-    let pieces = request::split(&body)?;
+    let mut room = Vec::new();
+    let pieces = request::split(request.body(&mut room)?)?;
     let stamp =
         Stamp { received_at: deps.clock.now(), ip: &request.ip, user_agent: request.user_agent.as_deref() };
     let mut rejected = Vec::new();
     let mut accepted = Vec::new();
-    for (index, piece) in pieces.into_iter().enumerate() {
-        match events::accept(piece, &deps.event, &stamp, || deps.clock.random()) {
+    let mut event = Event::default();
+    for (index, piece) in pieces.enumerate() {
+        match events::accept(piece, &mut event, &deps.event, &stamp, || deps.clock.random()) {
             Ok(event) => accepted.push(event),
             Err(reason) => rejected.push(Rejected { index, reason }),
         }

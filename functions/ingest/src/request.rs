@@ -2,9 +2,8 @@
 
 use crate::answer::Problem;
 use base64::prelude::{BASE64_STANDARD, Engine as _};
-use millrace_core::decode;
+use millrace_core::decode::{self, Pieces};
 use serde::Deserialize;
-use std::borrow::Cow;
 use std::collections::HashMap;
 
 /// The largest body, bytes as they came and bytes inflated: what API Gateway takes. Lambda takes 6 MB of JSON, of which
@@ -117,19 +116,19 @@ impl Request {
     }
 
     /// The body, inflated where it is gzip: said so, or begun so.
-    pub(crate) fn body(&self) -> Result<Cow<'_, [u8]>, Problem> {
+    pub(crate) fn body<'a>(&'a self, room: &'a mut Vec<u8>) -> Result<&'a [u8], Problem> {
         if self.raw.is_empty() {
             return Err(Problem::Body("the body is empty".into()));
         }
         if self.raw.len() > BODY_MAX {
             return Err(Problem::TooLarge(BODY_MAX));
         }
-        let plain = decode::inflate(&self.raw).map_err(|why| match why.reason {
+        let plain = decode::inflate(&self.raw, room).map_err(|why| match why.reason {
             "too_large" => Problem::TooLarge(BODY_MAX),
             _ => Problem::Body(why.detail.into_owned()),
         })?;
-        match (&plain, self.encoding) {
-            (Cow::Borrowed(_), Encoding::Gzip) => Err(Problem::NotGzip),
+        match self.encoding {
+            Encoding::Gzip if !self.raw.starts_with(&[0x1f, 0x8b]) => Err(Problem::NotGzip),
             _ if plain.len() > BODY_MAX => Err(Problem::TooLarge(BODY_MAX)),
             _ => Ok(plain),
         }
@@ -147,13 +146,13 @@ fn check_content_type(header: Option<&str>) -> Result<(), Problem> {
 }
 
 /// Cuts the body into events.
-pub(crate) fn split(body: &[u8]) -> Result<Vec<&[u8]>, Problem> {
+pub(crate) fn split(body: &[u8]) -> Result<Pieces<'_>, Problem> {
     let pieces = decode::split(body).map_err(|why| match why.reason {
         "empty" => Problem::Body("the body is empty".into()),
         "too_many_events" => Problem::TooMany(EVENTS_MAX),
         _ => Problem::Body(why.detail.into_owned()),
     })?;
-    match pieces.len() {
+    match pieces.clone().take(EVENTS_MAX + 1).count() {
         0 => Err(Problem::Body("there is no event in the body".into())),
         1..=EVENTS_MAX => Ok(pieces),
         _ => Err(Problem::TooMany(EVENTS_MAX)),

@@ -4,8 +4,9 @@ use lambda_runtime::Error;
 use millrace_aws::settings::{Env, PIPELINE};
 use millrace_aws::{clients, clock::SystemClock, s3::Bucket, serve::serve, telemetry};
 use millrace_core::pipeline::{EventSettings, LakeSettings};
-use millrace_lake::Layout;
+use millrace_lake::{Frames, Layout};
 use millrace_lake_function::{Deps, handle};
+use tokio::sync::Mutex;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
@@ -17,11 +18,12 @@ async fn main() -> Result<(), Error> {
     let deps = Deps {
         lake: Bucket::new(&config, lake),
         quarantine: Bucket::new(&config, quarantine),
-        layout: Layout::new(&EventSettings::read(PIPELINE)?, &LakeSettings::read(PIPELINE)?),
+        frames: Frames::new(Layout::new(&EventSettings::read(PIPELINE)?, &LakeSettings::read(PIPELINE)?)),
     };
-    let deps = &deps;
+    let deps = &Mutex::new(deps);
     serve(|event, _deadline| async move {
-        let (response, landing) = handle(event, deps).await?;
+        let mut deps = deps.lock().await; // one invocation at a time: nobody waits
+        let (response, landing) = handle(event, &mut deps).await?;
         telemetry::count("lake", &landing, &SystemClock);
         Ok(response)
     })

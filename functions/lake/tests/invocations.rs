@@ -5,17 +5,19 @@
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use millrace_core::account::Landing;
 use millrace_core::decode;
-use millrace_core::frame::{Position, Writer};
+use millrace_core::frame::Writer;
 use millrace_core::pipeline::Pipeline;
 use millrace_core::port::Kind;
-use millrace_lake::Layout;
+use millrace_lake::{Frames, Layout};
 use millrace_lake_function::{Deps, handle};
 use millrace_sim::{Fault, Store, run};
 use serde_json::{Value, json};
 
 fn deps(lake: Store, quarantine: Store) -> Deps<Store, Store> {
-    let pipeline = Pipeline::compile(include_str!("../../../pipeline.toml")).unwrap();
-    Deps { lake, quarantine, layout: Layout::new(pipeline.event(), pipeline.lake()) }
+    let pipeline =
+        Pipeline::compile(include_str!("../../../pipeline.toml"), &millrace_core::files::NONE).unwrap();
+    let layout = Layout::new(pipeline.event(), pipeline.lake());
+    Deps { lake, quarantine, frames: Frames::new(layout) }
 }
 
 fn healthy() -> Deps<Store, Store> {
@@ -37,15 +39,16 @@ fn batch(records: &[Vec<u8>]) -> Value {
     json!({"Records": records.collect::<Vec<_>>()})
 }
 
-fn invoke(deps: &Deps<Store, Store>, event: Value) -> (Value, Landing) {
+fn invoke(deps: &mut Deps<Store, Store>, event: Value) -> (Value, Landing) {
     let (response, landing) = run(handle(serde_json::from_value(event).unwrap(), deps)).unwrap();
     (serde_json::to_value(response).unwrap(), landing)
 }
 
 fn frame(events: &[Value]) -> Vec<u8> {
-    let mut writer = Writer::new("raw/shardId-000000000000".to_owned());
+    let mut writer = Writer::default();
+    writer.begin("raw/shardId-000000000000".to_owned());
     for (index, event) in (0..).zip(events) {
-        assert!(writer.push(Position { sequence: "7".into(), index }, event.to_string()));
+        assert!(writer.push("7", index, |line| line.push_str(&event.to_string())));
     }
     writer.finish().remove(0).data
 }
@@ -61,9 +64,9 @@ fn safe() -> Value {
 
 #[test]
 fn a_batch_is_one_object_an_hour_with_a_key_of_its_own() {
-    let deps = healthy();
+    let mut deps = healthy();
     let records = [frame(&[event("a", 0), event("b", 1)]), frame(&[event("c", 0)])];
-    let (response, landing) = invoke(&deps, batch(&records));
+    let (response, landing) = invoke(&mut deps, batch(&records));
     assert_eq!((response, landing), (safe(), Landing { r#in: 3, landed: 3, skipped: 0, quarantined: 0 }));
     let keys: Vec<_> = deps.lake.objects().into_keys().collect();
     assert_eq!(
@@ -77,7 +80,7 @@ fn a_batch_is_one_object_an_hour_with_a_key_of_its_own() {
 
 #[test]
 fn what_is_no_frame_goes_to_the_quarantine_and_the_rest_lands() {
-    let deps = healthy();
+    let mut deps = healthy();
     let records = [
         b"\x07random".to_vec(),
         frame(&[event("a", 0)]),
@@ -85,10 +88,11 @@ fn what_is_no_frame_goes_to_the_quarantine_and_the_rest_lands() {
         Vec::new(),
         frame(&[json!({"id": "b"})]),
     ];
-    let (response, landing) = invoke(&deps, batch(&records));
+    let (response, landing) = invoke(&mut deps, batch(&records));
     assert_eq!((response, landing), (safe(), Landing { r#in: 5, landed: 1, skipped: 0, quarantined: 4 }));
     let (_, page) = deps.quarantine.objects().pop_first().unwrap();
-    let text = String::from_utf8(decode::inflate(&page).unwrap().into_owned()).unwrap();
+    let mut room = Vec::new();
+    let text = std::str::from_utf8(decode::inflate(&page, &mut room).unwrap()).unwrap();
     let reasons: Vec<_> =
         text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["reason"].clone()).collect();
     assert_eq!(reasons, ["unknown_version", "damaged", "empty", "no_time"]);
@@ -96,37 +100,37 @@ fn what_is_no_frame_goes_to_the_quarantine_and_the_rest_lands() {
 
 #[test]
 fn a_store_that_fails_fails_the_batch_and_the_retry_overwrites() {
-    let deps = deps(Store::failing([Fault::None, Fault::AnswerLost]), Store::default());
+    let mut deps = deps(Store::failing([Fault::None, Fault::AnswerLost]), Store::default());
     let event = batch(&[frame(&[event("a", 0), event("b", 1)])]);
-    let (response, landing) = invoke(&deps, event.clone());
+    let (response, landing) = invoke(&mut deps, event.clone());
     assert_eq!(response, json!({"batchItemFailures": [{"itemIdentifier": "100"}]}));
     assert_eq!(landing, Landing::default());
     let before = deps.lake.objects();
-    let (response, landing) = invoke(&deps, event);
+    let (response, landing) = invoke(&mut deps, event);
     assert_eq!((response, landing.landed), (safe(), 2));
     assert_eq!(deps.lake.objects(), before, "the same keys and the same bytes");
 }
 
 #[test]
 fn a_quarantine_that_is_down_fails_the_batch() {
-    let deps = deps(Store::default(), Store::failing([Fault::Fails(Kind::Transient)]));
-    let (response, _) = invoke(&deps, batch(&[frame(&[event("a", 0)]), b"random".to_vec()]));
+    let mut deps = deps(Store::default(), Store::failing([Fault::Fails(Kind::Transient)]));
+    let (response, _) = invoke(&mut deps, batch(&[frame(&[event("a", 0)]), b"random".to_vec()]));
     assert_eq!(response, json!({"batchItemFailures": [{"itemIdentifier": "100"}]}));
 }
 
 #[test]
 fn events_of_hundreds_of_hours_land_in_one_batch() {
-    let deps = healthy();
+    let mut deps = healthy();
     let events: Vec<_> = (0..300).map(|hour| event(&hour.to_string(), hour)).collect();
-    let (response, landing) = invoke(&deps, batch(&[frame(&events)]));
+    let (response, landing) = invoke(&mut deps, batch(&[frame(&events)]));
     assert_eq!((response, landing.landed, deps.lake.objects().len()), (safe(), 300, 300));
 }
 
 #[test]
 fn the_sample_event_lands() {
-    let deps = healthy();
+    let mut deps = healthy();
     let (response, landing) =
-        invoke(&deps, serde_json::from_str(include_str!("../../../events/lake.json")).unwrap());
+        invoke(&mut deps, serde_json::from_str(include_str!("../../../events/lake.json")).unwrap());
     assert_eq!((response, landing.landed, landing.quarantined), (safe(), 2, 0));
 }
 

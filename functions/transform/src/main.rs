@@ -4,14 +4,16 @@ use lambda_runtime::Error;
 use millrace_aws::settings::Env;
 use millrace_aws::{serve::serve, telemetry, transformer};
 use millrace_transform::handle;
+use tokio::sync::Mutex;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     telemetry::init();
-    let transformer = &transformer::from_env("transform", Env::of_process()).await?;
+    let transformer = &Mutex::new(transformer::from_env("transform", Env::of_process()).await?);
     serve(|event, deadline| async move {
-        let (response, tally) = handle(event, deadline, transformer).await;
-        telemetry::count("transform", &tally, &transformer.clock);
+        let mut transformer = transformer.lock().await; // one invocation at a time: nobody waits
+        let (response, counts) = handle(event, deadline, &mut transformer).await;
+        telemetry::count("transform", &counts, &transformer.clock);
         Ok(response)
     })
     .await

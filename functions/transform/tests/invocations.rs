@@ -5,6 +5,7 @@
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use millrace_aws::source::BatchResponse;
 use millrace_core::account::Tally;
+use millrace_core::batch::Batch;
 use millrace_core::pipeline::Pipeline;
 use millrace_core::port::Kind;
 use millrace_core::time::Micros;
@@ -23,12 +24,13 @@ fn transformer(clean: Stream, quarantine: Store) -> Transformer<Stream, Store, V
         clean,
         quarantine,
         clock: VirtualClock::at(Micros::new(1_573_841_200_000_000).unwrap()),
-        pipeline: Pipeline::compile(PIPELINE).unwrap(),
+        pipeline: Pipeline::compile(PIPELINE, &millrace_core::files::NONE).unwrap(),
         key: TokenKey::new("k1", b"0123456789abcdef0123456789abcdef").unwrap(),
+        batch: Batch::default(),
     }
 }
 
-fn invoke(transformer: &Transformer<Stream, Store, VirtualClock>, records: &[&[u8]]) -> (Value, Tally) {
+fn invoke(transformer: &mut Transformer<Stream, Store, VirtualClock>, records: &[&[u8]]) -> (Value, Tally) {
     let records = records.iter().enumerate().map(|(n, data)| {
         json!({
             "eventID": format!("shardId-000000000000:{}", 100 + n),
@@ -42,24 +44,36 @@ fn invoke(transformer: &Transformer<Stream, Store, VirtualClock>, records: &[&[u
     });
     let event = json!({"Records": records.collect::<Vec<_>>()});
     let deadline = Micros::new(1_573_841_210_000_000).unwrap();
-    let (response, tally) = run(handle(serde_json::from_value(event).unwrap(), deadline, transformer));
-    (serde_json::to_value(response).unwrap(), tally)
+    let (response, counts) = run(handle(serde_json::from_value(event).unwrap(), deadline, transformer));
+    (serde_json::to_value(response).unwrap(), counts.tally)
 }
 
 fn good(id: &str) -> Vec<u8> {
     format!(r#"{{"id":"{id}","eventType":"view","timestamp":1573841100}}"#).into_bytes()
 }
 
+/// The events of a frame, each one line of JSON.
+fn events(data: &[u8]) -> Vec<Value> {
+    let mut reader = frame::Reader::default();
+    let (_, body) = reader.read(data).unwrap();
+    body.events().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+fn inflated(body: &[u8]) -> String {
+    let mut room = Vec::new();
+    String::from_utf8(decode::inflate(body, &mut room).unwrap().to_vec()).unwrap()
+}
+
 fn ids(stream: &Stream) -> Vec<String> {
-    let events = stream.records().into_iter().flat_map(|record| frame::decode(&record.data).unwrap().1);
-    events.map(|(_, event)| event.fields()["id"].as_str().unwrap().to_owned()).collect()
+    let events = stream.records().into_iter().flat_map(|record| events(&record.data));
+    events.map(|event| event["id"].as_str().unwrap().to_owned()).collect()
 }
 
 fn quarantined(store: &Store) -> Vec<String> {
-    let pages = store.objects().into_values().flat_map(|body| {
-        let plain = decode::inflate(&body).unwrap().into_owned();
-        String::from_utf8(plain).unwrap().lines().map(str::to_owned).collect::<Vec<_>>()
-    });
+    let pages = store
+        .objects()
+        .into_values()
+        .flat_map(|body| inflated(&body).lines().map(str::to_owned).collect::<Vec<_>>());
     pages
         .map(|line| serde_json::from_str::<Value>(&line).unwrap()["reason"].as_str().unwrap().to_owned())
         .collect()
@@ -75,11 +89,11 @@ fn unsafe_from(sequence: &str) -> Value {
 
 #[test]
 fn good_events_go_on_in_order_and_bad_ones_to_the_quarantine() {
-    let transformer = transformer(Stream::default(), Store::default());
+    let mut transformer = transformer(Stream::default(), Store::default());
     let lines = [good("b"), b"oops".to_vec(), good("c")].join(&b'\n');
     let records: [&[u8]; 6] =
         [&good("a"), &lines, b"", b"\x1f\x8btruncated", b"\x00\xff\x17", br#"{"id":"d"}"#];
-    let (response, tally) = invoke(&transformer, &records);
+    let (response, tally) = invoke(&mut transformer, &records);
     assert_eq!(response, safe());
     assert_eq!(tally, Tally { r#in: 8, out: 3, filtered: 1, duplicates: 0, quarantined: 4 });
     assert_eq!(ids(&transformer.clean), ["a", "b", "c"]);
@@ -93,12 +107,12 @@ fn good_events_go_on_in_order_and_bad_ones_to_the_quarantine() {
 
 #[test]
 fn bytes_that_are_no_lines_go_to_the_quarantine_whole() {
-    let transformer = transformer(Stream::default(), Store::default());
+    let mut transformer = transformer(Stream::default(), Store::default());
     let binary = b"\n\x00 \n\xff\x17\n\n\x89 \n";
-    let (response, tally) = invoke(&transformer, &[binary, b"one\ntwo\nthree\n", &good("a")]);
+    let (response, tally) = invoke(&mut transformer, &[binary, b"one\ntwo\nthree\n", &good("a")]);
     assert_eq!((response, tally.r#in, tally.out, tally.quarantined), (safe(), 3, 1, 2));
     let (_, page) = transformer.quarantine.objects().pop_first().unwrap();
-    let text = String::from_utf8(decode::inflate(&page).unwrap().into_owned()).unwrap();
+    let text = inflated(&page);
     let payloads: Vec<Value> =
         text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["payload"].clone()).collect();
     assert_eq!(payloads, [json!(BASE64_STANDARD.encode(binary)), json!("one\ntwo\nthree\n")]);
@@ -116,8 +130,8 @@ fn a_small_record_of_millions_of_lines_is_one_reject() {
     let mut mixed = good("a");
     mixed.extend(b"\nx".repeat(50_000));
     let mixed = gzip(&mixed);
-    let transformer = transformer(Stream::default(), Store::default());
-    let (response, tally) = invoke(&transformer, &[&millions, &mixed, &good("b")]);
+    let mut transformer = transformer(Stream::default(), Store::default());
+    let (response, tally) = invoke(&mut transformer, &[&millions, &mixed, &good("b")]);
     assert_eq!(response, safe());
     assert_eq!(tally, Tally { r#in: 4, out: 2, filtered: 0, duplicates: 0, quarantined: 2 });
     assert_eq!(quarantined(&transformer.quarantine), ["too_many_events", "too_many_bad"]);
@@ -125,19 +139,19 @@ fn a_small_record_of_millions_of_lines_is_one_reject() {
 
 #[test]
 fn a_throttled_stream_is_tried_again() {
-    let transformer = transformer(
+    let mut transformer = transformer(
         Stream::failing([Fault::Throttles(vec![0]), Fault::Fails(Kind::Transient)]),
         Store::default(),
     );
-    let (response, tally) = invoke(&transformer, &[&good("a")]);
+    let (response, tally) = invoke(&mut transformer, &[&good("a")]);
     assert_eq!((response, tally.out, ids(&transformer.clean)), (safe(), 1, vec!["a".to_owned()]));
 }
 
 #[test]
 fn a_stream_that_stays_down_answers_with_the_first_record_not_safe() {
-    let transformer =
+    let mut transformer =
         transformer(Stream::failing(vec![Fault::Fails(Kind::Transient); 1000]), Store::default());
-    let (response, tally) = invoke(&transformer, &[b"oops", &good("a"), b"oops"]);
+    let (response, tally) = invoke(&mut transformer, &[b"oops", &good("a"), b"oops"]);
     assert_eq!(response, unsafe_from("101"));
     assert_eq!(tally, Tally { r#in: 1, quarantined: 1, ..Tally::default() }, "only what is safe counts");
     assert_eq!(quarantined(&transformer.quarantine).len(), 1, "the bad record behind it comes again");
@@ -160,21 +174,21 @@ fn the_second_frame_that_fails_leaves_the_first_one_safe() {
             .into_bytes()
     };
     let faults = [vec![Fault::None], vec![Fault::Fails(Kind::Transient); 1000]].concat();
-    let transformer = transformer(Stream::failing(faults), Store::default());
-    let (response, tally) = invoke(&transformer, &[&large("a", 1), &large("b", 2)]);
+    let mut transformer = transformer(Stream::failing(faults), Store::default());
+    let (response, tally) = invoke(&mut transformer, &[&large("a", 1), &large("b", 2)]);
     assert_eq!((response, tally.out, ids(&transformer.clean)), (unsafe_from("101"), 1, vec!["a".to_owned()]));
 }
 
 #[test]
 fn a_quarantine_that_is_down_answers_with_the_first_bad_record() {
-    let transformer = transformer(Stream::default(), Store::failing([Fault::Fails(Kind::Transient)]));
-    let (response, tally) = invoke(&transformer, &[&good("a"), b"oops", &good("b")]);
+    let mut transformer = transformer(Stream::default(), Store::failing([Fault::Fails(Kind::Transient)]));
+    let (response, tally) = invoke(&mut transformer, &[&good("a"), b"oops", &good("b")]);
     assert_eq!((response, tally.out), (unsafe_from("101"), 1));
 }
 
 #[test]
 fn a_batch_without_records_is_safe() {
-    let (response, tally) = invoke(&transformer(Stream::default(), Store::default()), &[]);
+    let (response, tally) = invoke(&mut transformer(Stream::default(), Store::default()), &[]);
     assert_eq!((response, tally), (safe(), Tally::default()));
 }
 
@@ -191,11 +205,14 @@ fn a_start_without_settings_names_them_all() {
 /// `events/lake.json` is what this function makes of `events/transform.json`. `UPDATE_EXPECT=1` renews it.
 #[test]
 fn the_sample_event_becomes_the_sample_of_lake() {
-    let transformer = transformer(Stream::default(), Store::default());
+    let mut transformer = transformer(Stream::default(), Store::default());
     let sample = serde_json::from_str(include_str!("../../../events/transform.json")).unwrap();
     let deadline = Micros::new(1_573_841_210_000_000).unwrap();
-    let (response, tally) = run(handle(sample, deadline, &transformer));
-    assert_eq!((response, tally.out, tally.filtered, tally.quarantined), (BatchResponse::safe(), 2, 1, 1));
+    let (response, counts) = run(handle(sample, deadline, &mut transformer));
+    assert_eq!(
+        (response, counts.tally.out, counts.tally.filtered, counts.tally.quarantined),
+        (BatchResponse::safe(), 2, 1, 1)
+    );
     let record = transformer.clean.records().remove(0);
     let sequence = "49668899999999999999999999999999999999999999999999999101";
     let lake = json!({"Records": [{

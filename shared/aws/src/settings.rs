@@ -5,6 +5,9 @@ use std::fmt;
 /// The `pipeline.toml` that this build carries; the build checked it.
 pub const PIPELINE: &str = include_str!("../../../pipeline.toml");
 
+/// The files that its steps name.
+pub static FILES: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/files.rs"));
+
 /// Reads environment variables and remembers which are missing, so that one failed start names them all.
 #[derive(Debug)]
 pub struct Env<F> {

@@ -1,52 +1,134 @@
 //! AWS's event shapes become plain records here, and answers AWS's. No AWS type goes further in.
 
-use aws_lambda_events::encodings::Base64Data;
 use millrace_core::record::{Record, Sequence, Source};
 use millrace_core::time::Micros;
 use millrace_core::transformer::Stuck;
-use serde::{Deserialize, Serialize};
+use serde::de::{Error as _, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+use std::borrow::Cow;
+use std::fmt;
 
-/// A batch of a Kinesis shard, as far as it is of interest.
+/// A batch of a Kinesis shard, as far as it is of interest: an event source mapping never mixes shards.
 ///
 /// `aws_lambda_events` has this type too, but reads the fraction of an arrival time as a count of milliseconds: its
-/// 1573841100.25 is 25 ms past the second.
+/// 1573841100.25 is 25 ms past the second. And it takes memory record by record; here all of them lie in two pieces.
 /// <https://docs.aws.amazon.com/lambda/latest/dg/with-kinesis.html#services-kinesis-event-example>
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default)]
 pub struct KinesisEvent {
-    #[serde(rename = "Records")]
-    records: Vec<KinesisRecord>,
+    source: Option<Source>,
+    records: Vec<Place>,
+    /// The sequence numbers, one after the other.
+    sequences: String,
+    /// The data, one after the other, base64 undone.
+    data: Vec<u8>,
 }
 
-#[derive(Debug, Deserialize)]
-struct KinesisRecord {
-    #[serde(rename = "eventID")]
-    event_id: String,
-    #[serde(rename = "eventSourceARN")]
-    event_source_arn: String,
-    kinesis: KinesisData,
+/// Where a record's parts end; they begin where those of the record before it do.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    sequence_end: usize,
+    data_end: usize,
+    arrived_at: Micros,
 }
 
-#[derive(Debug, Deserialize)]
+impl KinesisEvent {
+    /// The shard that the records came from; none where there are no records.
+    #[must_use]
+    pub fn source(&self) -> Option<&Source> {
+        self.source.as_ref()
+    }
+
+    /// The records, in the shard's order.
+    pub fn records(&self) -> impl Iterator<Item = Record<'_>> {
+        let mut begin = (0, 0);
+        self.records.iter().map(move |place| {
+            let (sequence, data) = begin;
+            begin = (place.sequence_end, place.data_end);
+            Record {
+                sequence: self.sequences.get(sequence..place.sequence_end).unwrap_or_default(),
+                arrived_at: place.arrived_at,
+                data: self.data.get(data..place.data_end).unwrap_or_default(),
+            }
+        })
+    }
+
+    fn push(&mut self, record: &KinesisRecord<'_>) -> Result<(), &'static str> {
+        if self.source.is_none() {
+            let shard = record.event_id.split_once(':').map_or("", |(shard, _)| shard);
+            let stream = name_of(&record.event_source_arn);
+            self.source = Some(Source { stream, shard: shard.to_owned() });
+        }
+        let data = record.kinesis.data.as_bytes();
+        base64_simd::STANDARD
+            .decode_append(data, &mut self.data)
+            .map_err(|_| "the data of a record is not base64")?;
+        self.sequences.push_str(&record.kinesis.sequence_number);
+        let arrived_at = Micros::read_number(record.kinesis.approximate_arrival_timestamp);
+        self.records.push(Place {
+            sequence_end: self.sequences.len(),
+            data_end: self.data.len(),
+            arrived_at: arrived_at.unwrap_or(Micros::EPOCH),
+        });
+        Ok(())
+    }
+}
+
+#[derive(Deserialize)]
+struct KinesisRecord<'a> {
+    #[serde(rename = "eventID", borrow)]
+    event_id: Cow<'a, str>,
+    #[serde(rename = "eventSourceARN", borrow)]
+    event_source_arn: Cow<'a, str>,
+    #[serde(borrow)]
+    kinesis: KinesisData<'a>,
+}
+
+#[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct KinesisData {
-    sequence_number: String,
-    data: Base64Data,
-    approximate_arrival_timestamp: serde_json::Value,
+struct KinesisData<'a> {
+    #[serde(borrow)]
+    sequence_number: Cow<'a, str>,
+    #[serde(borrow)]
+    data: Cow<'a, str>,
+    approximate_arrival_timestamp: f64,
 }
 
-/// The records of a Kinesis batch, and the shard they came from: an event source mapping never mixes shards.
-/// None for a batch without records.
-#[must_use]
-pub fn kinesis(event: KinesisEvent) -> Option<(Source, Vec<Record>)> {
-    let first = event.records.first()?;
-    let shard = first.event_id.split_once(':').map_or("", |(shard, _)| shard);
-    let source = Source { stream: name_of(&first.event_source_arn), shard: shard.to_owned() };
-    let records = event.records.into_iter().map(|KinesisRecord { kinesis, .. }| Record {
-        sequence: Sequence::from(kinesis.sequence_number),
-        arrived_at: Micros::read(&kinesis.approximate_arrival_timestamp).unwrap_or(Micros::EPOCH),
-        data: kinesis.data.0,
-    });
-    Some((source, records.collect()))
+impl<'de> Deserialize<'de> for KinesisEvent {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        struct Envelope {
+            #[serde(rename = "Records")]
+            records: Records,
+        }
+
+        struct Records(KinesisEvent);
+
+        impl<'de> Deserialize<'de> for Records {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                deserializer.deserialize_seq(OneByOne)
+            }
+        }
+
+        struct OneByOne;
+
+        impl<'de> Visitor<'de> for OneByOne {
+            type Value = Records;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("the records of a Kinesis batch")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut records: A) -> Result<Records, A::Error> {
+                let mut event = KinesisEvent::default();
+                while let Some(record) = records.next_element()? {
+                    event.push(&record).map_err(A::Error::custom)?;
+                }
+                Ok(Records(event))
+            }
+        }
+
+        Envelope::deserialize(deserializer).map(|envelope| envelope.records.0)
+    }
 }
 
 /// What stands behind the first `/` of an ARN, up to the next: a stream's or a table's name.
@@ -114,13 +196,12 @@ mod tests {
                 "approximateArrivalTimestamp": 1_573_841_100.25,
             },
         }]});
-        let (source, records) = kinesis(serde_json::from_value(event).unwrap()).unwrap();
-        assert_eq!(source.lane(), "raw/shardId-000000000006");
-        assert_eq!(
-            (records[0].data.as_slice(), records[0].arrived_at.get()),
-            (b"hello".as_slice(), 1_573_841_100_250_000)
-        );
-        assert_eq!(kinesis(KinesisEvent::default()), None);
+        let event: KinesisEvent = serde_json::from_str(&event.to_string()).unwrap();
+        assert_eq!(event.source().unwrap().lane(), "raw/shardId-000000000006");
+        let told: Vec<_> = event.records().map(|record| (record.data, record.arrived_at.get())).collect();
+        assert_eq!(told, [(b"hello".as_slice(), 1_573_841_100_250_000)]);
+        let empty: KinesisEvent = serde_json::from_str(r#"{"Records":[]}"#).unwrap();
+        assert!(empty.source().is_none());
     }
 
     #[test]

@@ -5,8 +5,9 @@ use crate::clock::SystemClock;
 use crate::kinesis::Stream;
 use crate::s3::Bucket;
 use crate::secrets;
-use crate::settings::{Env, PIPELINE};
+use crate::settings::{Env, FILES, PIPELINE};
 use lambda_runtime::Error;
+use millrace_core::batch::Batch;
 use millrace_core::pipeline::Pipeline;
 use millrace_core::transformer::Transformer;
 
@@ -19,8 +20,16 @@ pub async fn from_env<F: Fn(&str) -> Option<String>>(
     let secret = env.text("TOKEN_KEY_SECRET");
     let config = clients::config(&mut env);
     env.check()?;
-    let pipeline = Pipeline::compile(PIPELINE)?;
+    let pipeline = Pipeline::compile(PIPELINE, &FILES)?;
     let key = secrets::token_key(&config, &secret).await?;
     let (clean, quarantine) = (Stream::new(&config, clean), Bucket::new(&config, quarantine));
-    Ok(Transformer { function, clean, quarantine, clock: SystemClock, pipeline, key })
+    Ok(Transformer {
+        function,
+        clean,
+        quarantine,
+        clock: SystemClock,
+        pipeline,
+        key,
+        batch: Batch::default(),
+    })
 }

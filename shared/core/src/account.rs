@@ -58,11 +58,29 @@ pub struct StepTally {
     pub quarantined: usize,
 }
 
+/// The fate of the events of an invocation that are safe, and what each step did to all of them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Counts {
+    /// The fates.
+    #[serde(flatten)]
+    pub tally: Tally,
+    /// The steps, in their order.
+    pub steps: Vec<StepTally>,
+}
+
 impl StepTally {
     /// A step that did nothing yet.
     #[must_use]
     pub fn new(step: &'static str) -> Self {
         Self { step, r#in: 0, changed: 0, dropped: 0, quarantined: 0 }
+    }
+
+    /// Adds what the same step did elsewhere.
+    pub fn add(&mut self, more: &Self) {
+        self.r#in += more.r#in;
+        self.changed += more.changed;
+        self.dropped += more.dropped;
+        self.quarantined += more.quarantined;
     }
 
     /// Events that went on.

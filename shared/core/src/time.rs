@@ -35,7 +35,7 @@ impl Micros {
             Value::String(text) => Self::read_text(text),
             Value::Number(number) => match number.as_i64() {
                 Some(whole) => Self::new(whole.checked_mul(unit(whole.unsigned_abs()))?),
-                None => Self::from_fraction(number.as_f64()),
+                None => Self::read_number(number.as_f64()),
             },
             _ => None,
         }
@@ -51,13 +51,22 @@ impl Micros {
         }
     }
 
+    /// Reads `YYYY-MM-DD`, `T` or a space, `HH:MM:SS`, at most nine digits behind a point, and `Z` or `±HH:MM`;
+    /// nothing else that RFC 3339 leaves room for.
+    #[must_use]
+    pub fn read_rfc3339(text: &str) -> Option<Self> {
+        plain(text.as_bytes()).and_then(Self::new)
+    }
+
+    /// The moment of a number, in the unit that its size tells.
+    #[must_use]
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
         reason = "both casts saturate, and `new` checks"
     )]
     #[expect(clippy::cast_precision_loss, reason = "the unit is at most a million")]
-    fn from_fraction(number: f64) -> Option<Self> {
+    pub fn read_number(number: f64) -> Option<Self> {
         Self::new((number * unit(number.abs() as u64) as f64) as i64)
     }
 

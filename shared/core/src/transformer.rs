@@ -1,6 +1,6 @@
 //! What `transform` and `changes` are beneath their sources: the pipeline, and the way a batch gets out.
 
-use crate::account::{StepTally, Tally};
+use crate::account::Counts;
 use crate::batch::{Batch, Run};
 use crate::frame::Frame;
 use crate::pipeline::Pipeline;
@@ -33,10 +33,8 @@ pub struct Transformer<P, S, C> {
 /// How far a batch came.
 #[derive(Debug)]
 pub struct Delivered {
-    /// The fate of the events that are safe.
-    pub tally: Tally,
-    /// What each step did, with what is not safe.
-    pub steps: Vec<StepTally>,
+    /// The fate of the events that are safe, and what each step did.
+    pub counts: Counts,
     /// Where the batch is no longer safe, if it is not safe whole.
     pub stuck: Option<Stuck>,
 }
@@ -79,6 +77,6 @@ impl<P: PutRecords, S: ObjectStore, C: Clock> Transformer<P, S, C> {
         }
         let tally = self.batch.tally(stuck.as_ref().map(|stuck| stuck.from.as_str()));
         debug_assert!(tally.balances(), "every event ends in exactly one place");
-        Delivered { tally, steps: self.pipeline.take_tallies(), stuck }
+        Delivered { counts: Counts { tally, steps: self.pipeline.take_tallies() }, stuck }
     }
 }

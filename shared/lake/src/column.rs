@@ -5,9 +5,9 @@ use arrow_array::builder::{
     BooleanBuilder, Float64Builder, Int64Builder, StringBuilder, TimestampMicrosecondBuilder,
 };
 use arrow_schema::{DataType, TimeUnit};
+use millrace_core::event::{Number, Value};
 use millrace_core::pipeline::ColumnType;
 use millrace_core::time::Micros;
-use serde_json::Value;
 use std::sync::Arc;
 
 /// A column that grows.
@@ -44,25 +44,25 @@ impl Builder {
     }
 
     /// Appends a value, or null where it is missing or does not fit; whether the column now holds all there is to it.
-    pub(crate) fn append(&mut self, value: Option<&Value>) -> bool {
-        let value = value.unwrap_or(&Value::Null);
+    pub(crate) fn append(&mut self, value: Option<Value<'_>>) -> bool {
+        let value = value.unwrap_or(Value::Null);
         let fits = match self {
             Self::String(column) => {
                 match value {
                     Value::String(text) => column.append_value(text),
-                    Value::Number(number) => column.append_value(number.to_string()),
-                    Value::Bool(flag) => column.append_value(flag.to_string()),
+                    Value::Number(number) => column.append_value(number.text()),
+                    Value::Bool(flag) => column.append_value(if flag { "true" } else { "false" }),
                     _ => column.append_null(),
                 }
                 !matches!(value, Value::Array(_) | Value::Object(_))
             }
             Self::Bigint(column) => {
-                let int = value.as_i64();
+                let int = value.as_number().and_then(Number::as_i64);
                 column.append_option(int);
                 int.is_some()
             }
             Self::Double(column) => {
-                let float = value.as_f64();
+                let float = value.as_number().map(Number::as_f64);
                 column.append_option(float);
                 float.is_some()
             }

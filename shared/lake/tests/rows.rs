@@ -26,12 +26,11 @@ columns = [
 "#;
 
 fn parts(events: &[Value]) -> Vec<Part> {
-    let pipeline = Pipeline::compile(PIPELINE).unwrap();
+    let pipeline = Pipeline::compile(PIPELINE, &millrace_core::files::NONE).unwrap();
     let layout = Layout::new(pipeline.event(), pipeline.lake());
     let mut table = Table::new(&layout);
     for event in events {
-        let event: Event = serde_json::from_value(event.clone()).unwrap();
-        table.push(event).unwrap();
+        table.push(&mut Event::read(&event.to_string()).unwrap()).unwrap();
     }
     table.finish().unwrap()
 }

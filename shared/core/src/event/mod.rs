@@ -4,6 +4,7 @@
 //! the next event uses again, are large enough. A step reads and changes single nodes. What no step touched is written
 //! as the bytes it came in: a number keeps all its digits, a text its escapes, a field its place.
 
+mod index;
 mod number;
 mod parse;
 mod path;
@@ -12,7 +13,9 @@ mod write;
 pub use number::Number;
 pub use parse::{DEPTH_MAX, Flaw, NODES_MAX};
 pub use path::{NoPath, Path, Pattern};
+pub(crate) use write::quote;
 
+use index::{Found, Index};
 use parse::TEXT_MAX;
 use path::{Key, Part};
 use std::fmt;
@@ -24,6 +27,8 @@ pub struct Event {
     text: String,
     /// The root first; children point to their parent.
     nodes: Vec<Node>,
+    /// Finds the root's members by their keys.
+    index: Index,
     /// Whether line ends stand between the tokens, so that the text is not one line.
     lines: bool,
     /// What an edit did that an event cannot hold.
@@ -36,6 +41,14 @@ pub struct Event {
 /// A value within an event, as long as it is not parsed anew.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Id(u32);
+
+impl Id {
+    /// What tells it from the other values of its event.
+    #[must_use]
+    pub fn number(self) -> u32 {
+        self.0
+    }
+}
 
 /// What an event keeps of its memory for the next ones.
 const KEPT_BYTES: usize = 2 << 20;
@@ -169,7 +182,13 @@ impl Event {
     /// The node at a path; none where a key is missing or something on the way is no object.
     #[must_use]
     pub fn find(&self, path: &Path) -> Option<Id> {
-        path.keys().try_fold(ROOT, |at, key| self.child(at, key)).map(Id)
+        self.find_in(Id(ROOT), path)
+    }
+
+    /// The node at a path that begins at another node.
+    #[must_use]
+    pub fn find_in(&self, id: Id, path: &Path) -> Option<Id> {
+        path.keys().try_fold(id.0, |at, key| self.child(at, key)).map(Id)
     }
 
     /// The value at a path.
@@ -226,10 +245,11 @@ impl Event {
     }
 
     /// The members or elements of a value, in their order; none where it has none.
-    pub fn children(&self, id: Id) -> impl Iterator<Item = Id> + '_ {
+    #[must_use]
+    pub fn children(&self, id: Id) -> Ids<'_> {
         let node = self.node(id.0);
         let first = if matches!(node.kind, Kind::Array | Kind::Object) { node.data.start } else { NONE };
-        Children { event: self, next: first }.map(Id)
+        Ids(Children { event: self, next: first })
     }
 
     /// The key that a member stands under; empty for an element of an array.
@@ -287,6 +307,9 @@ impl Event {
             _ => Span { start: NONE, end: NONE },
         };
         self.touch(id.0);
+        if id.0 == ROOT {
+            self.index.forget();
+        }
         if let Some(node) = self.node_mut(id.0) {
             (node.kind, node.raw, node.data) = (kind, span, span);
         }
@@ -392,6 +415,9 @@ impl Event {
         }
         let span = self.append(key);
         self.touch(parent);
+        if parent == ROOT {
+            self.index.note(tag, id.0);
+        }
         if let Some(node) = self.node_mut(id.0) {
             (node.key, node.tag, node.key_escaped) = (span, tag, write::needs_escape(key));
         }
@@ -400,6 +426,9 @@ impl Event {
     /// Puts the value of any JSON text in the place of another.
     fn graft(&mut self, id: u32, json: &str) {
         self.touch(id);
+        if id == ROOT {
+            self.index.forget();
+        }
         if let Err(flaw) = self.parse_at(id, json) {
             if matches!(flaw, Flaw::TooDeep | Flaw::TooMuch(_)) {
                 self.outgrown = Some(flaw);
@@ -443,6 +472,9 @@ impl Event {
 
     /// Appends a node that is there already to its parent's children.
     fn link(&mut self, parent: u32, id: u32) {
+        if parent == ROOT {
+            self.index.note(self.node(id).tag, id);
+        }
         let Span { start, end } = self.node(parent).data;
         if let Some(last) = self.node_mut(end) {
             last.next = id;
@@ -468,19 +500,30 @@ impl Event {
     // ---- The table and the text
 
     fn child(&self, parent: u32, key: &Key) -> Option<u32> {
+        if parent == ROOT {
+            match self.index.find(key.tag) {
+                Found::Nothing => return None,
+                Found::At(at) if self.is_at(at, key) => return Some(at),
+                Found::At(_) | Found::Unclear => {}
+            }
+        }
         let node = self.node(parent);
         if node.kind != Kind::Object {
             return None;
         }
         let mut at = node.data.start;
         while at != NONE {
-            let node = self.node(at);
-            if node.tag == key.tag && !node.removed && self.slice(node.key) == key.name {
+            if self.is_at(at, key) {
                 return Some(at);
             }
-            at = node.next;
+            at = self.node(at).next;
         }
         None
+    }
+
+    fn is_at(&self, at: u32, key: &Key) -> bool {
+        let node = self.node(at);
+        node.tag == key.tag && !node.removed && self.slice(node.key) == key.name
     }
 
     fn node(&self, id: u32) -> &Node {
@@ -537,6 +580,18 @@ impl Iterator for Children<'_> {
             }
         }
         None
+    }
+}
+
+/// The nodes of members or elements.
+#[derive(Debug, Clone, Copy)]
+pub struct Ids<'a>(Children<'a>);
+
+impl Iterator for Ids<'_> {
+    type Item = Id;
+
+    fn next(&mut self) -> Option<Id> {
+        self.0.next().map(Id)
     }
 }
 

@@ -60,6 +60,7 @@ impl Event {
     pub(super) fn clear(&mut self) {
         self.text.clear();
         self.nodes.clear();
+        self.index.clear();
         (self.lines, self.outgrown, self.edits) = (false, None, 0);
     }
 

@@ -38,6 +38,25 @@ impl Path {
         longer
     }
 
+    /// The key of the field itself.
+    #[must_use]
+    pub fn last(&self) -> &str {
+        self.rest.last().map_or(&self.first.name, |key| &key.name)
+    }
+
+    /// The objects on the way to the field, from the top.
+    pub fn parents(&self) -> impl Iterator<Item = Self> + '_ {
+        (0..self.rest.len()).filter_map(|many| {
+            Some(Self { first: self.first.clone(), rest: self.rest.get(..many)?.to_vec() })
+        })
+    }
+
+    /// Whether both fields stand in the same object.
+    #[must_use]
+    pub fn is_beside(&self, other: &Self) -> bool {
+        self.parents().eq(other.parents())
+    }
+
     /// Whether this is the other path, or leads through it.
     #[must_use]
     pub fn is_within(&self, other: &Self) -> bool {
