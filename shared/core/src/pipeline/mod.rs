@@ -105,9 +105,10 @@ impl Pipeline {
         };
         let edits = event.edits();
         let verdict = match (step.apply(event, cx), event.outgrown()) {
-            (Verdict::Keep, Some(Flaw::TooDeep)) => {
-                Verdict::Reject("too_deep", format!("it nests the event deeper than {DEPTH_MAX} levels").into())
-            }
+            (Verdict::Keep, Some(Flaw::TooDeep)) => Verdict::Reject(
+                "too_deep",
+                format!("it nests the event deeper than {DEPTH_MAX} levels").into(),
+            ),
             (Verdict::Keep, Some(_)) => {
                 Verdict::Reject("too_large", "it makes the event too large for the memory".into())
             }
@@ -260,7 +261,8 @@ mod tests {
         let step = format!("[[step]]\nenrich.compute = {{ a = {nesting} }}\n").repeat(130);
         let pipeline = format!("[event]\nid = \"id\"\ntype = \"t\"\ntime = \"at\"\n{step}");
         assert!(
-            apply(&pipeline, r#"{"id":"a","t":"x","at":1573841100,"a":1}"#).starts_with("enrich.compute: too_deep")
+            apply(&pipeline, r#"{"id":"a","t":"x","at":1573841100,"a":1}"#)
+                .starts_with("enrich.compute: too_deep")
         );
     }
 
