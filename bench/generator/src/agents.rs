@@ -18,7 +18,8 @@ pub(crate) fn agent(rng: &mut Rng) -> (&'static str, String) {
             "X11; CrOS x86_64 14541.0.0",
         ],
     );
-    let blink = format!("Mozilla/5.0 ({desktop}) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/{chrome}.0.0.0");
+    let blink =
+        format!("Mozilla/5.0 ({desktop}) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/{chrome}.0.0.0");
     let phone = format!(
         "Mozilla/5.0 (Linux; Android {}; {}) AppleWebKit/537.36 (KHTML, like Gecko)",
         16 - rng.u32(..7).min(rng.u32(..7)),
@@ -26,8 +27,9 @@ pub(crate) fn agent(rng: &mut Rng) -> (&'static str, String) {
     );
     let (major, minor) = (18 - rng.u32(..3).min(rng.u32(..3)), rng.u32(..7));
     let device = pick(rng, &["iPhone; CPU iPhone", "iPhone; CPU iPhone", "iPhone; CPU iPhone", "iPad; CPU"]);
-    let apple =
-        format!("Mozilla/5.0 ({device} OS {major}_{minor} like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko)");
+    let apple = format!(
+        "Mozilla/5.0 ({device} OS {major}_{minor} like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko)"
+    );
     match rng.u32(..100) {
         0..30 => ("Chrome", format!("{blink} Safari/537.36")),
         30..48 => ("Chrome", format!("{phone} Chrome/{chrome}.0.0.0 Mobile Safari/537.36")),

@@ -96,7 +96,9 @@ fn required(rng: &mut Rng, json: &mut Json, at_ns: i64, flaw: Option<Flaw>) {
         _ => time(rng, at_ns),
     };
     let victim = matches!(flaw, Some(Flaw::Required)).then(|| rng.usize(..3));
-    for (place, (name, value)) in [("id", &*id), ("eventType", event_type), ("timestamp", &time)].into_iter().enumerate() {
+    for (place, (name, value)) in
+        [("id", &*id), ("eventType", event_type), ("timestamp", &time)].into_iter().enumerate()
+    {
         if victim != Some(place) {
             json.text(name, value);
             continue;
@@ -183,7 +185,8 @@ fn number(rng: &mut Rng) -> String {
     };
     let mut digits: Vec<u32> = (1..len).map(|_| rng.u32(..10)).collect();
     let folded = |twice: u32| if twice > 9 { twice - 9 } else { twice };
-    let sum: u32 = digits.iter().rev().enumerate().map(|(i, &d)| if i % 2 == 0 { folded(d * 2) } else { d }).sum();
+    let sum: u32 =
+        digits.iter().rev().enumerate().map(|(i, &d)| if i % 2 == 0 { folded(d * 2) } else { d }).sum();
     let check = (10 - sum % 10) % 10;
     digits.push(if rng.u32(..3) < 2 { check } else { rng.u32(..10) });
     let (group, between) = match rng.u32(..4) {
@@ -218,7 +221,8 @@ fn url(rng: &mut Rng, visitor: &Visitor) -> String {
     match rng.u32(..100) {
         0 => format!("{page}{query}"),
         1 => format!("HTTPS://{host}{page}"),
-        2 => pick(rng, &["", "about:blank", "https:/shop", "ftp://example.com/x", "shop.example.com/living"]).into(),
+        2 => pick(rng, &["", "about:blank", "https:/shop", "ftp://example.com/x", "shop.example.com/living"])
+            .into(),
         3 => format!("http://{host}:8080{page}{query}"),
         4 => format!("https://{}:443{page}{query}", host.to_uppercase()),
         5 => format!("https://{host}{page}{query}#reviews?utm_source=no"),
@@ -245,7 +249,9 @@ fn campaign(rng: &mut Rng) -> String {
 fn ip(rng: &mut Rng) -> String {
     match rng.u32(..100) {
         0..82 => format!("198.{}.{}.{}", 18 + rng.u32(..2), rng.u8(..), rng.u8(..)),
-        82..96 => format!("2001:db8:{:x}:{:x}:0:{:x}:{:x}:fa", rng.u16(..), rng.u16(..), rng.u16(..), rng.u16(..)),
+        82..96 => {
+            format!("2001:db8:{:x}:{:x}:0:{:x}:{:x}:fa", rng.u16(..), rng.u16(..), rng.u16(..), rng.u16(..))
+        }
         96 => "::1".into(),
         97 => format!("::ffff:198.18.0.{}", rng.u8(..)),
         _ => pick(rng, words::BAD_IPS).into(),

@@ -96,7 +96,8 @@ fn next(
         let first = rng.usize(..recent.len());
         return again(rng, &recent[first]);
     }
-    let (malformed_at, incomplete_at, timeless_at) = (RESENT, RESENT + MALFORMED, RESENT + MALFORMED + INCOMPLETE);
+    let (malformed_at, incomplete_at, timeless_at) =
+        (RESENT, RESENT + MALFORMED, RESENT + MALFORMED + INCOMPLETE);
     let flaw = if (incomplete_at..timeless_at).contains(&kind) {
         Some(Flaw::Required)
     } else if (timeless_at..timeless_at + TIMELESS).contains(&kind) {

@@ -52,8 +52,8 @@ pub(crate) const HOSTS: &[&str] = &[
 ];
 
 pub(crate) const FIRST_NAMES: &[&str] = &[
-    "jonas", "ben", "ada", "Grace", "mia", "Noah", "lea", "emil", "zoe", "Ines", "omar", "yuki", "Sofia", "ivan",
-    "ruth", "max",
+    "jonas", "ben", "ada", "Grace", "mia", "Noah", "lea", "emil", "zoe", "Ines", "omar", "yuki", "Sofia",
+    "ivan", "ruth", "max",
 ];
 
 pub(crate) const LAST_NAMES: &[&str] = &[
@@ -150,7 +150,8 @@ pub(crate) const BAD_TIMES: &[&str] = &[
 ];
 
 /// What stands for an address that is none of IPv4.
-pub(crate) const BAD_IPS: &[&str] = &["unknown", "", "10.0.0", "1.2.3.4.5", "203.0.113.7:443", "localhost", "1.2.3.x"];
+pub(crate) const BAD_IPS: &[&str] =
+    &["unknown", "", "10.0.0", "1.2.3.4.5", "203.0.113.7:443", "localhost", "1.2.3.x"];
 
 pub(crate) const BOTS: &[&str] = &[
     "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)",

@@ -245,7 +245,18 @@ mod tests {
 
     #[test]
     fn what_is_no_object_is_malformed() {
-        for line in ["", "null", "[]", "[{}]", "{}{}", "{\"a\":tru}", "{\"a\":\"", "{'a':1}", "{\"a\":01}", "{\"a\":\"\\x\"}"] {
+        for line in [
+            "",
+            "null",
+            "[]",
+            "[{}]",
+            "{}{}",
+            "{\"a\":tru}",
+            "{\"a\":\"",
+            "{'a':1}",
+            "{\"a\":01}",
+            "{\"a\":\"\\x\"}",
+        ] {
             assert!(Event::read(line.as_bytes()).is_none(), "{line}");
         }
         assert!(Event::read(b" {\"data\":[]} ").is_some());

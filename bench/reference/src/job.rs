@@ -91,11 +91,13 @@ impl<S: Sink> Job<S> {
             self.counts.malformed += 1;
             return Ok(());
         };
-        let (Some(event_id), Some(event_type), Some(time)) = (&event.id, &event.event_type, &event.timestamp) else {
+        let (Some(event_id), Some(event_type), Some(time)) = (&event.id, &event.event_type, &event.timestamp)
+        else {
             self.counts.rejected += 1;
             return Ok(());
         };
-        let Some(ts) = rules::timestamp(time).filter(|_| !event_id.is_empty() && !event_type.is_empty()) else {
+        let Some(ts) = rules::timestamp(time).filter(|_| !event_id.is_empty() && !event_type.is_empty())
+        else {
             self.counts.rejected += 1;
             return Ok(());
         };

@@ -10,7 +10,8 @@ use std::process::ExitCode;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-const USAGE: &str = "bench-reference bulk|lambda|steps-bulk|steps-lambda|bulk-ndjson|lambda-ndjson <in> <outdir>";
+const USAGE: &str =
+    "bench-reference bulk|lambda|steps-bulk|steps-lambda|bulk-ndjson|lambda-ndjson <in> <outdir>";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();

@@ -7,7 +7,9 @@ use std::borrow::Cow;
 #[must_use]
 pub fn timestamp(text: &str) -> Option<i64> {
     let (civil, rest) = text.as_bytes().split_first_chunk::<19>()?;
-    let [_, _, _, _, b'-', _, _, b'-', _, _, b'T' | b' ', _, _, b':', _, _, b':', _, _] = civil else { return None };
+    let [_, _, _, _, b'-', _, _, b'-', _, _, b'T' | b' ', _, _, b':', _, _, b':', _, _] = civil else {
+        return None;
+    };
     let year = two(civil, 0)? * 100 + two(civil, 2)?;
     let (month, day) = (two(civil, 5)?, two(civil, 8)?);
     let (hour, minute, second) = (two(civil, 11)?, two(civil, 14)?, two(civil, 17)?);
@@ -344,7 +346,9 @@ mod tests {
 
     #[test]
     fn urls() {
-        let url = Url::of("https://Shop.Example.com:8443/a%20b/?utm_source=caf%C3%A9+1&utm_medium=&utm_medium=x&utm_campaign=50%+#?");
+        let url = Url::of(
+            "https://Shop.Example.com:8443/a%20b/?utm_source=caf%C3%A9+1&utm_medium=&utm_medium=x&utm_campaign=50%+#?",
+        );
         assert_eq!(url.host.as_deref(), Some("shop.example.com"));
         assert_eq!(url.page, Some("/a%20b/"));
         assert_eq!(url.utm_source.as_deref(), Some("café 1"));
@@ -376,7 +380,13 @@ mod tests {
 
     #[test]
     fn networks() {
-        let cases = [("198.18.1.77", Some("198.18.1.0")), ("1.2.3", None), ("1.2.3.4.5", None), ("1.2.3.", None), ("::1", None)];
+        let cases = [
+            ("198.18.1.77", Some("198.18.1.0")),
+            ("1.2.3", None),
+            ("1.2.3.4.5", None),
+            ("1.2.3.", None),
+            ("::1", None),
+        ];
         for (ip, out) in cases {
             assert_eq!(network(ip).as_deref(), out);
         }

@@ -70,7 +70,11 @@ struct Kinesis<'a> {
 
 impl Envelope {
     /// The data of each record.
-    pub fn open(&mut self, payload: &[u8], mut take: impl FnMut(&[u8]) -> Result<(), Failed>) -> Result<(), Failed> {
+    pub fn open(
+        &mut self,
+        payload: &[u8],
+        mut take: impl FnMut(&[u8]) -> Result<(), Failed>,
+    ) -> Result<(), Failed> {
         let payload: Payload = sonic_rs::from_slice(payload)?;
         for record in payload.records {
             self.line.clear();

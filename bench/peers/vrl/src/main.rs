@@ -114,7 +114,8 @@ impl Job {
                     return Ok(());
                 }
                 self.counts.rows += 1;
-                let row = self.runtime.resolve(&mut target, &self.row, &zone).map_err(|why| why.to_string())?;
+                let row =
+                    self.runtime.resolve(&mut target, &self.row, &zone).map_err(|why| why.to_string())?;
                 self.runtime.clear();
                 self.take(&row)?;
             }
