@@ -115,7 +115,7 @@ FROM (
         {value("id")} AS event_id,
         {value("eventType")} AS event_type,
         {value("timestamp")} AS time,
-        CASE WHEN regexp_full_match(time, '{TIME}') THEN try_cast(time AS TIMESTAMP) END AS ts,
+        CASE WHEN regexp_full_match(time, '{TIME}') THEN make_timestamp(epoch_us(try_cast(time AS TIMESTAMPTZ))) END AS ts,
         {value("userAgent")} AS agent
     FROM (
         SELECT n, json_type(object, {PATHS}) AS types, json_extract_string(object, {PATHS}) AS texts
@@ -132,8 +132,8 @@ SELECT
     nullif(regexp_extract(ip, '^([0-9]{{1,3}}\\.[0-9]{{1,3}}\\.[0-9]{{1,3}}\\.)[0-9]{{1,3}}$', 1) || '0', '0') AS ip,
     {FAMILY} AS ua_family,
     {SYSTEM} AS ua_os,
-    CASE WHEN is_url THEN translate(regexp_replace(url.host, ':[0-9]*$', ''), '{UPPER}', '{LOWER}') END AS host,
-    CASE WHEN is_url THEN coalesce(nullif(url.page, ''), '/') END AS page,
+    CASE WHEN is_url THEN translate(regexp_replace(url['host'], ':[0-9]*$', ''), '{UPPER}', '{LOWER}') END AS host,
+    CASE WHEN is_url THEN coalesce(nullif(url['page'], ''), '/') END AS page,
     {parameter("utm_source")} AS utm_source,
     {parameter("utm_medium")} AS utm_medium,
     {parameter("utm_campaign")} AS utm_campaign,
@@ -153,7 +153,7 @@ FROM (
         {value("path")} AS path,
         regexp_matches(path, '^https?://') AS is_url,
         regexp_extract(path, '^https?://([^/?#]*)([^?#]*)(\\?[^#]*)?', ['host', 'page', 'query']) AS url,
-        url.query AS query,
+        url['query'] AS query,
         {value("data.price", "DOUBLE", "BIGINT", "UBIGINT")}::DOUBLE AS price,
         {value("data.x", "BIGINT", "UBIGINT")}::BIGINT AS x,
         {value("data.y", "BIGINT", "UBIGINT")}::BIGINT AS y,
