@@ -26,6 +26,8 @@ pub struct Batch {
     sequences: String,
     /// The ids of this batch: an event that is in it twice goes out once.
     seen: Seen,
+    /// Whether they stay known to the next batch.
+    remembers: bool,
     event: Event,
     inflated: Vec<u8>,
 }
@@ -38,6 +40,13 @@ struct Fate {
 }
 
 impl Batch {
+    /// Batches of which none comes twice, so that an id may stay known from one to the next: a batch that came again
+    /// would find all of its own ids known.
+    #[must_use]
+    pub fn remembering() -> Self {
+        Self { remembers: true, ..Self::default() }
+    }
+
     /// Begins a batch of this source; what an earlier one left is gone.
     pub fn begin<'a>(
         &'a mut self,
@@ -49,7 +58,9 @@ impl Batch {
         self.rejects.clear();
         self.fates.clear();
         self.sequences.clear();
-        self.seen.clear();
+        if !self.remembers {
+            self.seen.clear();
+        }
         Run { pipeline, key, batch: self }
     }
 

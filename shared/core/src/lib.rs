@@ -39,6 +39,8 @@ pub mod quarantine;
 pub mod record;
 #[cfg_attr(not(test), expect(dead_code, reason = "no step wraps it yet"))]
 mod referrer;
+#[cfg_attr(not(test), expect(dead_code, reason = "`anonymize.redact` comes next"))]
+mod redact;
 pub mod retry;
 pub mod seen;
 pub mod step;

@@ -5,9 +5,11 @@
 //! nothing is lost to a schema.
 
 mod column;
+mod frames;
 
 use crate::column::Builder;
-use arrow_array::{ArrayRef, RecordBatch};
+pub use crate::frames::{Frames, Rows as Landed};
+use arrow_array::RecordBatch;
 use arrow_schema::{ArrowError, Field, Schema};
 use millrace_core::event::{Event, Path, Value};
 use millrace_core::pipeline::{ColumnType, EventSettings, LakeSettings, RECEIVED_AT};
@@ -27,6 +29,7 @@ use std::sync::Arc;
 pub struct Layout {
     time: Path,
     columns: Vec<(Path, ColumnType)>,
+    rest: bool,
     schema: Arc<Schema>,
     properties: WriterProperties,
 }
@@ -48,10 +51,13 @@ impl Layout {
         let all: Vec<_> = fixed.into_iter().chain(own).collect();
         let mut fields: Vec<_> =
             all.iter().map(|(_, name, kind)| Field::new(name, column::data_type(*kind), true)).collect();
-        fields.push(Field::new("rest", column::data_type(ColumnType::String), true));
+        if lake.rest {
+            fields.push(Field::new("rest", column::data_type(ColumnType::String), true));
+        }
         Self {
             time: event.time.clone(),
             columns: all.into_iter().map(|(path, _, kind)| (path, kind)).collect(),
+            rest: lake.rest,
             schema: Arc::new(Schema::new(fields)),
             properties: properties(),
         }
@@ -117,8 +123,8 @@ pub struct Table<'a> {
 #[derive(Debug)]
 struct Rows {
     columns: Vec<Builder>,
-    rest: Builder,
-    count: usize,
+    /// None where the table has no such column.
+    rest: Option<Builder>,
 }
 
 impl<'a> Table<'a> {
@@ -136,39 +142,46 @@ impl<'a> Table<'a> {
         };
         let rows = self.parts.entry(Partition { hours: time.hours() }).or_insert_with(|| Rows {
             columns: self.layout.columns.iter().map(|(_, kind)| Builder::new(*kind)).collect(),
-            rest: Builder::new(ColumnType::String),
-            count: 0,
+            rest: self.layout.rest.then(|| Builder::new(ColumnType::String)),
         });
         for ((path, _), column) in self.layout.columns.iter().zip(&mut rows.columns) {
             let found = event.find(path);
             if column.append(found.map(|id| event.value(id)))
-                && let Some(id) = found
+                && let Some(id) = found.filter(|_| self.layout.rest)
             {
                 event.remove(id);
             }
         }
-        self.text.clear();
-        if event.fields().next().is_some() {
-            event.write(&mut self.text);
+        if let Some(rest) = &mut rows.rest {
+            self.text.clear();
+            if event.fields().next().is_some() {
+                event.write(&mut self.text);
+            }
+            rest.append(Some(Value::String(&self.text)).filter(|_| !self.text.is_empty()));
         }
-        rows.rest.append(Some(Value::String(&self.text)).filter(|_| !self.text.is_empty()));
-        rows.count += 1;
         Ok(())
+    }
+
+    /// The rows as arrays, in the order of their partitions.
+    pub fn batches(self) -> impl Iterator<Item = Result<(Partition, RecordBatch), Error>> {
+        let schema = &self.layout.schema;
+        self.parts.into_iter().map(|(partition, rows)| {
+            let columns = rows.columns.into_iter().chain(rows.rest).map(Builder::finish).collect();
+            Ok((partition, RecordBatch::try_new(Arc::clone(schema), columns)?))
+        })
     }
 
     /// The files, in the order of their partitions.
     pub fn finish(self) -> Result<Vec<Part>, Error> {
         let Layout { schema, properties, .. } = self.layout;
-        let part = |(partition, rows): (Partition, Rows)| {
-            let columns: Vec<ArrayRef> =
-                rows.columns.into_iter().chain([rows.rest]).map(Builder::finish).collect();
-            let batch = RecordBatch::try_new(Arc::clone(schema), columns)?;
+        let part = |batch: Result<(Partition, RecordBatch), Error>| {
+            let (partition, batch) = batch?;
             let mut body = Vec::new();
             let mut writer = ArrowWriter::try_new(&mut body, Arc::clone(schema), Some(properties.clone()))?;
             writer.write(&batch)?;
             writer.close()?;
-            Ok(Part { partition, rows: rows.count, body })
+            Ok(Part { partition, rows: batch.num_rows(), body })
         };
-        self.parts.into_iter().map(part).collect()
+        self.batches().map(part).collect()
     }
 }

@@ -4,6 +4,7 @@
 //! the next event uses again, are large enough. A step reads and changes single nodes. What no step touched is written
 //! as the bytes it came in: a number keeps all its digits, a text its escapes, a field its place.
 
+mod index;
 mod number;
 mod parse;
 mod path;
@@ -13,6 +14,7 @@ pub use number::Number;
 pub use parse::{DEPTH_MAX, Flaw, NODES_MAX};
 pub use path::{NoPath, Path, Pattern};
 
+use index::{Found, Index};
 use path::{Key, Part};
 use std::fmt;
 
@@ -23,6 +25,8 @@ pub struct Event {
     text: String,
     /// The root first; children point to their parent.
     nodes: Vec<Node>,
+    /// Finds the root's members by their keys.
+    index: Index,
     /// Whether line ends stand between the tokens, so that the text is not one line.
     lines: bool,
     /// Whether an edit nested it deeper than it may be.
@@ -273,6 +277,9 @@ impl Event {
             _ => Span { start: NONE, end: NONE },
         };
         self.touch(id.0);
+        if id.0 == ROOT {
+            self.index.forget();
+        }
         if let Some(node) = self.node_mut(id.0) {
             (node.kind, node.raw, node.data) = (kind, span, span);
         }
@@ -364,6 +371,9 @@ impl Event {
         }
         let span = self.append(key);
         self.touch(parent);
+        if parent == ROOT {
+            self.index.note(tag, id.0);
+        }
         if let Some(node) = self.node_mut(id.0) {
             (node.key, node.tag, node.key_escaped) = (span, tag, write::needs_escape(key));
         }
@@ -372,6 +382,9 @@ impl Event {
     /// Puts the value of any JSON text in the place of another.
     fn graft(&mut self, id: u32, json: &str) {
         self.touch(id);
+        if id == ROOT {
+            self.index.forget();
+        }
         if self.parse_at(id, json).is_err() {
             self.set(Id(id), New::Null);
         }
@@ -410,6 +423,9 @@ impl Event {
 
     /// Appends a node that is there already to its parent's children.
     fn link(&mut self, parent: u32, id: u32) {
+        if parent == ROOT {
+            self.index.note(self.node(id).tag, id);
+        }
         let Span { start, end } = self.node(parent).data;
         if let Some(last) = self.node_mut(end) {
             last.next = id;
@@ -435,19 +451,30 @@ impl Event {
     // ---- The table and the text
 
     fn child(&self, parent: u32, key: &Key) -> Option<u32> {
+        if parent == ROOT {
+            match self.index.find(key.tag) {
+                Found::Nothing => return None,
+                Found::At(at) if self.is_at(at, key) => return Some(at),
+                Found::At(_) | Found::Unclear => {}
+            }
+        }
         let node = self.node(parent);
         if node.kind != Kind::Object {
             return None;
         }
         let mut at = node.data.start;
         while at != NONE {
-            let node = self.node(at);
-            if node.tag == key.tag && !node.removed && self.slice(node.key) == key.name {
+            if self.is_at(at, key) {
                 return Some(at);
             }
-            at = node.next;
+            at = self.node(at).next;
         }
         None
+    }
+
+    fn is_at(&self, at: u32, key: &Key) -> bool {
+        let node = self.node(at);
+        node.tag == key.tag && !node.removed && self.slice(node.key) == key.name
     }
 
     fn node(&self, id: u32) -> &Node {

@@ -43,6 +43,7 @@ impl Event {
     pub fn parse(&mut self, json: &str) -> Result<(), Flaw> {
         self.text.clear();
         self.nodes.clear();
+        self.index.clear();
         (self.lines, self.too_deep, self.edits) = (false, false, 0);
         self.nodes.push(Node { removed: false, ..NIL });
         let read = self.parse_at(ROOT, json);
