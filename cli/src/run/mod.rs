@@ -1,16 +1,13 @@
 //! `millrace run`: the pipeline on files. The steps, the quarantine and the Parquet are those of the functions.
 
-mod input;
 mod output;
 
 use crate::check::compile;
 use crate::error::Error;
-use crate::run::input::{Input, Piece};
+use crate::input::{Input, Piece, progress};
 use crate::run::output::{Output, Quarantine, Written};
-use crate::{note, say};
-use indicatif::{ProgressBar, ProgressStyle};
-use millrace_core::account::Tally;
-use millrace_core::decode;
+use crate::{note, paint, say};
+use millrace_core::account::{StepTally, Tally};
 use millrace_core::event::Event;
 use millrace_core::frame::EVENT_MAX;
 use millrace_core::pipeline::{Outcome, Pipeline};
@@ -22,7 +19,7 @@ use millrace_core::token::TokenKey;
 use millrace_lake::Layout;
 use serde::Serialize;
 use std::fs::{self, File};
-use std::io::Read as _;
+use std::io::{IsTerminal as _, Read as _};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -66,6 +63,7 @@ struct Counts {
     tally: Tally,
     #[serde(flatten)]
     written: Written,
+    steps: Vec<StepTally>,
 }
 
 pub(crate) fn run(args: &Args) -> Result<(), Error> {
@@ -86,6 +84,9 @@ pub(crate) fn run(args: &Args) -> Result<(), Error> {
     input.each(|piece| run.take(&piece))?;
     let counts = run.finish()?;
     progress.finish_and_clear();
+    if std::io::stderr().is_terminal() {
+        paint::warn(&paint::table(&counts.steps));
+    }
     // A struct of numbers cannot refuse.
     say(&serde_json::to_string(&counts).unwrap_or_default())
 }
@@ -136,23 +137,15 @@ impl Run<'_> {
 
     fn finish(self) -> Result<Counts, Error> {
         debug_assert!(self.tally.balances(), "every event ends in exactly one place");
+        let steps = self.pipeline.take_tallies();
         let written = self.output.finish()? + self.quarantine.finish()?;
-        Ok(Counts { tally: self.tally, written })
-    }
-}
-
-impl Piece<'_> {
-    fn read(&self, event: &mut Event) -> Result<(), Reject> {
-        match &self.flaw {
-            Some(flaw) => Err(flaw.clone()),
-            None => decode::event(self.bytes, event),
-        }
+        Ok(Counts { tally: self.tally, written, steps })
     }
 }
 
 /// Refuses what would not fit a frame of the clean stream. The steps do not make an event four times as large, so only
 /// those that came large are measured.
-fn fits(event: &Event, bytes_in: usize) -> Result<(), Reject> {
+pub(crate) fn fits(event: &Event, bytes_in: usize) -> Result<(), Reject> {
     if bytes_in > EVENT_MAX / 4 && event.to_string().len() > EVENT_MAX {
         let detail = format!("the event has more than {EVENT_MAX} bytes");
         return Err(Reject::new("encode", "too_large", detail));
@@ -160,7 +153,7 @@ fn fits(event: &Event, bytes_in: usize) -> Result<(), Reject> {
     Ok(())
 }
 
-fn read_key(path: &Path) -> Result<TokenKey, Error> {
+pub(crate) fn read_key(path: &Path) -> Result<TokenKey, Error> {
     let secret = fs::read_to_string(path).map_err(Error::io("cannot read the key", path))?;
     TokenKey::parse(&secret)
         .map_err(|why| Error::Refused(format!("the key in `{}` is no key: {why}", path.display())))
@@ -176,20 +169,7 @@ fn random_key() -> Result<TokenKey, Error> {
     TokenKey::new("run", &bytes).map_err(|why| Error::Refused(why.to_string()))
 }
 
-fn now() -> Micros {
+pub(crate) fn now() -> Micros {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_micros()).ok().and_then(Micros::new).unwrap_or(Micros::EPOCH)
-}
-
-/// A bar on stderr, which shows only where stderr is a terminal.
-fn progress() -> ProgressBar {
-    let bar = ProgressBar::no_length();
-    style(&bar, "{spinner} {bytes} read, {bytes_per_sec}");
-    bar
-}
-
-fn style(bar: &ProgressBar, template: &str) {
-    bar.set_style(
-        ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner()),
-    );
 }

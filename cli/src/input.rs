@@ -4,8 +4,9 @@
 
 use crate::error::Error;
 use flate2::bufread::MultiGzDecoder;
-use indicatif::ProgressBar;
+use indicatif::{ProgressBar, ProgressStyle};
 use millrace_core::decode;
+use millrace_core::event::Event;
 use millrace_core::quarantine::Reject;
 use serde::de::IgnoredAny;
 use std::fs::File;
@@ -19,23 +20,33 @@ const LINE_MAX: usize = decode::INFLATED_MAX;
 const CHUNK: usize = 256 << 10;
 
 /// One event as it came, or what stands in an event's place.
-pub(super) struct Piece<'a> {
+pub(crate) struct Piece<'a> {
     /// The line that it stands in, or its place in the array; from 1.
-    pub(super) number: u64,
-    pub(super) bytes: &'a [u8],
+    pub(crate) number: u64,
+    pub(crate) bytes: &'a [u8],
     /// Why it cannot be parsed, where that is known already.
-    pub(super) flaw: Option<Reject>,
+    pub(crate) flaw: Option<Reject>,
+}
+
+impl Piece<'_> {
+    /// Reads it as an event.
+    pub(crate) fn read(&self, event: &mut Event) -> Result<(), Reject> {
+        match &self.flaw {
+            Some(flaw) => Err(flaw.clone()),
+            None => decode::event(self.bytes, event),
+        }
+    }
 }
 
 /// A file or stdin.
-pub(super) struct Input {
+pub(crate) struct Input {
     name: String,
     reader: Box<dyn BufRead>,
 }
 
 impl Input {
     /// Opens a file; `-` is stdin.
-    pub(super) fn open(path: &Path, progress: &ProgressBar) -> Result<Self, Error> {
+    pub(crate) fn open(path: &Path, progress: &ProgressBar) -> Result<Self, Error> {
         if path == Path::new("-") {
             return Self::new("stdin".to_owned(), progress.wrap_read(io::stdin()));
         }
@@ -48,7 +59,7 @@ impl Input {
         }
         if about.is_file() {
             progress.set_length(about.len());
-            super::style(progress, "{bar:40} {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left");
+            style(progress, "{bar:40} {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left");
         }
         let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
         Self::new(name, progress.wrap_read(file))
@@ -69,12 +80,12 @@ impl Input {
     }
 
     /// The file's name, without its directory.
-    pub(super) fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         &self.name
     }
 
     /// Hands over the pieces, in order.
-    pub(super) fn each(mut self, mut take: impl FnMut(Piece<'_>) -> Result<(), Error>) -> Result<(), Error> {
+    pub(crate) fn each(mut self, mut take: impl FnMut(Piece<'_>) -> Result<(), Error>) -> Result<(), Error> {
         let number = 1 + self.skip_blanks().map_err(unreadable(&self.name))?;
         match self.reader.fill_buf().map_err(unreadable(&self.name))?.first() {
             None => Ok(()),
@@ -174,6 +185,19 @@ fn unreadable(name: &str) -> impl FnOnce(io::Error) -> Error {
         }
         _ => Error::Io { tried: "cannot read", place: format!("`{name}`"), source: error },
     }
+}
+
+/// A bar on stderr, which shows only where stderr is a terminal.
+pub(crate) fn progress() -> ProgressBar {
+    let bar = ProgressBar::no_length();
+    style(&bar, "{spinner} {bytes} read, {bytes_per_sec}");
+    bar
+}
+
+fn style(bar: &ProgressBar, template: &str) {
+    bar.set_style(
+        ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner()),
+    );
 }
 
 #[cfg(test)]
