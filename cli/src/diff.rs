@@ -135,14 +135,22 @@ mod tests {
         check(
             r#"{"a":1,"b":{"c":"x","d":null},"e.f":true}"#,
             r#"{"a":1.0,"b":{"c":"y","g":[]},"h":{"i":1}}"#,
-            expect![[""]],
+            expect![[r#"
+                {"path":"a","before":1,"after":1.0}
+                {"path":"b.c","before":"x","after":"y"}
+                {"path":"b.d","before":null}
+                {"path":"b.g","after":[]}
+                {"path":"e\\.f","before":true}
+                {"path":"h","after":{"i":1}}"#]],
         );
-        check(r#"{"a":{"b":1}}"#, r#"{"a":7}"#, expect![[""]]);
+        check(r#"{"a":{"b":1}}"#, r#"{"a":7}"#, expect![[r#"{"path":"a","before":{"b":1},"after":7}"#]]);
     }
 
     #[test]
     fn arrays_are_compared_place_by_place() {
-        check(r#"{"a":[1,{"b":2},3]}"#, r#"{"a":[1,{"b":4}]}"#, expect![[""]]);
-        check(r#"{"a":[]}"#, r#"{"a":[[1]]}"#, expect![[""]]);
+        check(r#"{"a":[1,{"b":2},3]}"#, r#"{"a":[1,{"b":4}]}"#, expect![[r#"
+            {"path":"a[1].b","before":2,"after":4}
+            {"path":"a[2]","before":3}"#]]);
+        check(r#"{"a":[]}"#, r#"{"a":[[1]]}"#, expect![[r#"{"path":"a[0]","after":[1]}"#]]);
     }
 }

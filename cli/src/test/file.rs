@@ -381,17 +381,85 @@ mod tests {
 
     #[test]
     fn mistakes_are_pointed_at() {
-        mistakes("", expect![[""]]);
-        mistakes("[test]\nname = \"a\"\n", expect![[""]]);
-        mistakes("[[tests]]\n", expect![[""]]);
-        mistakes("[[test]]\nname = \"a\"\ngiven = {}\nexpects = {}\n", expect![[""]]);
-        mistakes("[[test]]\nname = \"a\"\ngiven = {}\n", expect![[""]]);
-        mistakes("[[test]]\nname = \"a\"\ngiven = '{\"a\": '\nfate = \"out\"\n", expect![[""]]);
-        mistakes("[[test]]\nname = \"a\"\ngiven = 7\nfate = \"out\"\n", expect![[""]]);
-        mistakes("[[test]]\nname = \"a\"\ngiven = {}\nfate = \"lost\"\n", expect![[""]]);
-        mistakes("[[test]]\nname = \"a\"\ngiven = {}\nfate = \"filtered by filter.kep\"\n", expect![[""]]);
-        mistakes("[[test]]\nname = \"a\"\ngiven = {}\nfate = \"filtered\"\nexpect = {}\n", expect![[""]]);
-        mistakes("[[test]]\nname = \"a\"\ngiven = {}\nfate = \"out\"\nsteps = [4]\n[[test]]\nname = \"a\"\ngiven = {}\nfate = \"out\"\nsteps = [true]\n", expect![[""]]);
-        mistakes("[[test]]\nname = \"a\"\ngiven = {}\nfate = \"out\"\nat = \"soon\"\n", expect![[""]]);
+        mistakes("", expect![[r#"
+            pipeline.test.toml:1:1: error: there are no tests
+              = a test is `[[test]]`, `name = …`, `given = { … }`, `expect = { … }`
+        "#]]);
+        mistakes("[test]\nname = \"a\"\n", expect![[r#"
+            pipeline.test.toml:1:1: error: tests are a list: write `[[test]]`
+              |
+            1 | [test]
+              | ^^^^^^
+        "#]]);
+        mistakes("[[tests]]\n", expect![[r#"
+            pipeline.test.toml:1:3: error: `tests` is not a table
+              |
+            1 | [[tests]]
+              |   ^^^^^
+              = there is `[[test]]`
+        "#]]);
+        mistakes("[[test]]\nname = \"a\"\ngiven = {}\nexpects = {}\n", expect![[r#"
+            pipeline.test.toml:4:1: error: unknown field `expects`, expected one of `name`, `given`, `steps`, `at`, `expect`, `expect_contains`, `expect_absent`, `fate`
+              |
+            4 | expects = {}
+              | ^^^^^^^
+              = did you mean `expect`?
+        "#]]);
+        mistakes("[[test]]\nname = \"a\"\ngiven = {}\n", expect![[r#"
+            pipeline.test.toml:1:1: error: this test expects nothing
+              |
+            1 | [[test]]
+              | ^^^^^^^^
+              = add `expect`, `expect_contains`, `expect_absent` or `fate`
+        "#]]);
+        mistakes("[[test]]\nname = \"a\"\ngiven = '{\"a\": '\nfate = \"out\"\n", expect![[r#"
+            pipeline.test.toml:3:9: error: expected an event: a table, or a text that is a JSON object
+              |
+            3 | given = '{"a": '
+              |         ^^^^^^^^
+        "#]]);
+        mistakes("[[test]]\nname = \"a\"\ngiven = 7\nfate = \"out\"\n", expect![[r#"
+            pipeline.test.toml:3:9: error: expected an event: a table, or a text that is a JSON object
+              |
+            3 | given = 7
+              |         ^
+        "#]]);
+        mistakes("[[test]]\nname = \"a\"\ngiven = {}\nfate = \"lost\"\n", expect![[r#"
+            pipeline.test.toml:4:8: error: `lost` is no fate
+              |
+            4 | fate = "lost"
+              |        ^^^^^^
+              = there are `out`, `filtered`, `filtered by filter.keep`, `quarantined`, `quarantined: cannot_cast`, `quarantined by clean.cast: cannot_cast`
+        "#]]);
+        mistakes("[[test]]\nname = \"a\"\ngiven = {}\nfate = \"filtered by filter.kep\"\n", expect![[r#"
+            pipeline.test.toml:4:8: error: the pipeline has no step `filter.kep`
+              |
+            4 | fate = "filtered by filter.kep"
+              |        ^^^^^^^^^^^^^^^^^^^^^^^^
+              = did you mean `filter.keep`?
+        "#]]);
+        mistakes("[[test]]\nname = \"a\"\ngiven = {}\nfate = \"filtered\"\nexpect = {}\n", expect![[r#"
+            pipeline.test.toml:4:8: error: an event that does not come out has nothing to expect
+              |
+            4 | fate = "filtered"
+              |        ^^^^^^^^^^
+              = take `fate` out, or what is expected of the event
+        "#]]);
+        mistakes("[[test]]\nname = \"a\"\ngiven = {}\nfate = \"out\"\nsteps = [4]\n[[test]]\nname = \"a\"\ngiven = {}\nfate = \"out\"\nsteps = [true]\n", expect![[r#"
+            pipeline.test.toml:5:10: error: there is no step 4: the pipeline has 3, counted from 1
+              |
+            5 | steps = [4]
+              |          ^
+            pipeline.test.toml:10:9: error: expected the name of a step or its number, from 1
+               |
+            10 | steps = [true]
+               |         ^^^^^^
+        "#]]);
+        mistakes("[[test]]\nname = \"a\"\ngiven = {}\nfate = \"out\"\nat = \"soon\"\n", expect![[r#"
+            pipeline.test.toml:5:6: error: expected a time, like 2026-11-20T13:05:00Z
+              |
+            5 | at = "soon"
+              |      ^^^^^^
+        "#]]);
     }
 }

@@ -131,23 +131,24 @@ pub(super) struct Compiled {
 #[derive(Default)]
 pub(super) struct Words {
     name: Range<usize>,
-    words: Vec<(String, Range<usize>)>,
+    texts: Vec<(String, Range<usize>)>,
+    keys: Vec<(String, Range<usize>)>,
 }
 
 impl Words {
     pub(super) fn of(name: &Spanned<Cow<'_, str>>, value: &Spanned<DeValue<'_>>) -> Self {
-        let mut words = Self { name: name.span(), words: Vec::new() };
+        let mut words = Self { name: name.span(), ..Self::default() };
         words.collect(value);
         words
     }
 
     fn collect(&mut self, value: &Spanned<DeValue<'_>>) {
         match value.get_ref() {
-            DeValue::String(text) => self.words.push((text.to_string(), value.span())),
+            DeValue::String(text) => self.texts.push((text.to_string(), value.span())),
             DeValue::Array(items) => items.iter().for_each(|item| self.collect(item)),
             DeValue::Table(entries) => {
                 for (key, value) in entries {
-                    self.words.push((key.get_ref().to_string(), key.span()));
+                    self.keys.push((key.get_ref().to_string(), key.span()));
                     self.collect(value);
                 }
             }
@@ -162,7 +163,7 @@ impl Words {
 
     /// Where the table names a field: a text of its own, or a word of an expression; else where it is named itself.
     pub(super) fn find(&self, text: &str, field: &str) -> Range<usize> {
-        if let Some((_, at)) = self.words.iter().find(|(word, _)| word == field) {
+        if let Some((_, at)) = self.texts.iter().chain(&self.keys).find(|(word, _)| word == field) {
             return at.clone();
         }
         let is_part = |sign: char| sign.is_alphanumeric() || sign == '_';
@@ -175,7 +176,7 @@ impl Words {
             let (start, _) = written.match_indices(field).find(|(start, _)| is_whole(*start))?;
             Some(at.start + start..at.start + start + field.len())
         };
-        self.words.iter().find_map(|(_, at)| within(at)).unwrap_or_else(|| self.name())
+        self.texts.iter().find_map(|(_, at)| within(at)).unwrap_or_else(|| self.name())
     }
 }
 

@@ -8,12 +8,15 @@ use serde_json::{Map, Value, json};
 /// The schema, made of the types that the file is read into.
 #[must_use]
 pub fn schema() -> Value {
-    let mut generator = SchemaSettings::draft07().into_generator();
+    // All in its place: steps may have types of one name, and editors show what stands there, not what it refers to.
+    let settings = SchemaSettings::draft07().with(|settings| settings.inline_subschemas = true);
+    let mut generator = settings.into_generator();
     let mut kinds: Vec<(&str, Map<String, Value>)> = Vec::new();
     for entry in step::catalog(&mut generator) {
         let (kind, name) = entry.name.split_once('.').unwrap_or(("", entry.name));
-        // What stands beside `$ref` counts for nothing in draft 7.
-        let schema = json!({ "description": entry.summary, "allOf": [entry.schema] });
+        let mut schema = entry.schema;
+        schema.insert("description".to_owned(), entry.summary.into());
+        let schema = Value::from(schema);
         match kinds.iter_mut().find(|(known, _)| *known == kind) {
             Some((_, steps)) => drop(steps.insert(name.to_owned(), schema)),
             None => kinds.push((kind, Map::from_iter([(name.to_owned(), schema)]))),
@@ -47,8 +50,9 @@ pub fn schema() -> Value {
         "required": ["event"],
         "additionalProperties": false,
     });
+    // Of a type that contains itself alone.
     let definitions = generator.take_definitions(true);
-    if let Some(schema) = schema.as_object_mut() {
+    if let Some(schema) = schema.as_object_mut().filter(|_| !definitions.is_empty()) {
         schema.insert("definitions".to_owned(), definitions.into());
     }
     // The same text, whatever serde_json was built to do with the order of keys.
