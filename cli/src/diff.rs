@@ -148,9 +148,13 @@ mod tests {
 
     #[test]
     fn arrays_are_compared_place_by_place() {
-        check(r#"{"a":[1,{"b":2},3]}"#, r#"{"a":[1,{"b":4}]}"#, expect![[r#"
+        check(
+            r#"{"a":[1,{"b":2},3]}"#,
+            r#"{"a":[1,{"b":4}]}"#,
+            expect![[r#"
             {"path":"a[1].b","before":2,"after":4}
-            {"path":"a[2]","before":3}"#]]);
+            {"path":"a[2]","before":3}"#]],
+        );
         check(r#"{"a":[]}"#, r#"{"a":[[1]]}"#, expect![[r#"{"path":"a[0]","after":[1]}"#]]);
     }
 }

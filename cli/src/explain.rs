@@ -106,12 +106,14 @@ pub(crate) fn explain(args: &Args) -> Result<(), Error> {
     }
     let mut end = paint::table(&lens.pipeline.take_tallies());
     let Tally { r#in, out, filtered, duplicates, quarantined } = lens.tally;
+    let events = if r#in == 1 { "event" } else { "events" };
     let _ = writeln!(
         end,
-        "\n{in} events: {out} out, {filtered} filtered, {duplicates} duplicates, {quarantined} quarantined"
+        "\n{in} {events}: {out} out, {filtered} filtered, {duplicates} duplicates, {quarantined} quarantined"
     );
     if !is_all {
-        let _ = writeln!(end, "{}", paint(DIM, "There are more: `--limit N` shows so many, `--limit 0` all."));
+        let _ =
+            writeln!(end, "{}", paint(DIM, "There are more: `--limit N` shows so many, `--limit 0` all."));
     }
     paint::print(&end)
 }

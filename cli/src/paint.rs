@@ -36,7 +36,8 @@ pub(crate) fn plain(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     let mut signs = text.chars();
     for sign in signs.by_ref().take(SHOWN) {
-        let turns = matches!(sign, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        let turns =
+            matches!(sign, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
         if sign.is_control() || turns {
             // Writing to a String cannot fail.
             let _ = write!(plain, "\\u{:04x}", u32::from(sign));

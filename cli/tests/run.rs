@@ -338,7 +338,8 @@ fn a_second_run_does_not_mix_with_the_first() {
 fn nothing_in_is_nothing_out() {
     let dir = workplace(b"");
     let counts = counts(&dir, &["--in", "events", "--out", "out"], b"");
-    assert_eq!(counts, Counts::default());
+    assert!(counts.steps.iter().all(|step| *step == Step { step: step.step.clone(), ..Step::default() }));
+    assert_eq!(Counts { steps: Vec::new(), ..counts }, Counts::default());
 }
 
 #[test]

@@ -41,7 +41,8 @@ fn the_shipped_pipelines_fit_it() {
 fn what_the_steps_show_of_themselves_fits_it() {
     let docs = include_str!("../../docs/steps.md");
     let schema = schema();
-    let examples: Vec<_> = docs.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    let examples: Vec<_> =
+        docs.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
     assert!(examples.len() > 7, "{} examples", examples.len());
     for example in examples {
         let mut pipeline: Value = toml::from_str(example).unwrap();

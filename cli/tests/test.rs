@@ -12,7 +12,12 @@ fn root() -> PathBuf {
 }
 
 fn test(dir: &Path, args: &[&str]) -> (Option<i32>, String, String) {
-    let output = Command::new(env!("CARGO_BIN_EXE_millrace")).current_dir(dir).arg("test").args(args).output().unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_millrace"))
+        .current_dir(dir)
+        .arg("test")
+        .args(args)
+        .output()
+        .unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     (output.status.code(), text(output.stdout), text(output.stderr))
 }
@@ -61,7 +66,26 @@ fate = "quarantined: cannot_cast"
     fs::write(dir.path().join("mine.test.toml"), tests).unwrap();
     let (code, stdout, stderr) = test(dir.path(), &["--pipeline", "mine.toml"]);
     assert_eq!((code, stderr.as_str()), (Some(1), "error: 4 of 5 tests failed\n"));
-    expect![[""]].assert_eq(&stdout);
+    expect![[r#"
+        ok   right
+        FAIL wrong values  mine.test.toml:8
+               ~ price  expected 60, got 60.0
+               ~ items[1]  expected 3, got 2
+               - items[2]  expected 4, got nothing
+               - more  expected {"a":true}, got nothing
+               + name  expected nothing, got "x"
+               + items[]  expected nothing, got 1
+        FAIL wrong fate  mine.test.toml:15
+               expected: out
+                    got: quarantined by encode: no_time (`timestamp` is missing, or no time that can be read)
+        FAIL wrong step  mine.test.toml:20
+               expected: filtered by clean.require
+                    got: filtered by filter.keep
+        FAIL not bad at all  mine.test.toml:25
+               expected: quarantined: cannot_cast
+                    got: out
+    "#]]
+    .assert_eq(&stdout);
 }
 
 #[test]
@@ -71,7 +95,13 @@ fn a_mistake_in_the_tests_is_pointed_at() {
     fs::write(dir.path().join("a.toml"), "[[test]]\nname = \"x\"\ngivne = {}\n").unwrap();
     let (code, stdout, stderr) = test(dir.path(), &["a.toml"]);
     assert_eq!((code, stdout.as_str()), (Some(1), ""));
-    expect![[""]].assert_eq(&stderr);
+    expect![[r#"
+        a.toml:3:1: error: unknown field `givne`, expected one of `name`, `given`, `steps`, `at`, `expect`, `expect_contains`, `expect_absent`, `fate`
+          |
+        3 | givne = {}
+          | ^^^^^
+          = did you mean `given`?
+    "#]].assert_eq(&stderr);
 
     let (code, _, stderr) = test(dir.path(), &[]);
     assert_eq!(code, Some(1));

@@ -113,7 +113,9 @@ impl Run<'_> {
                 self.tally.filtered += 1;
                 return Ok(());
             }
-            Outcome::Out if !self.seen.insert(self.event.str(&self.pipeline.event().id).unwrap_or_default()) => {
+            Outcome::Out
+                if !self.seen.insert(self.event.str(&self.pipeline.event().id).unwrap_or_default()) =>
+            {
                 self.tally.duplicates += 1;
                 return Ok(());
             }

@@ -140,7 +140,9 @@ impl Test {
         let whole = written.span();
         let written = Written::deserialize(ValueDeserializer::from(written))
             .map_err(|error| Mistake::from_toml(&error, whole.clone()))?;
-        let has_event = written.expect.is_some() || written.expect_contains.is_some() || !written.expect_absent.is_empty();
+        let has_event = written.expect.is_some()
+            || written.expect_contains.is_some()
+            || !written.expect_absent.is_empty();
         let fate = written.fate.map(|fate| read_fate(&fate, has_event, steps)).transpose()?;
         if !has_event && fate.is_none() {
             let help = "add `expect`, `expect_contains`, `expect_absent` or `fate`";
@@ -164,11 +166,15 @@ impl Test {
 fn read_fate(written: &Spanned<String>, has_event: bool, steps: &[&'static str]) -> Result<Fate, Mistake> {
     let Some(fate) = Fate::read(written.get_ref()) else {
         let help = "there are `out`, `filtered`, `filtered by filter.keep`, `quarantined`, `quarantined: cannot_cast`, `quarantined by clean.cast: cannot_cast`";
-        return Err(Mistake::new(format!("`{}` is no fate", written.get_ref())).with_help(help).within(written.span()));
+        return Err(Mistake::new(format!("`{}` is no fate", written.get_ref()))
+            .with_help(help)
+            .within(written.span()));
     };
     if has_event && fate != Fate::Out {
         let help = "take `fate` out, or what is expected of the event";
-        return Err(Mistake::new("an event that does not come out has nothing to expect").with_help(help).within(written.span()));
+        return Err(Mistake::new("an event that does not come out has nothing to expect")
+            .with_help(help)
+            .within(written.span()));
     }
     match fate.by() {
         // What comes behind the steps.
@@ -187,7 +193,10 @@ fn places(list: &[Spanned<Which>], steps: &[&'static str]) -> Result<Vec<usize>,
             Which::Number(number) => match usize::try_from(*number) {
                 Ok(number) if (1..=steps.len()).contains(&number) => places.push(number - 1),
                 _ => {
-                    let what = format!("there is no step {number}: the pipeline has {}, counted from 1", steps.len());
+                    let what = format!(
+                        "there is no step {number}: the pipeline has {}, counted from 1",
+                        steps.len()
+                    );
                     return Err(Mistake::new(what).within(which.span()));
                 }
             },
@@ -198,9 +207,11 @@ fn places(list: &[Spanned<Which>], steps: &[&'static str]) -> Result<Vec<usize>,
 
 /// All places of the steps of this name.
 fn place(name: &str, steps: &[&'static str], at: Range<usize>) -> Result<Vec<usize>, Mistake> {
-    let places: Vec<_> = (0..).zip(steps).filter(|(_, step)| **step == name).map(|(place, _)| place).collect();
+    let places: Vec<_> =
+        (0..).zip(steps).filter(|(_, step)| **step == name).map(|(place, _)| place).collect();
     if places.is_empty() {
-        let help = nearest(name, steps.iter().copied()).unwrap_or_else(|| format!("it has {}", steps.join(", ")));
+        let help =
+            nearest(name, steps.iter().copied()).unwrap_or_else(|| format!("it has {}", steps.join(", ")));
         return Err(Mistake::new(format!("the pipeline has no step `{name}`")).with_help(help).within(at));
     }
     Ok(places)
@@ -222,7 +233,9 @@ impl<'de> Deserialize<'de> for Json {
         let mut json = String::new();
         let text = deserializer.deserialize_any(Writer { out: &mut json, depth: 0 })?;
         let json = text.unwrap_or(json);
-        Event::read(&json).map(Self).map_err(|_| D::Error::custom("expected an event: a table, or a text that is a JSON object"))
+        Event::read(&json)
+            .map(Self)
+            .map_err(|_| D::Error::custom("expected an event: a table, or a text that is a JSON object"))
     }
 }
 
@@ -363,7 +376,10 @@ mod tests {
             [[test]]\nname = \"b\"\ngiven = '{\"z\": null}'\nat = 2026-11-20 13:05:00Z\nfate = \"out\"\nsteps = [3, \"clean.cast\"]\n";
         let tests = read(text, &STEPS).map_err(|mistakes| mistakes.render("x")).unwrap();
         let given: Vec<_> = tests.iter().map(|test| test.given.to_string()).collect();
-        assert_eq!(given, [r#"{"z":1,"a":"2026-11-20T13:05:00Z","b":[1.0,"x\n",{"c":true},[]]}"#, r#"{"z": null}"#]);
+        assert_eq!(
+            given,
+            [r#"{"z":1,"a":"2026-11-20T13:05:00Z","b":[1.0,"x\n",{"c":true},[]]}"#, r#"{"z": null}"#]
+        );
         assert_eq!(tests[1].at.map(Micros::rfc3339), Some("2026-11-20T13:05:00Z".to_owned()));
         assert_eq!((tests[0].line, tests[1].line), (1, 8));
         assert_eq!(tests[1].steps, Some(vec![2, 0, 2]));
@@ -371,7 +387,14 @@ mod tests {
 
     #[test]
     fn a_fate_is_read_as_it_is_written() {
-        for text in ["out", "filtered", "filtered by filter.keep", "quarantined", "quarantined: cannot_cast", "quarantined by clean.cast: cannot_cast"] {
+        for text in [
+            "out",
+            "filtered",
+            "filtered by filter.keep",
+            "quarantined",
+            "quarantined: cannot_cast",
+            "quarantined by clean.cast: cannot_cast",
+        ] {
             assert_eq!(Fate::read(text).map(|fate| fate.to_string()).as_deref(), Some(text));
         }
         for text in ["", "lost", "out by x", "filtered by", "filtered by a b", "filtered: why"] {
@@ -381,71 +404,103 @@ mod tests {
 
     #[test]
     fn mistakes_are_pointed_at() {
-        mistakes("", expect![[r#"
+        mistakes(
+            "",
+            expect![[r#"
             pipeline.test.toml:1:1: error: there are no tests
               = a test is `[[test]]`, `name = …`, `given = { … }`, `expect = { … }`
-        "#]]);
-        mistakes("[test]\nname = \"a\"\n", expect![[r#"
+        "#]],
+        );
+        mistakes(
+            "[test]\nname = \"a\"\n",
+            expect![[r#"
             pipeline.test.toml:1:1: error: tests are a list: write `[[test]]`
               |
             1 | [test]
               | ^^^^^^
-        "#]]);
-        mistakes("[[tests]]\n", expect![[r#"
+        "#]],
+        );
+        mistakes(
+            "[[tests]]\n",
+            expect![[r#"
             pipeline.test.toml:1:3: error: `tests` is not a table
               |
             1 | [[tests]]
               |   ^^^^^
               = there is `[[test]]`
-        "#]]);
-        mistakes("[[test]]\nname = \"a\"\ngiven = {}\nexpects = {}\n", expect![[r#"
+        "#]],
+        );
+        mistakes(
+            "[[test]]\nname = \"a\"\ngiven = {}\nexpects = {}\n",
+            expect![[r#"
             pipeline.test.toml:4:1: error: unknown field `expects`, expected one of `name`, `given`, `steps`, `at`, `expect`, `expect_contains`, `expect_absent`, `fate`
               |
             4 | expects = {}
               | ^^^^^^^
               = did you mean `expect`?
-        "#]]);
-        mistakes("[[test]]\nname = \"a\"\ngiven = {}\n", expect![[r#"
+        "#]],
+        );
+        mistakes(
+            "[[test]]\nname = \"a\"\ngiven = {}\n",
+            expect![[r#"
             pipeline.test.toml:1:1: error: this test expects nothing
               |
             1 | [[test]]
               | ^^^^^^^^
               = add `expect`, `expect_contains`, `expect_absent` or `fate`
-        "#]]);
-        mistakes("[[test]]\nname = \"a\"\ngiven = '{\"a\": '\nfate = \"out\"\n", expect![[r#"
+        "#]],
+        );
+        mistakes(
+            "[[test]]\nname = \"a\"\ngiven = '{\"a\": '\nfate = \"out\"\n",
+            expect![[r#"
             pipeline.test.toml:3:9: error: expected an event: a table, or a text that is a JSON object
               |
             3 | given = '{"a": '
               |         ^^^^^^^^
-        "#]]);
-        mistakes("[[test]]\nname = \"a\"\ngiven = 7\nfate = \"out\"\n", expect![[r#"
+        "#]],
+        );
+        mistakes(
+            "[[test]]\nname = \"a\"\ngiven = 7\nfate = \"out\"\n",
+            expect![[r#"
             pipeline.test.toml:3:9: error: expected an event: a table, or a text that is a JSON object
               |
             3 | given = 7
               |         ^
-        "#]]);
-        mistakes("[[test]]\nname = \"a\"\ngiven = {}\nfate = \"lost\"\n", expect![[r#"
+        "#]],
+        );
+        mistakes(
+            "[[test]]\nname = \"a\"\ngiven = {}\nfate = \"lost\"\n",
+            expect![[r#"
             pipeline.test.toml:4:8: error: `lost` is no fate
               |
             4 | fate = "lost"
               |        ^^^^^^
               = there are `out`, `filtered`, `filtered by filter.keep`, `quarantined`, `quarantined: cannot_cast`, `quarantined by clean.cast: cannot_cast`
-        "#]]);
-        mistakes("[[test]]\nname = \"a\"\ngiven = {}\nfate = \"filtered by filter.kep\"\n", expect![[r#"
+        "#]],
+        );
+        mistakes(
+            "[[test]]\nname = \"a\"\ngiven = {}\nfate = \"filtered by filter.kep\"\n",
+            expect![[r#"
             pipeline.test.toml:4:8: error: the pipeline has no step `filter.kep`
               |
             4 | fate = "filtered by filter.kep"
               |        ^^^^^^^^^^^^^^^^^^^^^^^^
               = did you mean `filter.keep`?
-        "#]]);
-        mistakes("[[test]]\nname = \"a\"\ngiven = {}\nfate = \"filtered\"\nexpect = {}\n", expect![[r#"
+        "#]],
+        );
+        mistakes(
+            "[[test]]\nname = \"a\"\ngiven = {}\nfate = \"filtered\"\nexpect = {}\n",
+            expect![[r#"
             pipeline.test.toml:4:8: error: an event that does not come out has nothing to expect
               |
             4 | fate = "filtered"
               |        ^^^^^^^^^^
               = take `fate` out, or what is expected of the event
-        "#]]);
-        mistakes("[[test]]\nname = \"a\"\ngiven = {}\nfate = \"out\"\nsteps = [4]\n[[test]]\nname = \"a\"\ngiven = {}\nfate = \"out\"\nsteps = [true]\n", expect![[r#"
+        "#]],
+        );
+        mistakes(
+            "[[test]]\nname = \"a\"\ngiven = {}\nfate = \"out\"\nsteps = [4]\n[[test]]\nname = \"a\"\ngiven = {}\nfate = \"out\"\nsteps = [true]\n",
+            expect![[r#"
             pipeline.test.toml:5:10: error: there is no step 4: the pipeline has 3, counted from 1
               |
             5 | steps = [4]
@@ -454,12 +509,16 @@ mod tests {
                |
             10 | steps = [true]
                |         ^^^^^^
-        "#]]);
-        mistakes("[[test]]\nname = \"a\"\ngiven = {}\nfate = \"out\"\nat = \"soon\"\n", expect![[r#"
+        "#]],
+        );
+        mistakes(
+            "[[test]]\nname = \"a\"\ngiven = {}\nfate = \"out\"\nat = \"soon\"\n",
+            expect![[r#"
             pipeline.test.toml:5:6: error: expected a time, like 2026-11-20T13:05:00Z
               |
             5 | at = "soon"
               |      ^^^^^^
-        "#]]);
+        "#]],
+        );
     }
 }

@@ -102,9 +102,11 @@ mod tests {
 
     #[test]
     fn each_step_that_did_something_has_a_line_of_its_own() {
-        let step = |step, r#in, changed, dropped| StepTally { r#in, changed, dropped, ..StepTally::new(step) };
+        let step =
+            |step, r#in, changed, dropped| StepTally { r#in, changed, dropped, ..StepTally::new(step) };
         let tally = Tally { r#in: 3, out: 2, filtered: 1, ..Tally::default() };
-        let steps = vec![step("clean.require", 3, 0, 0), step("filter.keep", 3, 0, 1), step("clean.cast", 2, 2, 0)];
+        let steps =
+            vec![step("clean.require", 3, 0, 0), step("filter.keep", 3, 0, 1), step("clean.cast", 2, 2, 0)];
         let lines = emf("transform", "shop-transform", &Counts { tally, steps }, 1_573_841_100_000);
         let [whole, keep, cast] = lines.as_slice() else { panic!("{lines:?}") };
 

@@ -47,6 +47,7 @@ impl Mistake {
     }
 
     /// A mistake that the TOML reader found, in the syntax or in a type.
+    #[must_use]
     pub fn from_toml(error: &toml::de::Error, around: Range<usize>) -> Self {
         let message = plain(error.message());
         // "unknown field `tyep`, expected one of `id`, `type`": what stands between backticks.

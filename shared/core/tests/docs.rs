@@ -31,7 +31,8 @@ expression may say in [Expressions](pipeline.md#expressions).
 fn the_pages_of_the_steps_are_current() {
     let steps = catalog(&mut SchemaGenerator::default());
     let of_kind = |kind: &str| -> Vec<&About> {
-        let mut steps: Vec<_> = steps.iter().filter(|step| step.name.starts_with(&format!("{kind}."))).collect();
+        let mut steps: Vec<_> =
+            steps.iter().filter(|step| step.name.starts_with(&format!("{kind}."))).collect();
         steps.sort_by_key(|step| step.name);
         steps
     };

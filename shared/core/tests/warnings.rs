@@ -23,32 +23,44 @@ fn check(text: &str, expected: Expect) {
 #[test]
 fn what_is_meant_so_has_no_warnings() {
     check("", expect![[""]]);
-    check("[[step]]\nclean.cast = { price = \"float\" }\n[lake]\ncolumns = [{ name = \"ip\", type = \"string\" }]\n", expect![[""]]);
+    check(
+        "[[step]]\nclean.cast = { price = \"float\" }\n[lake]\ncolumns = [{ name = \"ip\", type = \"string\" }]\n",
+        expect![[""]],
+    );
 }
 
 #[test]
 fn a_field_that_an_earlier_step_removed_is_told() {
-    check("[[step]]\nanonymize.drop = [\"data\"]\n[[step]]\nclean.cast = { price = \"float\", \"data.x\" = \"int\" }\n", expect![[r#"
+    check(
+        "[[step]]\nanonymize.drop = [\"data\"]\n[[step]]\nclean.cast = { price = \"float\", \"data.x\" = \"int\" }\n",
+        expect![[r#"
         pipeline.toml:10:33: warning: `clean.cast` finds no `data.x`: `anonymize.drop` in line 8 removes it
            |
         10 | clean.cast = { price = "float", "data.x" = "int" }
            |                                 ^^^^^^^^
            = put this step before that one, or take `data.x` out here
-    "#]]);
-    check("[[step]]\nanonymize.drop = [\"price\"]\n[[step]]\nfilter.keep = \"unprice > 2 || price > 1\"\n", expect![[r#"
+    "#]],
+    );
+    check(
+        "[[step]]\nanonymize.drop = [\"price\"]\n[[step]]\nfilter.keep = \"unprice > 2 || price > 1\"\n",
+        expect![[r#"
         pipeline.toml:10:31: warning: `filter.keep` finds no `price`: `anonymize.drop` in line 8 removes it
            |
         10 | filter.keep = "unprice > 2 || price > 1"
            |                               ^^^^^
            = put this step before that one, or take `price` out here
-    "#]]);
-    check("[[step]]\nanonymize.drop = [\"**.note\"]\n[[step]]\nanonymize.hmac = [\"data.note\"]\n", expect![[r#"
+    "#]],
+    );
+    check(
+        "[[step]]\nanonymize.drop = [\"**.note\"]\n[[step]]\nanonymize.hmac = [\"data.note\"]\n",
+        expect![[r#"
         pipeline.toml:10:19: warning: `anonymize.hmac` finds no `data.note`: `anonymize.drop` in line 8 removes it
            |
         10 | anonymize.hmac = ["data.note"]
            |                   ^^^^^^^^^^^
            = put this step before that one, or take `data.note` out here
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -61,18 +73,23 @@ fn a_field_that_was_written_again_is_there() {
 
 #[test]
 fn a_step_that_comes_too_late_to_read_a_field_is_told() {
-    check("[[step]]\nanonymize.hmac = [\"url\"]\n[[step]]\nenrich.url = { from = \"url\", into = \"page\" }\n", expect![[r#"
+    check(
+        "[[step]]\nanonymize.hmac = [\"url\"]\n[[step]]\nenrich.url = { from = \"url\", into = \"page\" }\n",
+        expect![[r#"
         pipeline.toml:10:23: warning: `enrich.url` cannot read the URL from `url`: `anonymize.hmac` in line 8 has made something else of it
            |
         10 | enrich.url = { from = "url", into = "page" }
            |                       ^^^^^
            = put this step before that one
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn what_every_event_needs_and_every_column_shows_must_not_be_gone() {
-    check("[[step]]\nanonymize.drop = [\"id\", \"note\"]\n[lake]\ncolumns = [\n  { name = \"price\", type = \"double\" },\n  { name = \"note.text\", type = \"string\" },\n]\n", expect![[r#"
+    check(
+        "[[step]]\nanonymize.drop = [\"id\", \"note\"]\n[lake]\ncolumns = [\n  { name = \"price\", type = \"double\" },\n  { name = \"note.text\", type = \"string\" },\n]\n",
+        expect![[r#"
         pipeline.toml:2:1: warning: the id of an event is gone: `anonymize.drop` in line 8 removes `id`
           |
         2 | id = "id"
@@ -83,7 +100,8 @@ fn what_every_event_needs_and_every_column_shows_must_not_be_gone() {
         12 |   { name = "note.text", type = "string" },
            |            ^^^^^^^^^^^
            = take the column out, or leave the field
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -103,15 +121,24 @@ fn personal_fields_that_no_step_anonymizes_are_told() {
                = add `anonymize.hmac = ["E-Mail"]` or another anonymize step; if it is nobody's, say so: `[check]`, `allow = ["E-Mail"]`
         "#]],
     );
-    check("[[step]]\nanonymize.hmac = [\"**.email\", \"user\"]\n[[step]]\nclean.require = [\"a.email\", \"user.name\"]\n", expect![[""]]);
-    check("[[step]]\nenrich.compute = { name = \"t\" }\n[lake]\ncolumns = [{ name = \"name\", type = \"string\" }]\n", expect![[""]]);
-    check("[[step]]\nenrich.compute = { name = \"name + t\" }\n", expect![[r#"
+    check(
+        "[[step]]\nanonymize.hmac = [\"**.email\", \"user\"]\n[[step]]\nclean.require = [\"a.email\", \"user.name\"]\n",
+        expect![[""]],
+    );
+    check(
+        "[[step]]\nenrich.compute = { name = \"t\" }\n[lake]\ncolumns = [{ name = \"name\", type = \"string\" }]\n",
+        expect![[""]],
+    );
+    check(
+        "[[step]]\nenrich.compute = { name = \"name + t\" }\n",
+        expect![[r#"
         pipeline.toml:8:20: warning: `name` looks personal, and no step anonymizes it
           |
         8 | enrich.compute = { name = "name + t" }
           |                    ^^^^
           = add `anonymize.hmac = ["name"]` or another anonymize step; if it is nobody's, say so: `[check]`, `allow = ["name"]`
-    "#]]);
+    "#]],
+    );
     expect![[r#"
         pipeline.toml:1:2: warning: ingest gives each event the sender's `ip`, and no step anonymizes it
           |
@@ -128,15 +155,23 @@ fn personal_fields_that_no_step_anonymizes_are_told() {
 
 #[test]
 fn what_is_meant_so_can_be_said_and_only_what_needs_it() {
-    check("[[step]]\nclean.require = [\"name\", \"data.email\"]\n[check]\nallow = [\"name\", \"data.**\"]\n", expect![[""]]);
-    check("[check]\nallow = [\"name\"]\n", expect![[r#"
+    check(
+        "[[step]]\nclean.require = [\"name\", \"data.email\"]\n[check]\nallow = [\"name\", \"data.**\"]\n",
+        expect![[""]],
+    );
+    check(
+        "[check]\nallow = [\"name\"]\n",
+        expect![[r#"
         pipeline.toml:8:10: warning: nothing is to be said of `name` that this would allow
           |
         8 | allow = ["name"]
           |          ^^^^^^
           = take it out
-    "#]]);
-    check("[lake]\ncolumns = [{ name = \"email\", type = \"string\" }]\n[check]\nallow = [\"emial\"]\n", expect![[r#"
+    "#]],
+    );
+    check(
+        "[lake]\ncolumns = [{ name = \"email\", type = \"string\" }]\n[check]\nallow = [\"emial\"]\n",
+        expect![[r#"
         pipeline.toml:8:21: warning: `email` looks personal, and no step anonymizes it
           |
         8 | columns = [{ name = "email", type = "string" }]
@@ -147,5 +182,6 @@ fn what_is_meant_so_can_be_said_and_only_what_needs_it() {
         10 | allow = ["emial"]
            |          ^^^^^^^
            = take it out
-    "#]]);
+    "#]],
+    );
 }

@@ -105,7 +105,9 @@ pub(super) fn read(text: &str) -> (File<'_>, Vec<Mistake>) {
                     _ => mistakes.push(Mistake::new("steps are a list: write `[[step]]`").within(at)),
                 }
             }
-            other => mistakes.push(unknown("a table", other, key.span(), &["event", "step", "lake", "check"])),
+            other => {
+                mistakes.push(unknown("a table", other, key.span(), &["event", "step", "lake", "check"]));
+            }
         }
     }
     if !seen_event {
@@ -171,7 +173,8 @@ impl Words {
             let written = text.get(at.clone())?;
             let is_whole = |start: usize| {
                 let (before, after) = (written.get(..start), written.get(start + field.len()..));
-                !before.is_some_and(|text| text.ends_with(is_part)) && !after.is_some_and(|text| text.starts_with(is_part))
+                !before.is_some_and(|text| text.ends_with(is_part))
+                    && !after.is_some_and(|text| text.starts_with(is_part))
             };
             let (start, _) = written.match_indices(field).find(|(start, _)| is_whole(*start))?;
             Some(at.start + start..at.start + start + field.len())

@@ -70,7 +70,8 @@ impl Pipeline {
         let event_words = std::mem::take(&mut file.event_words);
         match (file.event.take(), file.lake.take(), file.check.take(), mistakes.is_empty()) {
             (Some(event), Some(lake), Some(check), true) => {
-                let parts = warn::Parts { event: &event, event_words, steps: &steps, lake: &lake, check: &check };
+                let parts =
+                    warn::Parts { event: &event, event_words, steps: &steps, lake: &lake, check: &check };
                 let warnings = Mistakes::new(text, warn(&parts));
                 let steps: Vec<_> = steps.into_iter().map(|compiled| compiled.step).collect();
                 let tallies = steps.iter().map(|step| StepTally::new(step.name())).collect();

@@ -33,8 +33,13 @@ pub(super) struct Parts<'a> {
 }
 
 /// These make something else of a field, which a step that reads meaning from it no longer understands.
-const SPOILING: [&str; 5] =
-    ["anonymize.encrypt", "anonymize.generalize", "anonymize.hmac", "anonymize.mask", "anonymize.truncate_ip"];
+const SPOILING: [&str; 5] = [
+    "anonymize.encrypt",
+    "anonymize.generalize",
+    "anonymize.hmac",
+    "anonymize.mask",
+    "anonymize.truncate_ip",
+];
 
 /// These read meaning from a field, and what they read it for.
 const READING: [(&str, &str); 6] = [
@@ -51,18 +56,72 @@ const FILLING: &str = "clean.default";
 
 /// Names that personal data goes by, without signs and capitals.
 const PERSONAL: [&str; 46] = [
-    "address", "addressline1", "addressline2", "birthdate", "birthday", "cardnumber", "clientip", "creditcard",
-    "customerid", "customername", "dateofbirth", "dob", "email", "emailaddress", "familyname",
-    "firstname", "fullname", "givenname", "iban", "idfa", "ip", "ipaddress", "lastname", "latitude", "longitude",
-    "mail", "maidenname", "mobile", "mobilenumber", "mobilephone", "passport", "passportnumber", "password", "phone",
-    "phonenumber", "remoteaddr", "remoteip", "socialsecuritynumber", "ssn", "streetaddress", "surname", "taxid",
-    "telephone", "userid", "username", "xforwardedfor",
+    "address",
+    "addressline1",
+    "addressline2",
+    "birthdate",
+    "birthday",
+    "cardnumber",
+    "clientip",
+    "creditcard",
+    "customerid",
+    "customername",
+    "dateofbirth",
+    "dob",
+    "email",
+    "emailaddress",
+    "familyname",
+    "firstname",
+    "fullname",
+    "givenname",
+    "iban",
+    "idfa",
+    "ip",
+    "ipaddress",
+    "lastname",
+    "latitude",
+    "longitude",
+    "mail",
+    "maidenname",
+    "mobile",
+    "mobilenumber",
+    "mobilephone",
+    "passport",
+    "passportnumber",
+    "password",
+    "phone",
+    "phonenumber",
+    "remoteaddr",
+    "remoteip",
+    "socialsecuritynumber",
+    "ssn",
+    "streetaddress",
+    "surname",
+    "taxid",
+    "telephone",
+    "userid",
+    "username",
+    "xforwardedfor",
 ];
 
 /// `name` is a person's at the top of an event, or in one of these.
 const PEOPLE: [&str; 16] = [
-    "account", "author", "billing", "buyer", "contact", "customer", "employee", "member", "patient", "person",
-    "profile", "recipient", "sender", "shipping", "traits", "user",
+    "account",
+    "author",
+    "billing",
+    "buyer",
+    "contact",
+    "customer",
+    "employee",
+    "member",
+    "patient",
+    "person",
+    "profile",
+    "recipient",
+    "sender",
+    "shipping",
+    "traits",
+    "user",
 ];
 
 /// What happened to fields on the way, in order.
@@ -150,12 +209,12 @@ pub(super) fn warnings(text: &str, parts: &Parts<'_>) -> Vec<Mistake> {
         hidden.extend(touches.hides);
     }
 
-    for (field, what) in
-        [(&parts.event.id, "id"), (&parts.event.r#type, "type"), (&parts.event.time, "time")]
+    for (field, what) in [(&parts.event.id, "id"), (&parts.event.r#type, "type"), (&parts.event.time, "time")]
     {
         if let Some(by) = log.remover(field) {
             let (line, name) = (line(text, by), by.step.name());
-            let message = format!("the {what} of an event is gone: `{name}` in line {line} removes `{field}`");
+            let message =
+                format!("the {what} of an event is gone: `{name}` in line {line} removes `{field}`");
             let help = "every event would go to the quarantine: leave the field, or name another here";
             let at = parts.event_words.find(text, &field.to_string());
             found.push((field.clone(), Mistake::warning(message).with_help(help).within(at)));
@@ -165,7 +224,8 @@ pub(super) fn warnings(text: &str, parts: &Parts<'_>) -> Vec<Mistake> {
         let (field, at) = (column.name.get_ref(), column.name.span());
         if let Some(by) = log.remover(field) {
             let (line, name) = (line(text, by), by.step.name());
-            let message = format!("the column of `{field}` is always null: `{name}` in line {line} removes the field");
+            let message =
+                format!("the column of `{field}` is always null: `{name}` in line {line} removes the field");
             let help = "take the column out, or leave the field";
             found.push((field.clone(), Mistake::warning(message).with_help(help).within(at.clone())));
         }
@@ -214,10 +274,8 @@ fn allowed(mut found: Vec<(Path, Mistake)>, check: &CheckSettings) -> Vec<Mistak
 fn event_fields(text: &str, parts: &Parts<'_>) -> Vec<Named> {
     let event = parts.event;
     let fields = [&event.id, &event.r#type, &event.time].into_iter().chain(&event.partition_key);
-    let named = |field: &Path| Named {
-        field: field.clone(),
-        at: parts.event_words.find(text, &field.to_string()),
-    };
+    let named =
+        |field: &Path| Named { field: field.clone(), at: parts.event_words.find(text, &field.to_string()) };
     fields.map(named).collect()
 }
 
@@ -260,10 +318,29 @@ mod tests {
 
     #[test]
     fn personal_names_are_told_from_others() {
-        for name in ["email", "E-Mail", "user_id", "userId", "user-id", "data.first_name", "name", "user.name", "X-Forwarded-For"] {
+        for name in [
+            "email",
+            "E-Mail",
+            "user_id",
+            "userId",
+            "user-id",
+            "data.first_name",
+            "name",
+            "user.name",
+            "X-Forwarded-For",
+        ] {
             assert!(is_personal(&Path::try_from(name.to_owned()).unwrap()), "{name}");
         }
-        for name in ["id", "product.name", "page.name", "eventName", "ip.country", "emailed", "userAgent", "sessionId"] {
+        for name in [
+            "id",
+            "product.name",
+            "page.name",
+            "eventName",
+            "ip.country",
+            "emailed",
+            "userAgent",
+            "sessionId",
+        ] {
             assert!(!is_personal(&Path::try_from(name.to_owned()).unwrap()), "{name}");
         }
     }
