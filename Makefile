@@ -60,7 +60,10 @@ check-core:
 	if grep -E '^(aws|tokio)' <<< "$$crates"; then echo "error: millrace-core must not depend on these" >&2; exit 1; fi
 
 check-pipeline:
-	cargo run --quiet --locked --package millrace-cli -- check pipeline.toml
+	cargo run --quiet --locked --package millrace-cli -- check --strict pipeline.toml
+	cargo run --quiet --locked --package millrace-cli -- test
+	@cargo run --quiet --locked --package millrace-cli -- schema | diff -u pipeline.schema.json - || \
+	  { echo "error: pipeline.schema.json is not current: cargo run -p millrace-cli -- schema > pipeline.schema.json" >&2; exit 1; }
 
 # Each of the three finds what the others let pass. They call nothing, but want a region.
 lint-template: export AWS_DEFAULT_REGION := us-east-1

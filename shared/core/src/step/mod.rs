@@ -154,6 +154,36 @@ pub(crate) struct Entry {
     source: &'static str,
 }
 
+/// What there is to know of a kind of step.
+#[derive(Debug, Clone)]
+pub struct About {
+    /// What `pipeline.toml` calls it.
+    pub name: &'static str,
+    /// What it is for, in a line.
+    pub summary: String,
+    /// The rest of its documentation, Markdown.
+    pub docs: String,
+    /// What stands behind its name.
+    pub schema: Schema,
+}
+
+/// All steps there are, by name. The schemas may refer to definitions of the generator.
+pub fn catalog(generator: &mut SchemaGenerator) -> Vec<About> {
+    let about = |entry: &Entry| {
+        let docs = entry.docs();
+        let (first, rest) = docs.split_once("\n\n").unwrap_or((&docs, ""));
+        let summary = first.split_once("`: ").map_or(first, |(_name, summary)| summary).replace('\n', " ");
+        let docs = rest.trim_end().to_owned();
+        About { name: entry.name, summary: capitalized(&summary), docs, schema: (entry.schema)(generator) }
+    };
+    REGISTRY.iter().map(about).collect()
+}
+
+fn capitalized(text: &str) -> String {
+    let mut signs = text.chars();
+    signs.next().map(|first| first.to_uppercase().chain(signs).collect()).unwrap_or_default()
+}
+
 impl Entry {
     /// Its documentation, Markdown: the comment at the top of its file.
     pub(crate) fn docs(&self) -> String {
