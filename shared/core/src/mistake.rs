@@ -43,6 +43,14 @@ impl Mistake {
     }
 }
 
+#[cfg(test)]
+impl fmt::Display for Mistake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)?;
+        self.help.iter().try_for_each(|help| write!(f, " = {help}"))
+    }
+}
+
 /// serde's words in those of TOML.
 fn plain(message: &str) -> String {
     let message = message.trim().replace('\n', ", ").replace("invalid type: map", "invalid type: a table");

@@ -12,6 +12,7 @@ mod write;
 pub use number::Number;
 pub use parse::{DEPTH_MAX, Flaw, NODES_MAX};
 pub use path::{NoPath, Path, Pattern};
+pub(crate) use write::quote;
 
 use path::{Key, Part};
 use std::fmt;
@@ -251,6 +252,15 @@ impl Event {
     }
 
     // ---- Changing
+
+    /// Puts a text at a path, unless it stands there already.
+    pub fn put_str(&mut self, path: &Path, text: &str) {
+        match self.find(path) {
+            Some(id) if self.value(id).as_str() == Some(text) => {}
+            Some(id) => self.set(id, New::Str(text)),
+            None => _ = self.put(path, New::Str(text)),
+        }
+    }
 
     /// Puts a value in the place of another.
     pub fn set(&mut self, id: Id, new: New<'_>) {

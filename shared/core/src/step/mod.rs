@@ -11,6 +11,8 @@ mod clean_require;
 mod enrich_compute;
 mod enrich_url;
 mod filter_keep;
+mod cache;
+mod object;
 mod settings;
 
 use crate::event::{Event, Path, Pattern};
@@ -175,6 +177,24 @@ pub(crate) fn play<T: Step>(step: &mut T, event: &str) -> String {
 #[cfg(test)]
 pub(crate) fn run<T: Step>(settings: &str, event: &str) -> String {
     play(&mut step::<T>(settings, &crate::files::NONE), event)
+}
+
+/// How often a step changes an event in a test.
+#[cfg(test)]
+pub(crate) fn edits<T: Step>(settings: &str, event: &str) -> u32 {
+    let key = TokenKey::new("k1", b"0123456789abcdef0123456789abcdef").unwrap();
+    let mut event = Event::read(event).unwrap();
+    let cx = Context { key: &key, arrived_at: Micros::new(1_573_841_200_000_000).unwrap() };
+    Step::apply(&mut step::<T>(settings, &crate::files::NONE), &mut event, &cx);
+    event.edits()
+}
+
+/// Compiles settings that are mistaken in a test, and compares what is said of them.
+#[cfg(test)]
+pub(crate) fn refuse<T: Step>(settings: &str, expected: &expect_test::Expect) {
+    let value = DeValue::parse(settings).unwrap();
+    let mistake = compile::<T>(value, &crate::files::NONE).map(|_| ()).expect_err(settings);
+    expected.assert_eq(&mistake.to_string());
 }
 
 /// [`run`], compared with what is expected.
