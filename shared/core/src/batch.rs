@@ -50,6 +50,7 @@ impl Batch {
         self.fates.clear();
         self.sequences.clear();
         self.seen.clear();
+        pipeline.begin_batch();
         Run { pipeline, key, batch: self }
     }
 

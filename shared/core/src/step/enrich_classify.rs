@@ -76,11 +76,19 @@ struct RuleSettings {
 }
 
 /// A label, or false for none.
-#[derive(JsonSchema)]
-#[schemars(untagged)]
 enum Missing {
     Label(String),
-    None(#[schemars(extend("const" = false))] bool),
+    None,
+}
+
+impl JsonSchema for Missing {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "LabelOrFalse".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "anyOf": [{ "type": "string" }, { "const": false }] })
+    }
 }
 
 impl<'de> Deserialize<'de> for Missing {
@@ -102,7 +110,7 @@ impl<'de> Deserialize<'de> for Missing {
                 if flag {
                     return Err(E::invalid_value(Unexpected::Bool(flag), &self));
                 }
-                Ok(Missing::None(false))
+                Ok(Missing::None)
             }
         }
 
@@ -138,7 +146,7 @@ impl Step for Classify {
         let classes = Classes::new(&compiled, case).map_err(Mistake::new)?;
         let missing = match missing {
             Some(Missing::Label(label)) => Some(label),
-            Some(Missing::None(_)) => None,
+            Some(Missing::None) => None,
             None => otherwise.clone(),
         };
         Ok(Self { from, into, classes, labels, otherwise, missing })

@@ -7,38 +7,6 @@ use serde::de::{Deserialize, Deserializer, Error, IntoDeserializer, MapAccess, S
 use std::fmt;
 use std::marker::PhantomData;
 
-/// The fields that a step works on, with room to collect the places that they fit.
-#[derive(Debug)]
-pub(crate) struct Fields {
-    patterns: Vec<Pattern>,
-    found: Vec<Id>,
-    more: Vec<Id>,
-}
-
-impl Fields {
-    pub(crate) fn new(patterns: Vec<Pattern>) -> Self {
-        Self { patterns, found: Vec::new(), more: Vec::new() }
-    }
-
-    pub(crate) fn patterns(&self) -> &[Pattern] {
-        &self.patterns
-    }
-
-    /// Works on each place once, however many of the patterns fit it, what contains others before them.
-    pub(crate) fn each(&mut self, event: &mut Event, mut work: impl FnMut(&mut Event, Id)) {
-        self.found.clear();
-        for pattern in &self.patterns {
-            event.find_all(pattern, &mut self.more);
-            self.found.append(&mut self.more);
-        }
-        self.found.sort_unstable();
-        self.found.dedup();
-        for id in &self.found {
-            work(event, *id);
-        }
-    }
-}
-
 /// Refuses a list with nothing in it: the step would do nothing.
 pub(crate) fn some<T>(list: Vec<T>, what: &str) -> Result<Vec<T>, Mistake> {
     if list.is_empty() { Err(Mistake::new(format!("no {what} is named, so the step does nothing"))) } else { Ok(list) }
