@@ -262,7 +262,7 @@ mod tests {
         let rules = r#"rules = [{ any = ["x"], label = "x" }]"#;
         refuse::<Classify>(
             &format!("{{ from = \"a.b\", into = \"a\", {rules} }}"),
-            &expect!["`from` is `a.b` and `into` is `a`: what is written would replace what is read"],
+            &expect!["`into` is `a`: to write it would replace `a.b`, which is read"],
         );
     }
 }

@@ -228,6 +228,6 @@ mod tests {
     #[test]
     fn mistakes_are_told() {
         refuse::<Session>(r#"{ user = "u", time = "at", into = "s", gap = "30" }"#, &expect!["`30` is no stretch of time: it is a number and one of s, m, h, d, w, like `30d`"]);
-        refuse::<Session>(r#"{ user = "u", time = "at", into = "u" }"#, &expect!["`from` is `u` and `into` is `u`: what is written would replace what is read"]);
+        refuse::<Session>(r#"{ user = "u", time = "at", into = "u" }"#, &expect!["`into` is `u`: to write it would replace `u`, which is read"]);
     }
 }

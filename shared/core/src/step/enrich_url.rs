@@ -312,7 +312,7 @@ mod tests {
     fn what_is_read_is_not_replaced() {
         refuse::<Url>(
             r#"{ from = "page.url", into = "page" }"#,
-            &expect!["`from` is `page.url` and `into` is `page`: what is written would replace what is read"],
+            &expect!["`into` is `page`: to write it would replace `page.url`, which is read"],
         );
     }
 

@@ -112,7 +112,7 @@ mod tests {
     fn what_is_read_is_not_replaced() {
         refuse::<UserAgent>(
             r#"{ from = "ua", into = "ua" }"#,
-            &expect!["`from` is `ua` and `into` is `ua`: what is written would replace what is read"],
+            &expect!["`into` is `ua`: to write it would replace `ua`, which is read"],
         );
     }
 }

@@ -18,6 +18,7 @@ mod enrich_compute;
 mod enrich_constant;
 mod enrich_geoip;
 mod enrich_hash_id;
+mod enrich_lookup;
 mod enrich_referrer;
 mod enrich_session;
 mod enrich_url;
@@ -62,6 +63,7 @@ registry![
     enrich_constant::Constant,
     enrich_geoip::GeoIp,
     enrich_hash_id::HashId,
+    enrich_lookup::Lookup,
     enrich_referrer::Referrer,
     enrich_session::Session,
     enrich_url::Url,

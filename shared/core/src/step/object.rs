@@ -15,7 +15,7 @@ pub(crate) fn replace(event: &mut Event, into: &Path, json: &str) {
 pub(crate) fn apart(from: &Path, into: &Path) -> Result<(), Mistake> {
     if from.is_within(into) || into.is_within(from) {
         return Err(Mistake::new(format!(
-            "`from` is `{from}` and `into` is `{into}`: what is written would replace what is read"
+            "`into` is `{into}`: to write it would replace `{from}`, which is read"
         )));
     }
     Ok(())
