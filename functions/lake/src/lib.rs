@@ -6,14 +6,11 @@
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use millrace_aws::source::{BatchResponse, KinesisEvent};
 use millrace_core::account::Landing;
-use millrace_core::decode;
-use millrace_core::event::Event;
-use millrace_core::frame;
 use millrace_core::port::{Error, ObjectStore};
-use millrace_core::quarantine::{self, Entry, Reject};
+use millrace_core::quarantine::{self, Entry};
 use millrace_core::record::Source;
 use millrace_core::transformer::Stuck;
-use millrace_lake::{Layout, Part, Table};
+use millrace_lake::{Frames, Landed, Part};
 
 /// What the function needs of the world.
 #[derive(Debug)]
@@ -22,12 +19,8 @@ pub struct Deps<L, Q> {
     pub lake: L,
     /// The quarantine's bucket.
     pub quarantine: Q,
-    /// The table's columns.
-    pub layout: Layout,
-    /// Room for the frame at hand.
-    pub reader: frame::Reader,
-    /// Room for the event at hand.
-    pub event: Event,
+    /// Lays out what comes, in the table's columns.
+    pub frames: Frames,
 }
 
 /// How many objects are put side by side. A batch whose events' times are scattered has thousands of them.
@@ -39,7 +32,7 @@ pub async fn handle<L: ObjectStore, Q: ObjectStore>(
     deps: &mut Deps<L, Q>,
 ) -> Result<(BatchResponse, Landing), millrace_lake::Error> {
     let Some(source) = event.source() else { return Ok((BatchResponse::safe(), Landing::default())) };
-    let Rows { parts, rejects, landing } = rows(&event, deps)?;
+    let Landed { parts, rejects, landing } = deps.frames.rows(event.records())?;
     match put(source, &event, parts, &rejects, deps).await {
         Ok(()) => Ok((BatchResponse::safe(), landing)),
         Err(why) => {
@@ -47,44 +40,6 @@ pub async fn handle<L: ObjectStore, Q: ObjectStore>(
             Ok((BatchResponse::after(stuck), Landing::default()))
         }
     }
-}
-
-/// A batch, decoded and laid out.
-struct Rows {
-    parts: Vec<Part>,
-    rejects: Vec<Entry>,
-    landing: Landing,
-}
-
-fn rows<L, Q>(batch: &KinesisEvent, deps: &mut Deps<L, Q>) -> Result<Rows, millrace_lake::Error> {
-    let Deps { layout, reader, event, .. } = deps;
-    let mut table = Table::new(layout);
-    let mut rejects = Vec::new();
-    let mut landing = Landing::default();
-    for record in batch.records() {
-        let mut reject = |reject: Reject, payload: &[u8]| {
-            let (sequence, at) = (record.sequence.into(), record.arrived_at);
-            rejects.push(Entry { reject, sequence, at, payload: payload.to_vec() });
-        };
-        match reader.read(record.data) {
-            Ok((_header, body)) => {
-                for line in body.events() {
-                    landing.r#in += 1;
-                    match decode::event(line.as_bytes(), event).and_then(|()| table.push(event)) {
-                        Ok(()) => landing.landed += 1,
-                        Err(why) => reject(why, line.as_bytes()),
-                    }
-                }
-            }
-            Err(why) => {
-                landing.r#in += 1;
-                reject(why, record.data);
-            }
-        }
-    }
-    landing.quarantined = rejects.len();
-    debug_assert!(landing.balances(), "every event ends in exactly one place");
-    Ok(Rows { parts: table.finish()?, rejects, landing })
 }
 
 async fn put<L: ObjectStore, Q: ObjectStore>(

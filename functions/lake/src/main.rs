@@ -3,10 +3,8 @@
 use lambda_runtime::Error;
 use millrace_aws::settings::{Env, PIPELINE};
 use millrace_aws::{clients, clock::SystemClock, s3::Bucket, serve::serve, telemetry};
-use millrace_core::event::Event;
-use millrace_core::frame::Reader;
 use millrace_core::pipeline::{EventSettings, LakeSettings};
-use millrace_lake::Layout;
+use millrace_lake::{Frames, Layout};
 use millrace_lake_function::{Deps, handle};
 use tokio::sync::Mutex;
 
@@ -20,9 +18,7 @@ async fn main() -> Result<(), Error> {
     let deps = Deps {
         lake: Bucket::new(&config, lake),
         quarantine: Bucket::new(&config, quarantine),
-        layout: Layout::new(&EventSettings::read(PIPELINE)?, &LakeSettings::read(PIPELINE)?),
-        reader: Reader::default(),
-        event: Event::default(),
+        frames: Frames::new(Layout::new(&EventSettings::read(PIPELINE)?, &LakeSettings::read(PIPELINE)?)),
     };
     let deps = &Mutex::new(deps);
     serve(|event, _deadline| async move {

@@ -5,19 +5,19 @@
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use millrace_core::account::Landing;
 use millrace_core::decode;
-use millrace_core::event::Event;
-use millrace_core::frame::{Reader, Writer};
+use millrace_core::frame::Writer;
 use millrace_core::pipeline::Pipeline;
 use millrace_core::port::Kind;
-use millrace_lake::Layout;
+use millrace_lake::{Frames, Layout};
 use millrace_lake_function::{Deps, handle};
 use millrace_sim::{Fault, Store, run};
 use serde_json::{Value, json};
 
 fn deps(lake: Store, quarantine: Store) -> Deps<Store, Store> {
-    let pipeline = Pipeline::compile(include_str!("../../../pipeline.toml"), &millrace_core::files::NONE).unwrap();
+    let pipeline =
+        Pipeline::compile(include_str!("../../../pipeline.toml"), &millrace_core::files::NONE).unwrap();
     let layout = Layout::new(pipeline.event(), pipeline.lake());
-    Deps { lake, quarantine, layout, reader: Reader::default(), event: Event::default() }
+    Deps { lake, quarantine, frames: Frames::new(layout) }
 }
 
 fn healthy() -> Deps<Store, Store> {

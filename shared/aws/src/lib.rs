@@ -10,23 +10,34 @@
 //! | [`transformer`] | the wiring that `transform` and `changes` share |
 //! | [`serve`] | the Lambda runtime, with the deadline in the core's words |
 
+#[cfg(feature = "sdk")]
 pub mod clients;
 pub mod clock;
+#[cfg(feature = "sdk")]
 pub mod kinesis;
+#[cfg(feature = "sdk")]
 pub mod s3;
+#[cfg(feature = "sdk")]
 pub mod secrets;
+#[cfg(feature = "sdk")]
 pub mod serve;
 pub mod settings;
 pub mod source;
+#[cfg(feature = "sdk")]
 pub mod sqs;
 pub mod telemetry;
+#[cfg(feature = "sdk")]
 pub mod transformer;
 
+#[cfg(feature = "sdk")]
 use aws_sdk_s3::error::ProvideErrorMetadata;
+#[cfg(feature = "sdk")]
 use millrace_core::port::{Error, Kind};
+#[cfg(feature = "sdk")]
 use std::error::Error as StdError;
 
 /// A service's error in the core's words. The service's own code says best what happened.
+#[cfg(feature = "sdk")]
 fn failed<E: ProvideErrorMetadata + StdError + Send + Sync + 'static>(what: String, source: E) -> Error {
     let kind = match source.code() {
         Some(
@@ -43,6 +54,7 @@ fn failed<E: ProvideErrorMetadata + StdError + Send + Sync + 'static>(what: Stri
     Error { what, kind, source: Some(Box::new(source)) }
 }
 
+#[cfg(feature = "sdk")]
 fn is_permanent(code: &str) -> bool {
     code.contains("AccessDenied")
         || code.contains("NotFound")

@@ -5,10 +5,13 @@
 //! nothing is lost to a schema.
 
 mod column;
+mod frames;
 
 use crate::column::Builder;
-use arrow_array::{ArrayRef, RecordBatch};
+pub use crate::frames::{Frames, Rows as Landed};
+use arrow_array::{BooleanArray, RecordBatch};
 use arrow_schema::{ArrowError, Field, Schema};
+use arrow_select::filter::filter_record_batch;
 use millrace_core::event::{Event, Path, Value};
 use millrace_core::pipeline::{ColumnType, EventSettings, LakeSettings, RECEIVED_AT};
 use millrace_core::quarantine::Reject;
@@ -18,7 +21,7 @@ use parquet::basic::{Compression, ZstdLevel};
 use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
 use parquet::schema::types::ColumnPath;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -27,6 +30,7 @@ use std::sync::Arc;
 pub struct Layout {
     time: Path,
     columns: Vec<(Path, ColumnType)>,
+    rest: bool,
     schema: Arc<Schema>,
     properties: WriterProperties,
 }
@@ -48,10 +52,13 @@ impl Layout {
         let all: Vec<_> = fixed.into_iter().chain(own).collect();
         let mut fields: Vec<_> =
             all.iter().map(|(_, name, kind)| Field::new(name, column::data_type(*kind), true)).collect();
-        fields.push(Field::new("rest", column::data_type(ColumnType::String), true));
+        if lake.rest {
+            fields.push(Field::new("rest", column::data_type(ColumnType::String), true));
+        }
         Self {
             time: event.time.clone(),
             columns: all.into_iter().map(|(path, _, kind)| (path, kind)).collect(),
+            rest: lake.rest,
             schema: Arc::new(Schema::new(fields)),
             properties: properties(),
         }
@@ -117,8 +124,17 @@ pub struct Table<'a> {
 #[derive(Debug)]
 struct Rows {
     columns: Vec<Builder>,
-    rest: Builder,
+    /// None where the table has no such column.
+    rest: Option<Builder>,
+    taken_back: BTreeSet<usize>,
     count: usize,
+}
+
+/// Where an event came to stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Row {
+    partition: Partition,
+    at: usize,
 }
 
 impl<'a> Table<'a> {
@@ -129,46 +145,70 @@ impl<'a> Table<'a> {
     }
 
     /// Adds an event, of which nothing but the rest is left then; or says why it has no place: it lacks a time.
-    pub fn push(&mut self, event: &mut Event) -> Result<(), Reject> {
+    pub fn push(&mut self, event: &mut Event) -> Result<Row, Reject> {
         let Some(time) = event.get(&self.layout.time).and_then(Micros::read) else {
             let detail = format!("`{}` is missing, or no time that can be read", self.layout.time);
             return Err(Reject::new("lake", "no_time", detail));
         };
-        let rows = self.parts.entry(Partition { hours: time.hours() }).or_insert_with(|| Rows {
+        let partition = Partition { hours: time.hours() };
+        let rows = self.parts.entry(partition).or_insert_with(|| Rows {
             columns: self.layout.columns.iter().map(|(_, kind)| Builder::new(*kind)).collect(),
-            rest: Builder::new(ColumnType::String),
+            rest: self.layout.rest.then(|| Builder::new(ColumnType::String)),
+            taken_back: BTreeSet::new(),
             count: 0,
         });
         for ((path, _), column) in self.layout.columns.iter().zip(&mut rows.columns) {
             let found = event.find(path);
             if column.append(found.map(|id| event.value(id)))
-                && let Some(id) = found
+                && let Some(id) = found.filter(|_| self.layout.rest)
             {
                 event.remove(id);
             }
         }
-        self.text.clear();
-        if event.fields().next().is_some() {
-            event.write(&mut self.text);
+        if let Some(rest) = &mut rows.rest {
+            self.text.clear();
+            if event.fields().next().is_some() {
+                event.write(&mut self.text);
+            }
+            rest.append(Some(Value::String(&self.text)).filter(|_| !self.text.is_empty()));
         }
-        rows.rest.append(Some(Value::String(&self.text)).filter(|_| !self.text.is_empty()));
         rows.count += 1;
-        Ok(())
+        Ok(Row { partition, at: rows.count - 1 })
+    }
+
+    /// Takes a row out again, one that turned out to be a duplicate.
+    pub fn take_back(&mut self, row: Row) {
+        if let Some(rows) = self.parts.get_mut(&row.partition) {
+            rows.taken_back.insert(row.at);
+        }
+    }
+
+    /// The rows as arrays, in the order of their partitions.
+    pub fn batches(self) -> impl Iterator<Item = Result<(Partition, RecordBatch), Error>> {
+        let schema = &self.layout.schema;
+        self.parts.into_iter().map(|(partition, rows)| {
+            let columns = rows.columns.into_iter().chain(rows.rest).map(Builder::finish).collect();
+            let batch = RecordBatch::try_new(Arc::clone(schema), columns)?;
+            if rows.taken_back.is_empty() {
+                return Ok((partition, batch));
+            }
+            let stays: BooleanArray =
+                (0..rows.count).map(|at| Some(!rows.taken_back.contains(&at))).collect();
+            Ok((partition, filter_record_batch(&batch, &stays)?))
+        })
     }
 
     /// The files, in the order of their partitions.
     pub fn finish(self) -> Result<Vec<Part>, Error> {
         let Layout { schema, properties, .. } = self.layout;
-        let part = |(partition, rows): (Partition, Rows)| {
-            let columns: Vec<ArrayRef> =
-                rows.columns.into_iter().chain([rows.rest]).map(Builder::finish).collect();
-            let batch = RecordBatch::try_new(Arc::clone(schema), columns)?;
+        let part = |batch: Result<(Partition, RecordBatch), Error>| {
+            let (partition, batch) = batch?;
             let mut body = Vec::new();
             let mut writer = ArrowWriter::try_new(&mut body, Arc::clone(schema), Some(properties.clone()))?;
             writer.write(&batch)?;
             writer.close()?;
-            Ok(Part { partition, rows: rows.count, body })
+            Ok(Part { partition, rows: batch.num_rows(), body })
         };
-        self.parts.into_iter().map(part).collect()
+        self.batches().map(part).collect()
     }
 }

@@ -4,6 +4,7 @@
 //! the next event uses again, are large enough. A step reads and changes single nodes. What no step touched is written
 //! as the bytes it came in: a number keeps all its digits, a text its escapes, a field its place.
 
+mod index;
 mod number;
 mod parse;
 mod path;
@@ -14,6 +15,8 @@ pub use parse::{DEPTH_MAX, Flaw, NODES_MAX};
 pub use path::{NoPath, Path, Pattern};
 pub(crate) use write::quote;
 
+use index::{Found, Index};
+use parse::TEXT_MAX;
 use path::{Key, Part};
 use std::fmt;
 
@@ -24,10 +27,12 @@ pub struct Event {
     text: String,
     /// The root first; children point to their parent.
     nodes: Vec<Node>,
+    /// Finds the root's members by their keys.
+    index: Index,
     /// Whether line ends stand between the tokens, so that the text is not one line.
     lines: bool,
-    /// Whether an edit nested it deeper than it may be.
-    too_deep: bool,
+    /// What an edit did that an event cannot hold.
+    outgrown: Option<Flaw>,
     edits: u32,
     /// Room for the work on objects of many keys.
     order: Vec<u32>,
@@ -36,6 +41,18 @@ pub struct Event {
 /// A value within an event, as long as it is not parsed anew.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Id(u32);
+
+impl Id {
+    /// What tells it from the other values of its event.
+    #[must_use]
+    pub fn number(self) -> u32 {
+        self.0
+    }
+}
+
+/// What an event keeps of its memory for the next ones.
+const KEPT_BYTES: usize = 2 << 20;
+const KEPT_NODES: usize = 50_000;
 
 const ROOT: u32 = 0;
 const NONE: u32 = u32::MAX;
@@ -165,7 +182,13 @@ impl Event {
     /// The node at a path; none where a key is missing or something on the way is no object.
     #[must_use]
     pub fn find(&self, path: &Path) -> Option<Id> {
-        path.keys().try_fold(ROOT, |at, key| self.child(at, key)).map(Id)
+        self.find_in(Id(ROOT), path)
+    }
+
+    /// The node at a path that begins at another node.
+    #[must_use]
+    pub fn find_in(&self, id: Id, path: &Path) -> Option<Id> {
+        path.keys().try_fold(id.0, |at, key| self.child(at, key)).map(Id)
     }
 
     /// The value at a path.
@@ -221,10 +244,11 @@ impl Event {
     }
 
     /// The members or elements of a value, in their order; none where it has none.
-    pub fn children(&self, id: Id) -> impl Iterator<Item = Id> + '_ {
+    #[must_use]
+    pub fn children(&self, id: Id) -> Ids<'_> {
         let node = self.node(id.0);
         let first = if matches!(node.kind, Kind::Array | Kind::Object) { node.data.start } else { NONE };
-        Children { event: self, next: first }.map(Id)
+        Ids(Children { event: self, next: first })
     }
 
     /// The key that a member stands under; empty for an element of an array.
@@ -245,10 +269,19 @@ impl Event {
         self.edits
     }
 
-    /// Whether an edit nested it deeper than [`DEPTH_MAX`] levels, so that nobody could read it again.
+    /// Whether edits made it more than an event may be, nested deeper than [`DEPTH_MAX`] levels or too large in
+    /// memory: then it no longer says what it should, and must not go on.
     #[must_use]
-    pub fn is_too_deep(&self) -> bool {
-        self.too_deep
+    pub fn outgrown(&self) -> Option<Flaw> {
+        self.outgrown
+    }
+
+    /// Forgets the event, and gives back the memory that only a huge one needs.
+    pub fn release(&mut self) {
+        self.clear();
+        self.text.shrink_to(KEPT_BYTES);
+        self.nodes.shrink_to(KEPT_NODES);
+        self.order.shrink_to(KEPT_NODES);
     }
 
     // ---- Changing
@@ -283,6 +316,9 @@ impl Event {
             _ => Span { start: NONE, end: NONE },
         };
         self.touch(id.0);
+        if id.0 == ROOT {
+            self.index.forget();
+        }
         if let Some(node) = self.node_mut(id.0) {
             (node.kind, node.raw, node.data) = (kind, span, span);
         }
@@ -300,6 +336,9 @@ impl Event {
 
     /// The node at a path, null where it was not there.
     fn make(&mut self, path: &Path) -> Id {
+        if self.nodes.is_empty() {
+            self.nodes.push(Node { kind: Kind::Object, removed: false, ..NIL });
+        }
         let mut at = ROOT;
         for key in path.keys() {
             if self.node(at).kind != Kind::Object {
@@ -324,7 +363,15 @@ impl Event {
             let Some(node) = self.node_mut(at) else { return };
             node.removed = true;
             at = node.parent;
-            if self.node(at).kind != Kind::Object || self.children(Id(at)).next().is_some() {
+            if self.node(at).kind != Kind::Object {
+                return;
+            }
+            // What is gone at the front is not looked at again when the next one goes.
+            let first = self.children(Id(at)).next().map_or(NONE, |first| first.0);
+            if let Some(node) = self.node_mut(at) {
+                node.data.start = first;
+            }
+            if first != NONE {
                 return;
             }
         }
@@ -363,7 +410,10 @@ impl Event {
 
     /// Gives a member another key, in its place; a member that has the key already goes.
     pub fn rename(&mut self, id: Id, key: &str) {
-        let parent = self.node(id.0).parent;
+        let Node { parent, removed, .. } = *self.node(id.0);
+        if removed || id.0 == ROOT {
+            return;
+        }
         let tag = path::tag(key.as_bytes());
         let twin = self.children(Id(parent)).find(|other| *other != id && self.key(*other) == key);
         if let Some(twin) = twin {
@@ -374,6 +424,9 @@ impl Event {
         }
         let span = self.append(key);
         self.touch(parent);
+        if parent == ROOT {
+            self.index.note(tag, id.0);
+        }
         if let Some(node) = self.node_mut(id.0) {
             (node.key, node.tag, node.key_escaped) = (span, tag, write::needs_escape(key));
         }
@@ -382,7 +435,13 @@ impl Event {
     /// Puts the value of any JSON text in the place of another.
     fn graft(&mut self, id: u32, json: &str) {
         self.touch(id);
-        if self.parse_at(id, json).is_err() {
+        if id == ROOT {
+            self.index.forget();
+        }
+        if let Err(flaw) = self.parse_at(id, json) {
+            if matches!(flaw, Flaw::TooDeep | Flaw::TooMuch(_)) {
+                self.outgrown = Some(flaw);
+            }
             self.set(Id(id), New::Null);
         }
         self.measure(id);
@@ -393,7 +452,9 @@ impl Event {
         let above =
             std::iter::successors(Some(id), |at| Some(self.node(*at).parent).filter(|at| *at != NONE));
         let above = above.count();
-        self.too_deep |= self.is_deeper(id, DEPTH_MAX.saturating_sub(above - 1));
+        if self.is_deeper(id, DEPTH_MAX.saturating_sub(above - 1)) {
+            self.outgrown = Some(Flaw::TooDeep);
+        }
     }
 
     fn is_deeper(&self, id: u32, levels: usize) -> bool {
@@ -420,6 +481,9 @@ impl Event {
 
     /// Appends a node that is there already to its parent's children.
     fn link(&mut self, parent: u32, id: u32) {
+        if parent == ROOT {
+            self.index.note(self.node(id).tag, id);
+        }
         let Span { start, end } = self.node(parent).data;
         if let Some(last) = self.node_mut(end) {
             last.next = id;
@@ -445,19 +509,30 @@ impl Event {
     // ---- The table and the text
 
     fn child(&self, parent: u32, key: &Key) -> Option<u32> {
+        if parent == ROOT {
+            match self.index.find(key.tag) {
+                Found::Nothing => return None,
+                Found::At(at) if self.is_at(at, key) => return Some(at),
+                Found::At(_) | Found::Unclear => {}
+            }
+        }
         let node = self.node(parent);
         if node.kind != Kind::Object {
             return None;
         }
         let mut at = node.data.start;
         while at != NONE {
-            let node = self.node(at);
-            if node.tag == key.tag && !node.removed && self.slice(node.key) == key.name {
+            if self.is_at(at, key) {
                 return Some(at);
             }
-            at = node.next;
+            at = self.node(at).next;
         }
         None
+    }
+
+    fn is_at(&self, at: u32, key: &Key) -> bool {
+        let node = self.node(at);
+        node.tag == key.tag && !node.removed && self.slice(node.key) == key.name
     }
 
     fn node(&self, id: u32) -> &Node {
@@ -481,11 +556,12 @@ impl Event {
         self.text.get(span.start as usize..span.end as usize).unwrap_or_default()
     }
 
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "`parse` takes at most TEXT_MAX bytes, and steps add less"
-    )]
+    #[expect(clippy::cast_possible_truncation, reason = "TEXT_MAX fits")]
     fn append(&mut self, text: &str) -> Span {
+        if text.len() > TEXT_MAX.saturating_sub(self.text.len()) {
+            self.outgrown = Some(Flaw::TooMuch("more bytes than any event"));
+            return Span::default();
+        }
         let start = self.text.len() as u32;
         self.text.push_str(text);
         Span { start, end: self.text.len() as u32 }
@@ -512,6 +588,18 @@ impl Iterator for Children<'_> {
             }
         }
         None
+    }
+}
+
+/// The nodes of members or elements.
+#[derive(Debug, Clone, Copy)]
+pub struct Ids<'a>(Children<'a>);
+
+impl Iterator for Ids<'_> {
+    type Item = Id;
+
+    fn next(&mut self) -> Option<Id> {
+        self.0.next().map(Id)
     }
 }
 

@@ -19,12 +19,25 @@ pub const FIXED_COLUMNS: [(&str, &str); 7] = [
 ];
 
 /// `[lake]`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LakeSettings {
     /// The columns that fields of the event get, in their order.
     #[serde(default)]
     pub columns: Vec<Column>,
+    /// Whether what no column names is kept, as JSON, in the column `rest`.
+    #[serde(default = "keeps_rest")]
+    pub rest: bool,
+}
+
+impl Default for LakeSettings {
+    fn default() -> Self {
+        Self { columns: Vec::new(), rest: keeps_rest() }
+    }
+}
+
+fn keeps_rest() -> bool {
+    true
 }
 
 /// One column.
@@ -117,7 +130,7 @@ impl LakeSettings {
             .into_iter()
             .flat_map(fixed)
             .chain(own)
-            .chain(fixed("rest"))
+            .chain(fixed("rest").filter(|_| self.rest))
             .collect()
     }
 }

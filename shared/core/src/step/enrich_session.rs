@@ -14,9 +14,9 @@
 //!
 //! **It sees one batch at a time.** What comes again after a failure must get the same ids, perhaps in another copy of the
 //! function, so nothing is remembered from batch to batch: a session that runs over several batches has an id in each of
-//! them, and where only the rest of a batch comes again, sessions begin with that rest. So it suits sources whose batches
-//! hold whole sessions, uploads of a device for instance, and `millrace run`, where the whole file is one batch. Anywhere
-//! else take the sessions that your producers know of, or make them where all events are, in the lake:
+//! them, and where only the rest of a batch comes again, sessions begin with that rest. `millrace run` does the same, with
+//! pieces of the file as batches. So it suits sources whose batches hold whole sessions, uploads of a device for instance.
+//! Anywhere else take the sessions that your producers know of, or make them where all events are, in the lake:
 //!
 //! ```sql
 //! SELECT *, sum(CASE WHEN before IS NULL OR event_time > before + INTERVAL '30' MINUTE THEN 1 ELSE 0 END)

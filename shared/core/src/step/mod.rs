@@ -12,7 +12,15 @@ mod anonymize_redact;
 mod anonymize_truncate_ip;
 mod cache;
 mod clean_cast;
+mod clean_default;
+mod clean_empty_to_null;
+mod clean_lowercase;
+mod clean_max_length;
+mod clean_rename;
 mod clean_require;
+mod clean_schema;
+mod clean_timestamp;
+mod clean_trim;
 mod enrich_classify;
 mod enrich_compute;
 mod enrich_constant;
@@ -23,7 +31,12 @@ mod enrich_referrer;
 mod enrich_session;
 mod enrich_url;
 mod enrich_user_agent;
+mod filter_bots;
+mod filter_drop;
+mod filter_ip;
 mod filter_keep;
+mod filter_sample;
+mod filter_types;
 mod object;
 mod settings;
 
@@ -57,7 +70,15 @@ registry![
     anonymize_redact::Redact,
     anonymize_truncate_ip::TruncateIp,
     clean_cast::Cast,
+    clean_default::Fill,
+    clean_empty_to_null::EmptyToNull,
+    clean_lowercase::Lowercase,
+    clean_max_length::MaxLength,
+    clean_rename::Rename,
     clean_require::Require,
+    clean_schema::Schema,
+    clean_timestamp::Timestamp,
+    clean_trim::Trim,
     enrich_classify::Classify,
     enrich_compute::Compute,
     enrich_constant::Constant,
@@ -68,7 +89,12 @@ registry![
     enrich_session::Session,
     enrich_url::Url,
     enrich_user_agent::UserAgent,
+    filter_bots::Bots,
+    filter_drop::Drop,
+    filter_ip::DenyIp,
     filter_keep::Keep,
+    filter_sample::Sample,
+    filter_types::Types,
 ];
 
 /// One kind of step.

@@ -1,0 +1,207 @@
+//! Job T by the very code of the functions, without the network: `millrace-bench <mode> <in> <out>`.
+//!
+//! | mode | what it does with the batches, one Lambda event a line |
+//! | --- | --- |
+//! | `lambda` | one hop: envelope, steps, Parquet; a file a batch and partition |
+//! | `steps-lambda` | the same up to the columns; nothing is written |
+//! | `two-hop` | as deployed: to frames as `transform` makes them, from frames to files as `lake` does |
+//! | `transform`, `lake` | one of the two hops alone; `lake` reads frames that were made before it counts |
+//!
+//! The pipeline is `bench/pipeline.toml`, the key that of the job. Counts stand on stdout, one line of JSON.
+
+use millrace_aws::source::KinesisEvent;
+use millrace_core::batch::Batch;
+use millrace_core::decode;
+use millrace_core::event::Event;
+use millrace_core::files;
+use millrace_core::frame::Frame;
+use millrace_core::pipeline::{Outcome, Pipeline};
+use millrace_core::record::Record;
+use millrace_core::seen::Seen;
+use millrace_core::step::Context;
+use millrace_core::time::Micros;
+use millrace_core::token::TokenKey;
+use millrace_lake::{Frames, Layout, Part, Table};
+use std::error::Error;
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+
+type Done = Result<(), Box<dyn Error>>;
+
+fn main() -> Done {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let [mode, input, out] = args.as_slice() else {
+        return Err("usage: millrace-bench lambda|steps-lambda|two-hop|transform|lake <in> <out>".into());
+    };
+    let text = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../pipeline.toml"))?;
+    let pipeline = Pipeline::compile(&text, &files::NONE)?;
+    let key: Vec<u8> = (0..32).collect();
+    let job = Job { pipeline, key: TokenKey::new("k1", &key)?, out: out.as_ref(), counts: Counts::default() };
+    let batches = BufReader::with_capacity(1 << 20, File::open(input)?);
+    match mode.as_str() {
+        "lambda" => job.one_hop(batches, true),
+        "steps-lambda" => job.one_hop(batches, false),
+        "two-hop" => job.two_hops(batches, true),
+        "transform" => job.two_hops(batches, false),
+        other => Err(format!("there is no mode `{other}`").into()),
+    }
+}
+
+struct Job<'a> {
+    pipeline: Pipeline,
+    key: TokenKey,
+    out: &'a Path,
+    counts: Counts,
+}
+
+/// The job's counts.
+#[derive(Debug, Default)]
+struct Counts {
+    r#in: usize,
+    malformed: usize,
+    rejected: usize,
+    bots: usize,
+    duplicates: usize,
+    rows: usize,
+}
+
+impl Job<'_> {
+    /// Envelope to rows in one process, as a single function would.
+    fn one_hop(mut self, mut batches: impl BufRead, write: bool) -> Done {
+        let layout = Layout::new(self.pipeline.event(), self.pipeline.lake());
+        let (mut line, mut room, mut event, mut seen) =
+            (Vec::new(), Vec::new(), Event::default(), Seen::default());
+        for number in 0.. {
+            line.clear();
+            if batches.read_until(b'\n', &mut line)? == 0 {
+                break;
+            }
+            let invocation: KinesisEvent = serde_json::from_slice(&line)?;
+            let mut table = Table::new(&layout);
+            for record in invocation.records() {
+                self.record(&record, &mut room, &mut event, &mut seen, &mut table)?;
+            }
+            if write {
+                self.write(number, table.finish()?)?;
+            } else {
+                self.counts.rows += table
+                    .batches()
+                    .map(|batch| batch.map(|(_, rows)| rows.num_rows()))
+                    .sum::<Result<usize, _>>()?;
+            }
+        }
+        self.say();
+        Ok(())
+    }
+
+    fn record(
+        &mut self,
+        record: &Record<'_>,
+        room: &mut Vec<u8>,
+        event: &mut Event,
+        seen: &mut Seen,
+        table: &mut Table<'_>,
+    ) -> Done {
+        let plain = decode::inflate(record.data, room).map_err(|why| why.to_string())?;
+        for piece in decode::split(plain).map_err(|why| why.to_string())? {
+            self.counts.r#in += 1;
+            if decode::event(piece, event).is_err() {
+                self.counts.malformed += 1;
+                continue;
+            }
+            let cx = Context { key: &self.key, arrived_at: record.arrived_at };
+            match self.pipeline.apply(event, &cx) {
+                Outcome::Out if !seen.insert(event.str(&self.pipeline.event().id).unwrap_or_default()) => {
+                    self.counts.duplicates += 1;
+                }
+                Outcome::Out => {
+                    table.push(event).map_err(|why| why.to_string())?;
+                }
+                Outcome::Filtered(step) if self.pipeline.steps().nth(step) == Some("filter.bots") => {
+                    self.counts.bots += 1;
+                }
+                Outcome::Filtered(_) | Outcome::Rejected(_) => self.counts.rejected += 1,
+            }
+        }
+        Ok(())
+    }
+
+    /// As deployed: what `transform` puts into CleanStream is what `lake` gets, five frames an invocation.
+    fn two_hops(mut self, mut batches: impl BufRead, land: bool) -> Done {
+        let mut frames = Frames::new(Layout::new(self.pipeline.event(), self.pipeline.lake()));
+        let (mut line, mut batch) = (Vec::new(), Batch::remembering());
+        let mut waiting: Vec<Frame> = Vec::new();
+        let mut number = 0;
+        loop {
+            line.clear();
+            let more = batches.read_until(b'\n', &mut line)? > 0;
+            if more {
+                let invocation: KinesisEvent = serde_json::from_slice(&line)?;
+                if let Some(source) = invocation.source() {
+                    let mut run = batch.begin(&mut self.pipeline, &self.key, source);
+                    for record in invocation.records() {
+                        run.record(&record);
+                    }
+                    waiting.extend(batch.take_frames());
+                    let tally = batch.tally(None);
+                    let malformed =
+                        batch.take_rejects().iter().filter(|entry| entry.reject.stage == "decode").count();
+                    self.counts.r#in += tally.r#in;
+                    self.counts.malformed += malformed;
+                    self.counts.duplicates += tally.duplicates;
+                    self.counts.rejected += tally.filtered + tally.quarantined - malformed;
+                    self.counts.rows += if land { 0 } else { tally.out };
+                }
+            }
+            while land && (waiting.len() >= FRAMES_A_BATCH || (!more && !waiting.is_empty())) {
+                let rest = waiting.split_off(waiting.len().min(FRAMES_A_BATCH));
+                let rows = frames.rows(waiting.iter().map(|frame| Record {
+                    sequence: "0",
+                    arrived_at: Micros::EPOCH,
+                    data: &frame.data,
+                }))?;
+                self.write(number, rows.parts)?;
+                number += 1;
+                waiting = rest;
+            }
+            if !land {
+                waiting.clear();
+            }
+            if !more {
+                break;
+            }
+        }
+        self.counts.bots = self.bots();
+        self.counts.rejected -= self.counts.bots;
+        self.say();
+        Ok(())
+    }
+
+    /// What the step for bots dropped.
+    fn bots(&mut self) -> usize {
+        let tallies = self.pipeline.take_tallies();
+        tallies.iter().filter(|tally| tally.step == "filter.bots").map(|tally| tally.dropped).sum()
+    }
+
+    fn write(&mut self, number: usize, parts: Vec<Part>) -> Done {
+        for part in parts {
+            let dir = self.out.join(part.partition.to_string());
+            fs::create_dir_all(&dir)?;
+            fs::write(dir.join(format!("{number}.parquet")), &part.body)?;
+            self.counts.rows += part.rows;
+        }
+        Ok(())
+    }
+
+    #[expect(clippy::print_stdout, reason = "the counts are what it prints")]
+    fn say(&self) {
+        let Counts { r#in, malformed, rejected, bots, duplicates, rows } = self.counts;
+        println!(
+            r#"{{"in":{in},"malformed":{malformed},"rejected":{rejected},"bots":{bots},"duplicates":{duplicates},"rows":{rows}}}"#
+        );
+    }
+}
+
+/// How many frames make an invocation of `lake` here: about 6 MB at most, of frames up to 1 MB.
+const FRAMES_A_BATCH: usize = 5;

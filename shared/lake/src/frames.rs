@@ -1,0 +1,68 @@
+//! The frames of a batch to rows, bad ones set apart.
+
+use crate::{Error, Layout, Part, Table};
+use millrace_core::account::Landing;
+use millrace_core::decode;
+use millrace_core::event::Event;
+use millrace_core::frame::Reader;
+use millrace_core::quarantine::{Entry, Reject};
+use millrace_core::record::Record;
+
+/// Lays out batches of frames, in memory that serves one after the other.
+#[derive(Debug)]
+pub struct Frames {
+    layout: Layout,
+    reader: Reader,
+    event: Event,
+}
+
+/// A batch, decoded and laid out.
+#[derive(Debug)]
+pub struct Rows {
+    /// A file a partition.
+    pub parts: Vec<Part>,
+    /// What is for the quarantine: frames, or events of good ones, that cannot be read.
+    pub rejects: Vec<Entry>,
+    /// The fate of the events, if all of this is put.
+    pub landing: Landing,
+}
+
+impl Frames {
+    /// For tables of this layout.
+    #[must_use]
+    pub fn new(layout: Layout) -> Self {
+        Self { layout, reader: Reader::default(), event: Event::default() }
+    }
+
+    /// Lays out the frames of one batch.
+    pub fn rows<'r>(&mut self, records: impl Iterator<Item = Record<'r>>) -> Result<Rows, Error> {
+        let Self { layout, reader, event } = self;
+        let mut table = Table::new(layout);
+        let mut rejects = Vec::new();
+        let mut landing = Landing::default();
+        for record in records {
+            let mut reject = |reject: Reject, payload: &[u8]| {
+                let (sequence, at) = (record.sequence.into(), record.arrived_at);
+                rejects.push(Entry { reject, sequence, at, payload: payload.to_vec() });
+            };
+            match reader.read(record.data) {
+                Ok((_header, body)) => {
+                    for line in body.events() {
+                        landing.r#in += 1;
+                        match decode::event(line.as_bytes(), event).and_then(|()| table.push(event)) {
+                            Ok(_row) => landing.landed += 1,
+                            Err(why) => reject(why, line.as_bytes()),
+                        }
+                    }
+                }
+                Err(why) => {
+                    landing.r#in += 1;
+                    reject(why, record.data);
+                }
+            }
+        }
+        landing.quarantined = rejects.len();
+        debug_assert!(landing.balances(), "every event ends in exactly one place");
+        Ok(Rows { parts: table.finish()?, rejects, landing })
+    }
+}
