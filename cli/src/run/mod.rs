@@ -59,12 +59,13 @@ pub(crate) fn run(args: &Args) -> Result<(), Error> {
     let pipeline = compile(&args.pipeline)?;
     let layout = Layout::new(pipeline.event(), pipeline.lake());
     let key = args.key.as_deref().map_or_else(random_key, read_key)?;
+    pipeline.check_key(&key).map_err(|why| Error::Refused(why.to_string()))?;
     let progress = progress();
     let input = Input::open(&args.input, &progress)?;
     let output = Output::begin(&args.out, args.format, &layout)?;
     let quarantine = Quarantine::new(&args.out, input.name());
     if args.key.is_none() {
-        note("the tokens of this run have a random key: `--key FILE` gives them one that lasts");
+        note("the tokens of this run have a random key, and what it encrypts nobody can read: `--key FILE` gives one that lasts");
     }
 
     let threads = args.threads.or_else(|| thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get);
@@ -90,12 +91,14 @@ pub(crate) fn read_key(path: &Path) -> Result<TokenKey, Error> {
 
 /// A key that nobody knows: from the operating system, as it has to be as good as one that lasts.
 fn random_key() -> Result<TokenKey, Error> {
-    let mut bytes = [0; 32];
+    let mut bytes = [0; 64];
     File::open("/dev/urandom").and_then(|mut random| random.read_exact(&mut bytes)).map_err(|source| {
         let place = "from /dev/urandom: give one with `--key FILE`".to_owned();
         Error::Io { tried: "cannot make a random key", place, source }
     })?;
-    TokenKey::new("run", &bytes).map_err(|why| Error::Refused(why.to_string()))
+    let (token, encryption) = bytes.split_at(32);
+    let key = TokenKey::new("run", token).and_then(|key| key.with_encryption(encryption));
+    key.map_err(|why| Error::Refused(why.to_string()))
 }
 
 pub(crate) fn now() -> Micros {

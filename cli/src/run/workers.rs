@@ -181,6 +181,8 @@ impl Worker<'_, '_> {
     }
 
     fn chunk(&mut self, number: usize, chunk: &Chunk) -> Result<(), Error> {
+        // So that it does not matter which worker had the chunk before.
+        self.pipeline.begin_batch();
         chunk.each(|piece| {
             self.take(&piece);
             Ok(())

@@ -72,6 +72,7 @@ impl Batch {
         if !self.remembers {
             self.seen.clear();
         }
+        pipeline.begin_batch();
         Run { pipeline, key, batch: self }
     }
 

@@ -287,6 +287,15 @@ impl Event {
 
     // ---- Changing
 
+    /// Puts a text at a path, unless it stands there already.
+    pub fn put_str(&mut self, path: &Path, text: &str) {
+        match self.find(path) {
+            Some(id) if self.value(id).as_str() == Some(text) => {}
+            Some(id) => self.set(id, New::Str(text)),
+            None => _ = self.put(path, New::Str(text)),
+        }
+    }
+
     /// Puts a value in the place of another.
     pub fn set(&mut self, id: Id, new: New<'_>) {
         let kind = match new {

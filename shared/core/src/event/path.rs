@@ -171,6 +171,13 @@ impl Pattern {
         Some(Path { first: keys.pop()?, rest })
     }
 
+    /// The pattern without `**` at its end: where what that fits begins.
+    #[must_use]
+    pub(crate) fn without_end(mut self) -> Self {
+        self.0.pop_if(|part| *part == Part::Deep);
+        self
+    }
+
     /// Whether the pattern may fit this field or one that it is within; for what a reader is told of a pipeline.
     #[must_use]
     pub fn may_cover(&self, path: &Path) -> bool {

@@ -17,6 +17,7 @@ use crate::mistake::{Mistake, Mistakes};
 use crate::quarantine::Reject;
 use crate::step::{Apply, Context, Verdict};
 use crate::time::Micros;
+use crate::token::{NoKey, TokenKey};
 
 /// The field that holds when an event was received. Ingest writes it; elsewhere the stream's arrival time stands in.
 pub const RECEIVED_AT: &str = "receivedAt";
@@ -96,6 +97,17 @@ impl Pipeline {
     /// The names of the steps, in their order.
     pub fn steps(&self) -> impl Iterator<Item = &'static str> {
         self.steps.iter().map(|step| step.name())
+    }
+
+    /// Makes sure that the key is all that the steps need. To be asked before the first event.
+    pub fn check_key(&self, key: &TokenKey) -> Result<(), NoKey> {
+        let encrypts = self.steps.iter().any(|step| step.needs_encryption_key());
+        if encrypts && !key.encrypts() { Err(NoKey::NoEncryption) } else { Ok(()) }
+    }
+
+    /// Tells the steps that a batch begins.
+    pub fn begin_batch(&mut self) {
+        self.steps.iter_mut().for_each(|step| step.begin_batch());
     }
 
     /// What each step did since it was last asked for.
@@ -208,7 +220,6 @@ impl std::fmt::Debug for Pipeline {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::token::TokenKey;
     use expect_test::{Expect, expect};
 
     const SHIPPED: &str = include_str!("../../../../pipeline.toml");
@@ -300,6 +311,19 @@ mod tests {
             apply(&pipeline, r#"{"id":"a","t":"x","at":1573841100,"a":1}"#)
                 .starts_with("enrich.compute: too_deep")
         );
+    }
+
+    #[test]
+    fn who_encrypts_needs_a_key_for_it() {
+        let bare = "[event]\nid = \"id\"\ntype = \"t\"\ntime = \"at\"\n";
+        let encrypting = format!("{bare}[[step]]\nanonymize.encrypt = [\"a\"]\n");
+        let key = TokenKey::new("k1", &[7; 32]).unwrap();
+        let check = |text: &str, key: &TokenKey| {
+            Pipeline::compile(text, &crate::files::NONE).unwrap().check_key(key)
+        };
+        assert_eq!(check(bare, &key), Ok(()));
+        assert_eq!(check(&encrypting, &key), Err(NoKey::NoEncryption));
+        assert_eq!(check(&encrypting, &key.with_encryption(&[8; 32]).unwrap()), Ok(()));
     }
 
     #[test]
