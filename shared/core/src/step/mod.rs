@@ -21,6 +21,7 @@ mod clean_require;
 mod clean_schema;
 mod clean_timestamp;
 mod clean_trim;
+mod clean_typed;
 mod enrich_classify;
 mod enrich_compute;
 mod enrich_constant;
@@ -79,6 +80,7 @@ registry![
     clean_schema::Schema,
     clean_timestamp::Timestamp,
     clean_trim::Trim,
+    clean_typed::Typed,
     enrich_classify::Classify,
     enrich_compute::Compute,
     enrich_constant::Constant,
