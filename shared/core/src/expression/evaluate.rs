@@ -400,7 +400,7 @@ impl<'e> Run<'e> {
                 Ok(Value::Bool(flag)) if flag == decides => return Ok(Some(Value::Bool(decides))),
                 Ok(Value::Bool(_)) => {}
                 Ok(other) => {
-                    pending = pending.or(Some(Error::Overload(sign, Kind::Bool, Some(other.kind()))))
+                    pending = pending.or(Some(Error::Overload(sign, Kind::Bool, Some(other.kind()))));
                 }
                 Err(error) => pending = pending.or(Some(error)),
             }
@@ -602,6 +602,7 @@ impl Operator {
     /// Both sides are of one type, as CEL wants it; integers end where 64 bits do.
     fn apply<'e>(self, left: &Value<'e>, right: &Value<'e>, budget: &mut Budget) -> Answer<'e> {
         let overflow = Error::Overflow(self.sign());
+        let divides = matches!(self, Self::Divide | Self::Remainder);
         match (left, right) {
             (Value::Double(left), Value::Double(right)) => Ok(Value::Double(match self {
                 Self::Add => left + right,
@@ -610,7 +611,9 @@ impl Operator {
                 Self::Divide => left / right,
                 Self::Remainder => return Err(Error::Overload("%", Kind::Double, Some(Kind::Double))),
             })),
-            (Value::Int(_), Value::Int(0)) if self.divides() => Err(Error::DivisionByZero),
+            (Value::Int(_), Value::Int(0)) | (Value::UInt(_), Value::UInt(0)) if divides => {
+                Err(Error::DivisionByZero)
+            }
             (Value::Int(left), Value::Int(right)) => match self {
                 Self::Add => left.checked_add(*right),
                 Self::Subtract => left.checked_sub(*right),
@@ -620,7 +623,6 @@ impl Operator {
             }
             .map(Value::Int)
             .ok_or(overflow),
-            (Value::UInt(_), Value::UInt(0)) if self.divides() => Err(Error::DivisionByZero),
             (Value::UInt(left), Value::UInt(right)) => match self {
                 Self::Add => left.checked_add(*right),
                 Self::Subtract => left.checked_sub(*right),
@@ -633,10 +635,6 @@ impl Operator {
             _ if self == Self::Add => join(left, right, budget),
             _ => Err(Error::overload(self.sign(), left, right)),
         }
-    }
-
-    fn divides(self) -> bool {
-        matches!(self, Self::Divide | Self::Remainder)
     }
 }
 

@@ -407,7 +407,7 @@ pub(super) fn equal(left: &Value<'_>, right: &Value<'_>, budget: &mut Budget) ->
             left == right
         }
         (Value::Type(left), Value::Type(right)) => left == right,
-        _ => matches!(compare_numbers(left, right), Some(Some(Ordering::Equal))),
+        _ => matches!(compare_numbers(left, right), Numbers::Ordered(Ordering::Equal)),
     })
 }
 
@@ -418,8 +418,10 @@ pub(super) fn order(
     operator: &'static str,
     budget: &mut Budget,
 ) -> Result<Ordering, Error> {
-    if let Some(order) = compare_numbers(left, right) {
-        return order.ok_or(Error::NaN(operator));
+    match compare_numbers(left, right) {
+        Numbers::Ordered(order) => return Ok(order),
+        Numbers::Unordered => return Err(Error::NaN(operator)),
+        Numbers::None => {}
     }
     if let (Some(left), Some(right)) = (left.text(), right.text()) {
         budget.spend_bytes(left.len().min(right.len()))?;
@@ -435,10 +437,19 @@ pub(super) fn order(
     }
 }
 
-/// Numbers stand on one line, whatever their types: none where these are no numbers, then none for NaN.
+/// How two values stand on the line of numbers.
+enum Numbers {
+    Ordered(Ordering),
+    /// One is NaN.
+    Unordered,
+    /// They are not both numbers.
+    None,
+}
+
+/// Numbers stand on one line, whatever their types.
 #[inline]
-fn compare_numbers(left: &Value<'_>, right: &Value<'_>) -> Option<Option<Ordering>> {
-    Some(match (left, right) {
+fn compare_numbers(left: &Value<'_>, right: &Value<'_>) -> Numbers {
+    let order = match (left, right) {
         (Value::Double(left), Value::Double(right)) => left.partial_cmp(right),
         (Value::Int(left), Value::Int(right)) => Some(left.cmp(right)),
         (Value::UInt(left), Value::UInt(right)) => Some(left.cmp(right)),
@@ -452,8 +463,9 @@ fn compare_numbers(left: &Value<'_>, right: &Value<'_>) -> Option<Option<Orderin
         (Value::Double(left), Value::UInt(right)) => {
             with_double((*right).into(), *left).map(Ordering::reverse)
         }
-        _ => return None,
-    })
+        _ => return Numbers::None,
+    };
+    order.map_or(Numbers::Unordered, Numbers::Ordered)
 }
 
 /// Exactly: a double that is near an integer of 64 bits is not always equal to it.
