@@ -1,6 +1,6 @@
 //! Values on the way through an expression: they borrow from the event or the expression, and own what was made.
 
-use super::evaluate::{Budget, Error};
+use super::evaluate::{Budget, Error, Name};
 use crate::event::{Items, Members, Value as Field, quote};
 use std::cmp::Ordering;
 use std::fmt;
@@ -367,6 +367,11 @@ fn write_field(field: Field<'_>, out: &mut String, budget: &mut Budget) -> Resul
 /// It goes no deeper than values are nested, which is what an event and an expression may be together.
 pub(super) fn equal(left: &Value<'_>, right: &Value<'_>, budget: &mut Budget) -> Result<bool, Error> {
     budget.spend(1)?;
+    match (left, right) {
+        (Value::Null, Value::Null) => return Ok(true),
+        (Value::Null, _) | (_, Value::Null) => return Ok(false),
+        _ => {}
+    }
     if let (Some(left), Some(right)) = (left.text(), right.text()) {
         return Ok(left.len() == right.len() && {
             budget.spend_bytes(left.len())?;
@@ -400,7 +405,6 @@ pub(super) fn equal(left: &Value<'_>, right: &Value<'_>, budget: &mut Budget) ->
         return Ok(count == 0);
     }
     Ok(match (left, right) {
-        (Value::Null, Value::Null) => true,
         (Value::Bool(left), Value::Bool(right)) => left == right,
         (Value::Bytes(left), Value::Bytes(right)) => {
             budget.spend_bytes(left.len())?;
@@ -415,7 +419,7 @@ pub(super) fn equal(left: &Value<'_>, right: &Value<'_>, budget: &mut Budget) ->
 pub(super) fn order(
     left: &Value<'_>,
     right: &Value<'_>,
-    operator: &'static str,
+    operator: Name,
     budget: &mut Budget,
 ) -> Result<Ordering, Error> {
     match compare_numbers(left, right) {
