@@ -1,26 +1,24 @@
 //! `millrace run`: the pipeline on files. The steps, the quarantine and the Parquet are those of the functions.
 
 mod output;
+mod workers;
+
+pub(crate) use workers::fits;
 
 use crate::check::compile;
 use crate::error::Error;
-use crate::input::{Input, Piece, progress};
-use crate::run::output::{Output, Quarantine, Written};
+use crate::input::{Input, progress};
+use crate::run::output::{Output, Quarantine};
 use crate::{note, paint, say};
-use millrace_core::account::{StepTally, Tally};
-use millrace_core::event::Event;
-use millrace_core::frame::EVENT_MAX;
-use millrace_core::pipeline::{Outcome, Pipeline};
-use millrace_core::quarantine::{Entry, Reject};
-use millrace_core::seen::Seen;
 use millrace_core::step::Context;
 use millrace_core::time::Micros;
 use millrace_core::token::TokenKey;
 use millrace_lake::Layout;
-use serde::Serialize;
 use std::fs::{self, File};
 use std::io::{IsTerminal as _, Read as _};
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use std::thread;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Run a pipeline on a file
@@ -34,7 +32,7 @@ pub(crate) struct Args {
     /// The pipeline to run
     #[arg(long, value_name = "FILE", default_value = "pipeline.toml")]
     pipeline: PathBuf,
-    /// The events: NDJSON, one JSON object or a JSON array, plain or gzip; `-` is stdin
+    /// The events: NDJSON, one JSON object or a JSON array, plain, gzip or zstd; `-` is stdin
     #[arg(long = "in", value_name = "FILE|-")]
     input: PathBuf,
     /// The directory for what comes out, made where it is missing
@@ -43,6 +41,9 @@ pub(crate) struct Args {
     /// What to write the events as
     #[arg(long, value_enum, default_value_t = Format::Parquet)]
     format: Format,
+    /// How many threads work on it [default: as many as there are cores]
+    #[arg(long, value_name = "N")]
+    threads: Option<NonZeroUsize>,
     /// The key for tokens, {"id": "k1", "key": "32 bytes or more"} [default: a random one]
     #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
@@ -56,18 +57,8 @@ pub(crate) enum Format {
     Ndjson,
 }
 
-/// What stands on stdout.
-#[derive(Serialize)]
-struct Counts {
-    #[serde(flatten)]
-    tally: Tally,
-    #[serde(flatten)]
-    written: Written,
-    steps: Vec<StepTally>,
-}
-
 pub(crate) fn run(args: &Args) -> Result<(), Error> {
-    let mut pipeline = compile(&args.pipeline)?;
+    let pipeline = compile(&args.pipeline)?;
     let layout = Layout::new(pipeline.event(), pipeline.lake());
     let key = args.key.as_deref().map_or_else(random_key, read_key)?;
     let progress = progress();
@@ -78,81 +69,19 @@ pub(crate) fn run(args: &Args) -> Result<(), Error> {
         note("the tokens of this run have a random key: `--key FILE` gives them one that lasts");
     }
 
-    let cx = Context { key: &key, arrived_at: now() };
-    let (event, seen, tally) = (Event::default(), Seen::default(), Tally::default());
-    let mut run = Run { pipeline: &mut pipeline, cx, event, seen, output, quarantine, tally };
-    input.each(|piece| run.take(&piece))?;
-    let counts = run.finish()?;
+    let threads = args.threads.or_else(|| thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get);
+    let mut pipelines = vec![pipeline];
+    for _ in 1..threads {
+        pipelines.push(compile(&args.pipeline)?); // each has caches of its own
+    }
+    let counts =
+        workers::run(pipelines, &Context { key: &key, arrived_at: now() }, input, output, quarantine)?;
     progress.finish_and_clear();
     if std::io::stderr().is_terminal() {
         paint::warn(&paint::table(&counts.steps));
     }
     // A struct of numbers cannot refuse.
     say(&serde_json::to_string(&counts).unwrap_or_default())
-}
-
-struct Run<'a> {
-    pipeline: &'a mut Pipeline,
-    cx: Context<'a>,
-    event: Event,
-    seen: Seen,
-    output: Output<'a>,
-    quarantine: Quarantine,
-    tally: Tally,
-}
-
-impl Run<'_> {
-    fn take(&mut self, piece: &Piece<'_>) -> Result<(), Error> {
-        self.tally.r#in += 1;
-        let fate = match piece.read(&mut self.event) {
-            Ok(()) => self.pipeline.apply(&mut self.event, &self.cx),
-            Err(why) => Outcome::Rejected(why),
-        };
-        let rejected = match fate {
-            Outcome::Filtered(_step) => {
-                self.tally.filtered += 1;
-                return Ok(());
-            }
-            Outcome::Out
-                if !self.seen.insert(self.event.str(&self.pipeline.event().id).unwrap_or_default()) =>
-            {
-                self.tally.duplicates += 1;
-                return Ok(());
-            }
-            Outcome::Out => match fits(&self.event, piece.bytes.len()) {
-                Ok(()) => self.output.push(&mut self.event, piece.bytes.len())?,
-                Err(why) => Err(why),
-            },
-            Outcome::Rejected(why) => Err(why),
-        };
-        match rejected {
-            Ok(()) => self.tally.out += 1,
-            Err(reject) => {
-                self.tally.quarantined += 1;
-                let sequence = piece.number.to_string().into();
-                let payload = piece.bytes.to_vec();
-                self.quarantine.push(Entry { reject, sequence, at: self.cx.arrived_at, payload })?;
-            }
-        }
-        Ok(())
-    }
-
-    fn finish(self) -> Result<Counts, Error> {
-        debug_assert!(self.tally.balances(), "every event ends in exactly one place");
-        let steps = self.pipeline.take_tallies();
-        let written = self.output.finish()? + self.quarantine.finish()?;
-        Ok(Counts { tally: self.tally, written, steps })
-    }
-}
-
-/// Refuses what would not fit a frame of the clean stream. The steps do not make an event four times as large, so only
-/// those that came large are measured.
-pub(crate) fn fits(event: &Event, bytes_in: usize) -> Result<(), Reject> {
-    if bytes_in > EVENT_MAX / 4 && event.to_string().len() > EVENT_MAX {
-        let detail = format!("the event has more than {EVENT_MAX} bytes");
-        return Err(Reject::new("encode", "too_large", detail));
-    }
-    Ok(())
 }
 
 pub(crate) fn read_key(path: &Path) -> Result<TokenKey, Error> {

@@ -37,10 +37,10 @@ pub mod port;
 pub mod publish;
 pub mod quarantine;
 pub mod record;
-#[cfg_attr(not(test), expect(dead_code, reason = "no step wraps it yet"))]
-mod referrer;
 #[cfg_attr(not(test), expect(dead_code, reason = "`anonymize.redact` comes next"))]
 mod redact;
+#[cfg_attr(not(test), expect(dead_code, reason = "no step wraps it yet"))]
+mod referrer;
 pub mod retry;
 pub mod seen;
 pub mod step;

@@ -63,11 +63,22 @@ impl Mistake {
     }
 }
 
+#[cfg(test)]
+impl fmt::Display for Mistake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)?;
+        self.help.iter().try_for_each(|help| write!(f, " = {help}"))
+    }
+}
+
 /// serde's words in those of TOML.
 fn plain(message: &str) -> String {
     let message = message.trim().replace('\n', ", ").replace("invalid type: map", "invalid type: a table");
     let message = message.replace("invalid type", "wrong type").replace("unknown variant", "unknown value");
-    let message = message.replace("a sequence", "a list, `[…]`");
+    let message = message.replace("a sequence", "a list, `[…]`").replace(": sequence,", ": a list, `[…]`,");
+    let message = message
+        .replace("expected u32", "expected a whole number")
+        .replace("expected f64", "expected a number");
     match message.split_once("expected struct ") {
         Some((before, _)) => format!("{before}expected a table"),
         None => message,

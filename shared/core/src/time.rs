@@ -51,6 +51,13 @@ impl Micros {
         }
     }
 
+    /// Reads `YYYY-MM-DD`, `T` or a space, `HH:MM:SS`, at most nine digits behind a point, and `Z` or `±HH:MM`;
+    /// nothing else that RFC 3339 leaves room for.
+    #[must_use]
+    pub fn read_rfc3339(text: &str) -> Option<Self> {
+        plain(text.as_bytes()).and_then(Self::new)
+    }
+
     /// The moment of a number, in the unit that its size tells.
     #[must_use]
     #[expect(

@@ -9,7 +9,7 @@ const EVENT: &str = "[event]\nid = \"id\"\ntype = \"t\"\ntime = \"at\"\n";
 
 #[expect(clippy::needless_pass_by_value, reason = "that is how expect! is written")]
 fn whole(text: &str, expected: Expect) {
-    let mistakes = Pipeline::compile(text).map(|_| "compiles".to_owned());
+    let mistakes = Pipeline::compile(text, &millrace_core::files::NONE).map(|_| "compiles".to_owned());
     expected.assert_eq(&mistakes.unwrap_or_else(|mistakes| mistakes.render("pipeline.toml")));
 }
 
@@ -55,14 +55,14 @@ fn unknown_names_are_pointed_at_and_mended() {
     "#]],
     );
     check(
-        "[[step]]\nclean.frobnicate = 1\n",
+        "[[step]]\nfilter.frobnicate = 1\n",
         expect![[r#"
-        pipeline.toml:6:7: error: `clean.frobnicate` is not a step
-          |
-        6 | clean.frobnicate = 1
-          |       ^^^^^^^^^^
-          = there are anonymize.drop, anonymize.hmac, anonymize.truncate_ip, clean.cast, clean.require, enrich.compute, enrich.url, filter.keep
-    "#]],
+            pipeline.toml:6:7: error: `clean.frobnicate` is not a step
+              |
+            6 | filter.frobnicate = 1
+              |       ^^^^^^^^^^
+              = did you mean `clean.rename`?
+        "#]],
     );
     check(
         "[[step]]\nenrich.url = { form = \"path\", into = \"page\" }\n",
@@ -87,12 +87,12 @@ fn unknown_names_are_pointed_at_and_mended() {
     check(
         "[lake]\ncolums = []\n",
         expect![[r#"
-        pipeline.toml:6:1: error: unknown field `colums`, expected `columns`
-          |
-        6 | colums = []
-          | ^^^^^^
-          = did you mean `columns`?
-    "#]],
+            pipeline.toml:6:1: error: unknown field `colums`, expected `columns` or `rest`
+              |
+            6 | colums = []
+              | ^^^^^^
+              = did you mean `columns`?
+        "#]],
     );
     check(
         "[lake]\ncolumns = [{ name = \"a\", type = \"text\" }]\n",
@@ -227,7 +227,7 @@ fn expressions_and_columns_are_checked() {
     check(
         "[[step]]\nfilter.keep = \"price >\"\n",
         expect![[r#"
-        pipeline.toml:6:15: error: no CEL expression: column 8: Syntax error: mismatched input '<EOF>' expecting {'[', '{', '(', '.', '-', '!', 'true', 'false', 'null', NUM_FLOAT, NUM_INT, NUM_UINT, STRING, BYTES, IDENTIFIER}
+        pipeline.toml:6:15: error: no CEL expression: column 8: it ends where a value should stand
           |
         6 | filter.keep = "price >"
           |               ^^^^^^^^^
@@ -278,4 +278,174 @@ fn all_mistakes_are_told_at_once_in_the_order_of_the_file() {
                |           ^
         "#]],
     );
+}
+
+#[test]
+fn steps_tell_what_is_mistaken_in_them() {
+    for (text, expected) in [
+        (
+            "clean.cast = { price = \"float\", otherwise = \"null\" }",
+            expect![[r#"
+            pipeline.toml:6:14: error: `otherwise` wants the fields in a table beside it: `{ fields = { … }, otherwise = … }`
+              |
+            6 | clean.cast = { price = "float", otherwise = "null" }
+              |              ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+        "#]],
+        ),
+        (
+            "clean.cast = { fields = { price = \"flaot\" } }",
+            expect![[r#"
+            pipeline.toml:6:35: error: unknown type `flaot`, expected one of `string`, `int`, `float`, `bool`, `timestamp`
+              |
+            6 | clean.cast = { fields = { price = "flaot" } }
+              |                                   ^^^^^^^
+              = did you mean `float`?
+        "#]],
+        ),
+        (
+            "clean.cast = { fields = { price = \"float\" }, otherwise = \"nul\" }",
+            expect![[r#"
+            pipeline.toml:6:58: error: unknown value `nul`, expected one of `quarantine`, `null`, `keep`
+              |
+            6 | clean.cast = { fields = { price = "float" }, otherwise = "nul" }
+              |                                                          ^^^^^
+              = did you mean `null`?
+        "#]],
+        ),
+        (
+            "clean.cast = { fields = { price = \"float\" }, othrwise = \"null\" }",
+            expect![[r#"
+            pipeline.toml:6:14: error: `othrwise` stands beside `fields`, which takes all fields
+              |
+            6 | clean.cast = { fields = { price = "float" }, othrwise = "null" }
+              |              ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+        "#]],
+        ),
+        (
+            "clean.default = { data.x = 1 }",
+            expect![[r#"
+            pipeline.toml:6:19: error: wrong type: a table, expected a text, a number, true or false
+              |
+            6 | clean.default = { data.x = 1 }
+              |                   ^^^^
+              = a field with dots in its name needs quotes here: "data.x"
+        "#]],
+        ),
+        (
+            "clean.empty_to_null = { field = [\"a\"] }",
+            expect![[r#"
+            pipeline.toml:6:25: error: unknown field `field`, expected `fields` or `also`
+              |
+            6 | clean.empty_to_null = { field = ["a"] }
+              |                         ^^^^^
+              = did you mean `fields`?
+        "#]],
+        ),
+        (
+            "clean.max_length = { title = \"200\" }",
+            expect![[r#"
+            pipeline.toml:6:30: error: wrong type: string "200", expected a whole number
+              |
+            6 | clean.max_length = { title = "200" }
+              |                              ^^^^^
+        "#]],
+        ),
+        (
+            "clean.rename = { \"items[].a\" = \"b\" }",
+            expect![[r#"
+            pipeline.toml:6:18: error: `items[].a` may be many fields, and this wants one, like `data.x`
+              |
+            6 | clean.rename = { "items[].a" = "b" }
+              |                  ^^^^^^^^^^^
+        "#]],
+        ),
+        (
+            "clean.require = []",
+            expect![[r#"
+            pipeline.toml:6:17: error: no field is named, so the step does nothing
+              |
+            6 | clean.require = []
+              |                 ^^
+        "#]],
+        ),
+        (
+            "clean.require = { fields = [\"id\", \"a..b\"] }",
+            expect![[r#"
+            pipeline.toml:6:28: error: `a..b` is no field path: it is keys with single dots between them, like `data.x`
+              |
+            6 | clean.require = { fields = ["id", "a..b"] }
+              |                            ^^^^^^^^^^^^^^
+        "#]],
+        ),
+        (
+            "clean.schema = \"event.json\"",
+            expect![[r#"
+            pipeline.toml:6:16: error: the schema `event.json` cannot be read: there is no such file
+              |
+            6 | clean.schema = "event.json"
+              |                ^^^^^^^^^^^^
+              = it is a file beside the pipeline
+        "#]],
+        ),
+        (
+            "clean.timestamp = { field = \"at\", formats = [\"epoch_ms\", \"rfc3393\"] }",
+            expect![[r#"
+            pipeline.toml:6:45: error: unknown format `rfc3393`, expected one of `rfc3339`, `iso8601`, `epoch`, `epoch_s`, `epoch_ms`, `epoch_us`, `epoch_ns`, or one such as `%d.%m.%Y %H:%M`
+              |
+            6 | clean.timestamp = { field = "at", formats = ["epoch_ms", "rfc3393"] }
+              |                                             ^^^^^^^^^^^^^^^^^^^^^^^
+              = did you mean `rfc3339`?
+        "#]],
+        ),
+        (
+            "clean.timestamp = [\"at\"]",
+            expect![[r#"
+            pipeline.toml:6:19: error: wrong type: a list, `[…]`, expected a string
+              |
+            6 | clean.timestamp = ["at"]
+              |                   ^^^^^^
+        "#]],
+        ),
+        (
+            "filter.bots = { field = \"ua\", pattern = [\"x\"] }",
+            expect![[r#"
+            pipeline.toml:6:31: error: unknown field `pattern`, expected one of `field`, `patterns`, `add`
+              |
+            6 | filter.bots = { field = "ua", pattern = ["x"] }
+              |                               ^^^^^^^
+              = did you mean `patterns`?
+        "#]],
+        ),
+        (
+            "filter.ip = { field = \"ip\", deny = [\"10.0.0.0/8\", \"10.0.0.1/8\"] }",
+            expect![[r#"
+            pipeline.toml:6:36: error: `10.0.0.1/8` is an address within a network: the network is `10.0.0.0/8`
+              |
+            6 | filter.ip = { field = "ip", deny = ["10.0.0.0/8", "10.0.0.1/8"] }
+              |                                    ^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+        "#]],
+        ),
+        (
+            "filter.sample = { by = \"userId\", keep = 10 }",
+            expect![[r#"
+            pipeline.toml:6:17: error: `keep` is 10, and no share: it is above 0 and up to 1
+              |
+            6 | filter.sample = { by = "userId", keep = 10 }
+              |                 ^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+              = 10 percent is 0.1
+        "#]],
+        ),
+        (
+            "filter.types = { field = \"t\", allow = [\"a\"], deny = [\"b\"] }",
+            expect![[r#"
+            pipeline.toml:6:16: error: `allow` and `deny` are both given: one of them is meant
+              |
+            6 | filter.types = { field = "t", allow = ["a"], deny = ["b"] }
+              |                ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+              = two steps, one of each, do both
+        "#]],
+        ),
+    ] {
+        check(&format!("[[step]]\n{text}\n"), expected);
+    }
 }

@@ -13,8 +13,10 @@ mod write;
 pub use number::Number;
 pub use parse::{DEPTH_MAX, Flaw, NODES_MAX};
 pub use path::{NoPath, Path, Pattern};
+pub(crate) use write::quote;
 
 use index::{Found, Index};
+use parse::TEXT_MAX;
 use path::{Key, Part};
 use std::fmt;
 
@@ -29,8 +31,8 @@ pub struct Event {
     index: Index,
     /// Whether line ends stand between the tokens, so that the text is not one line.
     lines: bool,
-    /// Whether an edit nested it deeper than it may be.
-    too_deep: bool,
+    /// What an edit did that an event cannot hold.
+    outgrown: Option<Flaw>,
     edits: u32,
     /// Room for the work on objects of many keys.
     order: Vec<u32>,
@@ -39,6 +41,18 @@ pub struct Event {
 /// A value within an event, as long as it is not parsed anew.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Id(u32);
+
+impl Id {
+    /// What tells it from the other values of its event.
+    #[must_use]
+    pub fn number(self) -> u32 {
+        self.0
+    }
+}
+
+/// What an event keeps of its memory for the next ones.
+const KEPT_BYTES: usize = 2 << 20;
+const KEPT_NODES: usize = 50_000;
 
 const ROOT: u32 = 0;
 const NONE: u32 = u32::MAX;
@@ -168,7 +182,13 @@ impl Event {
     /// The node at a path; none where a key is missing or something on the way is no object.
     #[must_use]
     pub fn find(&self, path: &Path) -> Option<Id> {
-        path.keys().try_fold(ROOT, |at, key| self.child(at, key)).map(Id)
+        self.find_in(Id(ROOT), path)
+    }
+
+    /// The node at a path that begins at another node.
+    #[must_use]
+    pub fn find_in(&self, id: Id, path: &Path) -> Option<Id> {
+        path.keys().try_fold(id.0, |at, key| self.child(at, key)).map(Id)
     }
 
     /// The value at a path.
@@ -189,7 +209,8 @@ impl Event {
         self.get(path).and_then(Value::as_str)
     }
 
-    /// Collects the nodes that a pattern fits, in the order of the event.
+    /// Collects the nodes that a pattern fits, each once: what stands in another behind it, else in the order of the
+    /// event.
     pub fn find_all(&self, pattern: &Pattern, found: &mut Vec<Id>) {
         found.clear();
         self.matches(ROOT, &pattern.0, found);
@@ -224,10 +245,11 @@ impl Event {
     }
 
     /// The members or elements of a value, in their order; none where it has none.
-    pub fn children(&self, id: Id) -> impl Iterator<Item = Id> + '_ {
+    #[must_use]
+    pub fn children(&self, id: Id) -> Ids<'_> {
         let node = self.node(id.0);
         let first = if matches!(node.kind, Kind::Array | Kind::Object) { node.data.start } else { NONE };
-        Children { event: self, next: first }.map(Id)
+        Ids(Children { event: self, next: first })
     }
 
     /// The key that a member stands under; empty for an element of an array.
@@ -248,10 +270,19 @@ impl Event {
         self.edits
     }
 
-    /// Whether an edit nested it deeper than [`DEPTH_MAX`] levels, so that nobody could read it again.
+    /// Whether edits made it more than an event may be, nested deeper than [`DEPTH_MAX`] levels or too large in
+    /// memory: then it no longer says what it should, and must not go on.
     #[must_use]
-    pub fn is_too_deep(&self) -> bool {
-        self.too_deep
+    pub fn outgrown(&self) -> Option<Flaw> {
+        self.outgrown
+    }
+
+    /// Forgets the event, and gives back the memory that only a huge one needs.
+    pub fn release(&mut self) {
+        self.clear();
+        self.text.shrink_to(KEPT_BYTES);
+        self.nodes.shrink_to(KEPT_NODES);
+        self.order.shrink_to(KEPT_NODES);
     }
 
     // ---- Changing
@@ -259,12 +290,11 @@ impl Event {
     /// Puts a value in the place of another.
     pub fn set(&mut self, id: Id, new: New<'_>) {
         let kind = match new {
-            New::Null => Kind::Null,
             New::Bool(false) => Kind::False,
             New::Bool(true) => Kind::True,
             New::Int(_) | New::UInt(_) => Kind::Integer,
             New::Float(float) if float.is_finite() => Kind::Float,
-            New::Float(_) => Kind::Null,
+            New::Null | New::Float(_) => Kind::Null,
             New::Str(_) => Kind::String,
             New::Object => Kind::Object,
             New::Json(json) => return self.graft(id.0, json),
@@ -297,6 +327,9 @@ impl Event {
 
     /// The node at a path, null where it was not there.
     fn make(&mut self, path: &Path) -> Id {
+        if self.nodes.is_empty() {
+            self.nodes.push(Node { kind: Kind::Object, removed: false, ..NIL });
+        }
         let mut at = ROOT;
         for key in path.keys() {
             if self.node(at).kind != Kind::Object {
@@ -321,7 +354,15 @@ impl Event {
             let Some(node) = self.node_mut(at) else { return };
             node.removed = true;
             at = node.parent;
-            if self.node(at).kind != Kind::Object || self.children(Id(at)).next().is_some() {
+            if self.node(at).kind != Kind::Object {
+                return;
+            }
+            // What is gone at the front is not looked at again when the next one goes.
+            let first = self.children(Id(at)).next().map_or(NONE, |first| first.0);
+            if let Some(node) = self.node_mut(at) {
+                node.data.start = first;
+            }
+            if first != NONE {
                 return;
             }
         }
@@ -360,7 +401,10 @@ impl Event {
 
     /// Gives a member another key, in its place; a member that has the key already goes.
     pub fn rename(&mut self, id: Id, key: &str) {
-        let parent = self.node(id.0).parent;
+        let Node { parent, removed, .. } = *self.node(id.0);
+        if removed || id.0 == ROOT {
+            return;
+        }
         let tag = path::tag(key.as_bytes());
         let twin = self.children(Id(parent)).find(|other| *other != id && self.key(*other) == key);
         if let Some(twin) = twin {
@@ -385,7 +429,10 @@ impl Event {
         if id == ROOT {
             self.index.forget();
         }
-        if self.parse_at(id, json).is_err() {
+        if let Err(flaw) = self.parse_at(id, json) {
+            if matches!(flaw, Flaw::TooDeep | Flaw::TooMuch(_)) {
+                self.outgrown = Some(flaw);
+            }
             self.set(Id(id), New::Null);
         }
         self.measure(id);
@@ -396,7 +443,9 @@ impl Event {
         let above =
             std::iter::successors(Some(id), |at| Some(self.node(*at).parent).filter(|at| *at != NONE));
         let above = above.count();
-        self.too_deep |= self.is_deeper(id, DEPTH_MAX.saturating_sub(above - 1));
+        if self.is_deeper(id, DEPTH_MAX.saturating_sub(above - 1)) {
+            self.outgrown = Some(Flaw::TooDeep);
+        }
     }
 
     fn is_deeper(&self, id: u32, levels: usize) -> bool {
@@ -498,11 +547,12 @@ impl Event {
         self.text.get(span.start as usize..span.end as usize).unwrap_or_default()
     }
 
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "`parse` takes at most TEXT_MAX bytes, and steps add less"
-    )]
+    #[expect(clippy::cast_possible_truncation, reason = "TEXT_MAX fits")]
     fn append(&mut self, text: &str) -> Span {
+        if text.len() > TEXT_MAX.saturating_sub(self.text.len()) {
+            self.outgrown = Some(Flaw::TooMuch("more bytes than any event"));
+            return Span::default();
+        }
         let start = self.text.len() as u32;
         self.text.push_str(text);
         Span { start, end: self.text.len() as u32 }
@@ -516,6 +566,7 @@ struct Children<'a> {
     next: u32,
 }
 
+#[expect(clippy::copy_iterator, reason = "a value that is read is copied, and this is two words of it")]
 impl Iterator for Children<'_> {
     type Item = u32;
 
@@ -532,10 +583,23 @@ impl Iterator for Children<'_> {
     }
 }
 
+/// The nodes of members or elements.
+#[derive(Debug, Clone)]
+pub struct Ids<'a>(Children<'a>);
+
+impl Iterator for Ids<'_> {
+    type Item = Id;
+
+    fn next(&mut self) -> Option<Id> {
+        self.0.next().map(Id)
+    }
+}
+
 /// The elements of an array.
 #[derive(Debug, Clone, Copy)]
 pub struct Items<'a>(Children<'a>);
 
+#[expect(clippy::copy_iterator, reason = "a value that is read is copied, and this is two words of it")]
 impl<'a> Iterator for Items<'a> {
     type Item = Value<'a>;
 
@@ -556,6 +620,7 @@ impl<'a> Members<'a> {
     }
 }
 
+#[expect(clippy::copy_iterator, reason = "a value that is read is copied, and this is two words of it")]
 impl<'a> Iterator for Members<'a> {
     type Item = (&'a str, Value<'a>);
 

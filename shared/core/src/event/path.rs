@@ -43,6 +43,25 @@ impl Path {
         longer
     }
 
+    /// The key of the field itself.
+    #[must_use]
+    pub fn last(&self) -> &str {
+        self.rest.last().map_or(&self.first.name, |key| &key.name)
+    }
+
+    /// The objects on the way to the field, from the top.
+    pub fn parents(&self) -> impl Iterator<Item = Self> + '_ {
+        (0..self.rest.len()).filter_map(|many| {
+            Some(Self { first: self.first.clone(), rest: self.rest.get(..many)?.to_vec() })
+        })
+    }
+
+    /// Whether both fields stand in the same object.
+    #[must_use]
+    pub fn is_beside(&self, other: &Self) -> bool {
+        self.parents().eq(other.parents())
+    }
+
     /// Whether this is the other path, or leads through it.
     #[must_use]
     pub fn is_within(&self, other: &Self) -> bool {
@@ -183,25 +202,18 @@ impl TryFrom<String> for Pattern {
     fn try_from(text: String) -> Result<Self, NoPath> {
         let mut parts = Vec::new();
         for piece in pieces(&text) {
-            let (key, items) = match piece.split_once("[]") {
-                None => (piece.as_str(), ""),
-                Some((key, more)) => (key, more),
-            };
+            let (key, mut rest) = piece.split_at(piece.find("[]").unwrap_or(piece.len()));
             match key {
-                "" => return Err(NoPath::Empty(text)),
+                "" => return Err(NoPath::Empty(text.clone())),
                 "**" => parts.push(Part::Deep),
-                _ => parts.push(Part::Key(Key::new(key.replace('\0', ".")))),
+                _ => parts.push(Part::Key(Key::new(key.replace("\\.", ".")))),
             }
-            if piece.contains("[]") {
-                parts.push(Part::Items);
-            }
-            let mut rest = items;
             while let Some(more) = rest.strip_prefix("[]") {
                 parts.push(Part::Items);
                 rest = more;
             }
             if !rest.is_empty() {
-                return Err(NoPath::Items(text));
+                return Err(NoPath::Items(text.clone()));
             }
         }
         if parts.iter().filter(|part| **part == Part::Deep).count() > 1 {
@@ -211,9 +223,10 @@ impl TryFrom<String> for Pattern {
     }
 }
 
-/// Cuts at the dots that have no backslash; a dot that is part of a key stands as `\0` for now.
-fn pieces(text: &str) -> Vec<String> {
-    text.replace("\\.", "\0").split('.').map(str::to_owned).collect()
+/// Cuts at the dots that have no backslash.
+fn pieces(text: &str) -> impl Iterator<Item = &str> {
+    let mut before = ' ';
+    text.split(move |sign| std::mem::replace(&mut before, sign) != '\\' && sign == '.')
 }
 
 impl fmt::Display for Pattern {
@@ -286,7 +299,17 @@ mod tests {
         for text in ["a", "a.b.c", r"a\.b.c", "items[].sku", "m[][].x", "data.**", "**.email"] {
             assert_eq!(pattern(text).to_string(), text);
         }
-        assert_eq!(path(r"a\.b").first(), "a.b");
+        for (text, first) in [
+            (r"a\.b", "a.b"),
+            (r"\..b", "."),
+            (r"a\\.b", r"a\.b"),
+            (r"\a.b", r"\a"),
+            ("a\0b.c", "a\0b"),
+            ("é[0.b", "é[0"),
+        ] {
+            let path = path(text);
+            assert_eq!((path.to_string().as_str(), path.first()), (text, first));
+        }
     }
 
     #[test]

@@ -11,7 +11,7 @@ pub use schema::schema;
 pub use warn::CheckSettings;
 
 use crate::account::StepTally;
-use crate::event::{Event, New, Path, Value};
+use crate::event::{DEPTH_MAX, Event, Flaw, New, Path, Value};
 use crate::files::Files;
 use crate::mistake::{Mistake, Mistakes};
 use crate::quarantine::Reject;
@@ -140,7 +140,16 @@ impl Pipeline {
             return Verdict::Keep;
         };
         let edits = event.edits();
-        let verdict = step.apply(event, cx);
+        let verdict = match (step.apply(event, cx), event.outgrown()) {
+            (Verdict::Keep, Some(Flaw::TooDeep)) => Verdict::Reject(
+                "too_deep",
+                format!("it nests the event deeper than {DEPTH_MAX} levels").into(),
+            ),
+            (Verdict::Keep, Some(_)) => {
+                Verdict::Reject("too_large", "it makes the event too large for the memory".into())
+            }
+            (verdict, _) => verdict,
+        };
         tally.r#in += 1;
         match verdict {
             Verdict::Keep => tally.changed += usize::from(event.edits() != edits),
@@ -182,10 +191,6 @@ impl Pipeline {
         if time.get() < EARLIEST || time > received_at.plus_ms(AHEAD_MAX_MS) {
             let what = "lies before 2015 or more than a day after the event was received";
             return Err(reject("time_out_of_range", &settings.time, what));
-        }
-        if event.is_too_deep() {
-            let detail = format!("a step nested the event deeper than {} levels", crate::event::DEPTH_MAX);
-            return Err(Reject::new("encode", "too_deep", detail));
         }
         event.set(at, New::Int(time.get()));
         event.put(&self.received_at, New::Int(received_at.get()));
@@ -292,7 +297,8 @@ mod tests {
         let step = format!("[[step]]\nenrich.compute = {{ a = {nesting} }}\n").repeat(130);
         let pipeline = format!("[event]\nid = \"id\"\ntype = \"t\"\ntime = \"at\"\n{step}");
         assert!(
-            apply(&pipeline, r#"{"id":"a","t":"x","at":1573841100,"a":1}"#).starts_with("encode: too_deep")
+            apply(&pipeline, r#"{"id":"a","t":"x","at":1573841100,"a":1}"#)
+                .starts_with("enrich.compute: too_deep")
         );
     }
 

@@ -1,59 +1,110 @@
 //! `clean.cast`: give fields the type that later steps and the lake count on.
 //!
 //! ```toml
-//! clean.cast = { price = "float", "data.x" = "int", at = "timestamp" }
+//! clean.cast = { price = "float", "data.x" = "int", "items[].price" = "float" }
 //! ```
-//! Types are `string`, `int`, `float`, `bool` and `timestamp` (which becomes UTC microseconds). Text is read as the
-//! type is written, spaces around it aside; a float with nothing behind the point is an int. What cannot be cast
-//! goes to the quarantine; a field that is missing or null stays so.
+//!
+//! ```toml
+//! clean.cast = { fields = { price = "float" }, otherwise = "null" }
+//! ```
+//! A field may be many: `items[].price`, `data.**`. A field that is missing or null stays so, and what has its type
+//! already stays as it is written.
+//!
+//! | type | takes |
+//! | --- | --- |
+//! | `string` | numbers, as they are written, and `true` and `false` |
+//! | `int` | text such as `" 42 "`, a number with nothing behind the point, true (1) and false (0) |
+//! | `float` | text such as `"12.50"`, and any number |
+//! | `bool` | `"true"`, `"false"`, `"1"`, `"0"`, 1 and 0 |
+//! | `timestamp` | RFC 3339, or a number since 1970; it becomes UTC microseconds. `clean.timestamp` takes more |
+//!
+//! | option | meaning |
+//! | --- | --- |
+//! | `fields` | the fields and their types |
+//! | `otherwise` | what becomes of what cannot be cast, an object or array too: `"quarantine"` (the default), `"null"`: null takes its place, or `"keep"`: it stays as it is |
+//!
+//! Rejects with `cannot_cast`.
 
-use super::settings::Entries;
+use super::settings::{Each, Places, some};
 use super::{Context, Step, Touches, Verdict};
-use crate::event::{Event, New, Path, Value};
+use crate::event::{Event, Id, New, Number, Value};
 use crate::files::Files;
 use crate::mistake::Mistake;
 use crate::time::Micros;
 use serde::Deserialize;
 
 pub(crate) struct Cast {
-    fields: Vec<(Path, Type)>,
+    fields: Vec<(Places, Type)>,
+    otherwise: Otherwise,
     text: String,
 }
 
+/// What a field becomes.
 #[derive(Debug, Clone, Copy, Deserialize, schemars::JsonSchema)]
 #[serde(try_from = "String")]
 #[schemars(rename_all = "lowercase", !try_from)]
 pub(crate) enum Type {
+    /// A text.
     String,
+    /// An integer.
     Int,
+    /// A number with a point.
     Float,
+    /// True or false.
     Bool,
+    /// UTC microseconds since 1970.
     Timestamp,
+}
+
+/// What becomes of what cannot be cast.
+#[derive(Debug, Clone, Copy, Default, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(rename = "CastOtherwise")]
+pub(crate) enum Otherwise {
+    /// The event goes to the quarantine.
+    #[default]
+    Quarantine,
+    /// Null takes its place.
+    Null,
+    /// It stays as it is.
+    Keep,
 }
 
 impl Step for Cast {
     const NAME: &'static str = "clean.cast";
-    type Settings = Entries<Path, Type>;
+    type Settings = Each<Type, Otherwise>;
 
-    fn compile(fields: Self::Settings, _files: &dyn Files) -> Result<Self, Mistake> {
-        Ok(Self { fields: fields.0, text: String::new() })
+    fn compile(settings: Self::Settings, _files: &dyn Files) -> Result<Self, Mistake> {
+        let fields = some(settings.fields, "field")?;
+        Ok(Self {
+            fields: fields.into_iter().map(|(pattern, wanted)| (Places::new(pattern), wanted)).collect(),
+            otherwise: settings.otherwise,
+            text: String::new(),
+        })
     }
 
     fn touches(&self) -> Touches {
-        let fields = self.fields.iter().map(|(path, _)| path.clone().into());
-        Touches { reads: fields.collect(), ..Touches::default() }
+        Touches {
+            reads: self.fields.iter().map(|(places, _)| places.pattern()).collect(),
+            ..Touches::default()
+        }
     }
 
     fn apply(&mut self, event: &mut Event, _cx: &Context<'_>) -> Verdict {
-        for (path, wanted) in &self.fields {
-            let Some(id) = event.find(path) else { continue };
-            match wanted.cast(event.value(id), &mut self.text) {
-                Some(Casted::Already) => {}
-                Some(Casted::To(value)) => event.set(id, value),
-                None => {
-                    let detail = format!("`{path}` cannot be read as {}", wanted.name());
-                    return Verdict::Reject("cannot_cast", detail.into());
+        let Self { fields, otherwise, text } = self;
+        for (places, wanted) in fields {
+            let cast = |event: &mut Event, id: Id| {
+                match (wanted.cast(event.value(id), text), *otherwise) {
+                    (Some(Casted::Already), _) | (None, Otherwise::Keep) => {}
+                    (Some(Casted::To(value)), _) => event.set(id, value),
+                    (None, Otherwise::Null) => event.set(id, New::Null),
+                    (None, Otherwise::Quarantine) => return Err(()),
                 }
+                Ok(())
+            };
+            if places.each(event, cast).is_err() {
+                let detail = format!("`{places}` cannot be read as {}", wanted.name());
+                return Verdict::Reject("cannot_cast", detail.into());
             }
         }
         Verdict::Keep
@@ -119,7 +170,12 @@ impl Type {
                 1 => New::Bool(true),
                 _ => return None,
             },
-            (Self::Timestamp, value, _) => New::Int(Micros::read(value)?.get()),
+            (Self::Timestamp, value, _) => match Micros::read(value)?.get() {
+                micros if value.as_number().and_then(Number::as_i64) == Some(micros) => {
+                    return Some(Casted::Already);
+                }
+                micros => New::Int(micros),
+            },
             _ => return None,
         }))
     }
@@ -135,7 +191,7 @@ fn whole(float: f64) -> Option<i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::step::{check, run};
+    use crate::step::{check, edits, refuse, run};
     use expect_test::expect;
 
     #[test]
@@ -189,6 +245,73 @@ mod tests {
             r#"{ "data.x" = "int", "data.y" = "int" }"#,
             r#"{"data":{"x":"7"}}"#,
             &expect![[r#"{"data":{"x":7}}"#]],
+        );
+    }
+
+    #[test]
+    fn patterns_reach_all_they_fit() {
+        check::<Cast>(
+            r#"{ "items[].price" = "float", "data.**" = "string" }"#,
+            r#"{"items":[{"price":"1"},{"sku":"é"},null,{"price":2.5}],"data":{"a":[1,{"b":true}],"c":null}}"#,
+            &expect![[
+                r#"{"items":[{"price":1.0},{"sku":"é"},null,{"price":2.5}],"data":{"a":["1",{"b":"true"}],"c":null}}"#
+            ]],
+        );
+        check::<Cast>(
+            r#"{ "items[].price" = "float" }"#,
+            r#"{"items":[{"price":1},{"price":"x@example.com"}]}"#,
+            &expect!["cannot_cast: `items[].price` cannot be read as float"],
+        );
+        check::<Cast>(
+            r#"{ "items[].price" = "float" }"#,
+            r#"{"items":{"price":1}}"#,
+            &expect![[r#"{"items":{"price":1}}"#]],
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_cast_may_become_null_or_stay() {
+        let event = r#"{"a":"x","b":[1],"c":"1"}"#;
+        let fields = r#"fields = { a = "int", b = "int", c = "int" }"#;
+        check::<Cast>(
+            &format!(r#"{{ {fields}, otherwise = "null" }}"#),
+            event,
+            &expect![[r#"{"a":null,"b":null,"c":1}"#]],
+        );
+        check::<Cast>(
+            &format!(r#"{{ otherwise = "keep", {fields} }}"#),
+            event,
+            &expect![[r#"{"a":"x","b":[1],"c":1}"#]],
+        );
+        check::<Cast>(&format!("{{ {fields} }}"), event, &expect!["cannot_cast: `a` cannot be read as int"]);
+        check::<Cast>(r#"{ fields = "int" }"#, r#"{"fields":"7"}"#, &expect![[r#"{"fields":7}"#]]);
+    }
+
+    #[test]
+    fn what_has_its_type_is_no_change() {
+        let settings = r#"{ a = "string", b = "int", c = "float", d = "bool", e = "timestamp", f = "int" }"#;
+        let event = r#"{"a":"x","b":1,"c":1.50,"d":true,"e":1573841100000000,"f":null}"#;
+        assert_eq!(edits::<Cast>(settings, event), 0);
+    }
+
+    #[test]
+    fn mistakes_are_told() {
+        refuse::<Cast>("{}", &expect!["no field is named, so the step does nothing"]);
+        refuse::<Cast>(
+            r#"{ price = "float", otherwise = "null" }"#,
+            &expect![
+                "`otherwise` wants the fields in a table beside it: `{ fields = { … }, otherwise = … }`"
+            ],
+        );
+        refuse::<Cast>(
+            r#"{ fields = { price = "float" }, otherwise = "nul" }"#,
+            &expect![
+                "unknown value `nul`, expected one of `quarantine`, `null`, `keep` = did you mean `null`?"
+            ],
+        );
+        refuse::<Cast>(
+            r#"{ fields = { price = "float" }, other = "null" }"#,
+            &expect!["`other` stands beside `fields`, which takes all fields"],
         );
     }
 }

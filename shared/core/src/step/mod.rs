@@ -7,10 +7,23 @@ mod anonymize_drop;
 mod anonymize_hmac;
 mod anonymize_truncate_ip;
 mod clean_cast;
+mod clean_default;
+mod clean_empty_to_null;
+mod clean_lowercase;
+mod clean_max_length;
+mod clean_rename;
 mod clean_require;
+mod clean_schema;
+mod clean_timestamp;
+mod clean_trim;
 mod enrich_compute;
 mod enrich_url;
+mod filter_bots;
+mod filter_drop;
+mod filter_ip;
 mod filter_keep;
+mod filter_sample;
+mod filter_types;
 mod settings;
 
 use crate::event::{Event, Path, Pattern};
@@ -39,10 +52,23 @@ registry![
     anonymize_hmac::Pseudonymize,
     anonymize_truncate_ip::TruncateIp,
     clean_cast::Cast,
+    clean_default::Fill,
+    clean_empty_to_null::EmptyToNull,
+    clean_lowercase::Lowercase,
+    clean_max_length::MaxLength,
+    clean_rename::Rename,
     clean_require::Require,
+    clean_schema::Schema,
+    clean_timestamp::Timestamp,
+    clean_trim::Trim,
     enrich_compute::Compute,
     enrich_url::Url,
+    filter_bots::Bots,
+    filter_drop::Drop,
+    filter_ip::DenyIp,
     filter_keep::Keep,
+    filter_sample::Sample,
+    filter_types::Types,
 ];
 
 /// One kind of step.
@@ -207,8 +233,62 @@ pub(crate) fn run<T: Step>(settings: &str, event: &str) -> String {
     play(&mut step::<T>(settings, &crate::files::NONE), event)
 }
 
+/// How often a step changes an event in a test.
+#[cfg(test)]
+pub(crate) fn edits<T: Step>(settings: &str, event: &str) -> u32 {
+    let key = TokenKey::new("k1", b"0123456789abcdef0123456789abcdef").unwrap();
+    let mut event = Event::read(event).unwrap();
+    let cx = Context { key: &key, arrived_at: Micros::new(1_573_841_200_000_000).unwrap() };
+    Step::apply(&mut step::<T>(settings, &crate::files::NONE), &mut event, &cx);
+    event.edits()
+}
+
+/// Compiles settings that are mistaken in a test, and compares what is said of them.
+#[cfg(test)]
+pub(crate) fn refuse<T: Step>(settings: &str, expected: &expect_test::Expect) {
+    let value = DeValue::parse(settings).unwrap();
+    let mistake = compile::<T>(value, &crate::files::NONE).map(|_| ()).expect_err(settings);
+    expected.assert_eq(&mistake.to_string());
+}
+
 /// [`run`], compared with what is expected.
 #[cfg(test)]
 pub(crate) fn check<T: Step>(settings: &str, event: &str, expected: &expect_test::Expect) {
     expected.assert_eq(&run::<T>(settings, event));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whatever file an example names.
+    struct AnySchema;
+
+    impl Files for AnySchema {
+        fn read(&self, _: &str) -> Result<Cow<'static, [u8]>, String> {
+            Ok(Cow::Borrowed(b"{}"))
+        }
+    }
+
+    #[test]
+    fn each_example_in_the_documentation_compiles() {
+        for entry in REGISTRY {
+            let docs = entry.docs();
+            let mut examples = docs.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+            let settings = |example: &str| {
+                example.strip_prefix(entry.name)?.trim().strip_prefix("= ").map(str::to_owned)
+            };
+            assert!(
+                docs.starts_with(&format!("`{}`: ", entry.name)) && docs.contains("```toml"),
+                "{}",
+                entry.name
+            );
+            examples
+                .try_for_each(|example| {
+                    let settings = settings(example).ok_or_else(|| Mistake::new("this is another step"))?;
+                    (entry.compile)(DeValue::parse(&settings).unwrap(), &AnySchema).map(|_| ())
+                })
+                .unwrap_or_else(|mistake| panic!("{}: {mistake}", entry.name));
+        }
+    }
 }
