@@ -302,7 +302,7 @@ fn what_cannot_be_read_is_told() {
     let told = failure(&dir, &["--in", "events", "--out", "cut", "--key", "key.json"]);
     assert_eq!(
         told,
-        "error: the gzip data of `events` is damaged or cut off: what was written until there is not all\n"
+        "error: the compressed data of `events` is damaged or cut off: what was written until there is not all\n"
     );
 }
 

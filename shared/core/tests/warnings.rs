@@ -90,17 +90,17 @@ fn what_every_event_needs_and_every_column_shows_must_not_be_gone() {
     check(
         "[[step]]\nanonymize.drop = [\"id\", \"note\"]\n[lake]\ncolumns = [\n  { name = \"price\", type = \"double\" },\n  { name = \"note.text\", type = \"string\" },\n]\n",
         expect![[r#"
-        pipeline.toml:2:1: warning: the id of an event is gone: `anonymize.drop` in line 8 removes `id`
-          |
-        2 | id = "id"
-          | ^^
-          = every event would go to the quarantine: leave the field, or name another here
-        pipeline.toml:12:12: warning: the column of `note.text` is always null: `anonymize.drop` in line 8 removes the field
-           |
-        12 |   { name = "note.text", type = "string" },
-           |            ^^^^^^^^^^^
-           = take the column out, or leave the field
-    "#]],
+            pipeline.toml:2:6: warning: the id of an event is gone: `anonymize.drop` in line 8 removes `id`
+              |
+            2 | id = "id"
+              |      ^^^^
+              = every event would go to the quarantine: leave the field, or name another here
+            pipeline.toml:12:12: warning: the column of `note.text` is always null: `anonymize.drop` in line 8 removes the field
+               |
+            12 |   { name = "note.text", type = "string" },
+               |            ^^^^^^^^^^^
+               = take the column out, or leave the field
+        "#]],
     );
 }
 
