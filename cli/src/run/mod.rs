@@ -3,6 +3,8 @@
 mod output;
 pub(crate) mod workers;
 
+pub(crate) use workers::fits;
+
 use crate::check::compile;
 use crate::error::Error;
 use crate::input::{Input, progress};

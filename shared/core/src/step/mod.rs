@@ -234,7 +234,7 @@ impl Entry {
     /// Its documentation, Markdown: the comment at the top of its file.
     pub(crate) fn docs(&self) -> String {
         let lines = self.source.lines().map_while(|line| line.strip_prefix("//!"));
-        lines.map(|line| format!("{}\n", line.strip_prefix(' ').unwrap_or(line))).collect()
+        lines.flat_map(|line| [line.strip_prefix(' ').unwrap_or(line), "\n"]).collect()
     }
 }
 
