@@ -265,12 +265,10 @@ mod tests {
         let mut batch = run(&[plain.as_bytes(), plain.as_bytes(), one.as_slice(), one.as_slice()]);
         let rejects = batch.take_rejects();
         assert!(rejects.iter().all(|entry| entry.reject.reason == "not_json"));
-        assert_eq!(rejects.iter().map(|entry| entry.payload.len()).collect::<Vec<_>>(), [
-            plain.len(),
-            plain.len(),
-            one.len(),
-            one.len()
-        ]);
+        assert_eq!(
+            rejects.iter().map(|entry| entry.payload.len()).collect::<Vec<_>>(),
+            [plain.len(), plain.len(), one.len(), one.len()]
+        );
     }
 
     #[test]

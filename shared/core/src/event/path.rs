@@ -286,9 +286,14 @@ mod tests {
         for text in ["a", "a.b.c", r"a\.b.c", "items[].sku", "m[][].x", "data.**", "**.email"] {
             assert_eq!(pattern(text).to_string(), text);
         }
-        for (text, first) in
-            [(r"a\.b", "a.b"), (r"\..b", "."), (r"a\\.b", r"a\.b"), (r"\a.b", r"\a"), ("a\0b.c", "a\0b"), ("é[0.b", "é[0")]
-        {
+        for (text, first) in [
+            (r"a\.b", "a.b"),
+            (r"\..b", "."),
+            (r"a\\.b", r"a\.b"),
+            (r"\a.b", r"\a"),
+            ("a\0b.c", "a\0b"),
+            ("é[0.b", "é[0"),
+        ] {
             let path = path(text);
             assert_eq!((path.to_string().as_str(), path.first()), (text, first));
         }

@@ -117,9 +117,10 @@ impl Pipeline {
         };
         let edits = event.edits();
         let verdict = match (step.apply(event, cx), event.outgrown()) {
-            (Verdict::Keep, Some(Flaw::TooDeep)) => {
-                Verdict::Reject("too_deep", format!("it nests the event deeper than {DEPTH_MAX} levels").into())
-            }
+            (Verdict::Keep, Some(Flaw::TooDeep)) => Verdict::Reject(
+                "too_deep",
+                format!("it nests the event deeper than {DEPTH_MAX} levels").into(),
+            ),
             (Verdict::Keep, Some(_)) => {
                 Verdict::Reject("too_large", "it makes the event too large for the memory".into())
             }
@@ -271,7 +272,8 @@ mod tests {
         let step = format!("[[step]]\nenrich.compute = {{ a = {nesting} }}\n").repeat(130);
         let pipeline = format!("[event]\nid = \"id\"\ntype = \"t\"\ntime = \"at\"\n{step}");
         assert!(
-            apply(&pipeline, r#"{"id":"a","t":"x","at":1573841100,"a":1}"#).starts_with("enrich.compute: too_deep")
+            apply(&pipeline, r#"{"id":"a","t":"x","at":1573841100,"a":1}"#)
+                .starts_with("enrich.compute: too_deep")
         );
     }
 
@@ -280,9 +282,8 @@ mod tests {
         let bare = "[event]\nid = \"id\"\ntype = \"t\"\ntime = \"at\"\n";
         let encrypting = format!("{bare}[[step]]\nanonymize.encrypt = [\"a\"]\n");
         let key = TokenKey::new("k1", &[7; 32]).unwrap();
-        let check = |text: &str, key: &TokenKey| {
-            Pipeline::compile(text, &crate::files::NONE).unwrap().check_key(key)
-        };
+        let check =
+            |text: &str, key: &TokenKey| Pipeline::compile(text, &crate::files::NONE).unwrap().check_key(key);
         assert_eq!(check(bare, &key), Ok(()));
         assert_eq!(check(&encrypting, &key), Err(NoKey::NoEncryption));
         assert_eq!(check(&encrypting, &key.with_encryption(&[8; 32]).unwrap()), Ok(()));
