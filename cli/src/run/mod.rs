@@ -1,21 +1,19 @@
 //! `millrace run`: the pipeline on files. The steps, the quarantine and the Parquet are those of the functions.
 
-mod input;
 mod output;
-mod workers;
+pub(crate) mod workers;
 
 use crate::check::compile;
 use crate::error::Error;
-use crate::run::input::Input;
+use crate::input::{Input, progress};
 use crate::run::output::{Output, Quarantine};
-use crate::{note, say};
-use indicatif::{ProgressBar, ProgressStyle};
+use crate::{note, paint, say};
 use millrace_core::step::Context;
 use millrace_core::time::Micros;
 use millrace_core::token::TokenKey;
 use millrace_lake::Layout;
 use std::fs::{self, File};
-use std::io::Read as _;
+use std::io::{IsTerminal as _, Read as _};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -80,11 +78,14 @@ pub(crate) fn run(args: &Args) -> Result<(), Error> {
     let counts =
         workers::run(pipelines, &Context { key: &key, arrived_at: now() }, input, output, quarantine)?;
     progress.finish_and_clear();
+    if std::io::stderr().is_terminal() {
+        paint::warn(&paint::table(&counts.steps));
+    }
     // A struct of numbers cannot refuse.
     say(&serde_json::to_string(&counts).unwrap_or_default())
 }
 
-fn read_key(path: &Path) -> Result<TokenKey, Error> {
+pub(crate) fn read_key(path: &Path) -> Result<TokenKey, Error> {
     let secret = fs::read_to_string(path).map_err(Error::io("cannot read the key", path))?;
     TokenKey::parse(&secret)
         .map_err(|why| Error::Refused(format!("the key in `{}` is no key: {why}", path.display())))
@@ -102,20 +103,7 @@ fn random_key() -> Result<TokenKey, Error> {
     key.map_err(|why| Error::Refused(why.to_string()))
 }
 
-fn now() -> Micros {
+pub(crate) fn now() -> Micros {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_micros()).ok().and_then(Micros::new).unwrap_or(Micros::EPOCH)
-}
-
-/// A bar on stderr, which shows only where stderr is a terminal.
-fn progress() -> ProgressBar {
-    let bar = ProgressBar::no_length();
-    style(&bar, "{spinner} {bytes} read, {bytes_per_sec}");
-    bar
-}
-
-fn style(bar: &ProgressBar, template: &str) {
-    bar.set_style(
-        ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner()),
-    );
 }

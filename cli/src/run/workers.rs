@@ -4,11 +4,10 @@
 //! be in order waits for its turn: whether an id was seen before, the quarantine, and NDJSON. Rows do not wait: one that
 //! turns out to be a duplicate is taken back.
 
-use super::input::{Chunk, Input, Piece};
 use super::output::{Kept, Output, Quarantine, Sheet, Written};
 use crate::error::Error;
+use crate::input::{Chunk, Input, Piece};
 use millrace_core::account::{StepTally, Tally};
-use millrace_core::decode;
 use millrace_core::event::Event;
 use millrace_core::frame::EVENT_MAX;
 use millrace_core::pipeline::{Outcome, Pipeline};
@@ -27,7 +26,7 @@ pub(super) struct Counts {
     tally: Tally,
     #[serde(flatten)]
     written: Written,
-    steps: Vec<StepTally>,
+    pub(super) steps: Vec<StepTally>,
 }
 
 /// Runs the pipelines, one a thread, on what is read.
@@ -240,18 +239,9 @@ impl Worker<'_, '_> {
     }
 }
 
-impl Piece<'_> {
-    fn read(&self, event: &mut Event) -> Result<(), Reject> {
-        match &self.flaw {
-            Some(flaw) => Err(flaw.clone()),
-            None => decode::event(self.bytes, event),
-        }
-    }
-}
-
 /// Refuses what would not fit a frame of the clean stream. The steps do not make an event four times as large, so only
 /// those that came large are measured.
-fn fits(event: &Event, bytes_in: usize) -> Result<(), Reject> {
+pub(crate) fn fits(event: &Event, bytes_in: usize) -> Result<(), Reject> {
     if bytes_in > EVENT_MAX / 4 && event.to_string().len() > EVENT_MAX {
         let detail = format!("the event has more than {EVENT_MAX} bytes");
         return Err(Reject::new("encode", "too_large", detail));

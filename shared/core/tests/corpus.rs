@@ -1,6 +1,6 @@
 //! The inputs that are kept under `tests/corpus/`, through the targets of `make fuzz`.
 
-#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+#![allow(clippy::print_stdout, clippy::unwrap_used, reason = "tests fail by panicking")]
 
 mod targets;
 

@@ -12,6 +12,7 @@ use millrace_core::token::TokenKey;
 use millrace_core::{decode, quarantine};
 use proptest::prelude::*;
 use serde_json::{Map, Value};
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
 fn json() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
@@ -58,8 +59,15 @@ fn event() -> impl Strategy<Value = Value> {
     })
 }
 
-fn pipeline() -> Pipeline {
-    Pipeline::compile(include_str!("../../../pipeline.toml"), &millrace_core::files::NONE).unwrap()
+/// The shipped pipeline, as nobody used it; it is compiled once.
+fn pipeline() -> MutexGuard<'static, Pipeline> {
+    static PIPELINE: LazyLock<Mutex<Pipeline>> = LazyLock::new(|| {
+        let text = include_str!("../../../pipeline.toml");
+        Mutex::new(Pipeline::compile(text, &millrace_core::files::NONE).unwrap())
+    });
+    let mut pipeline = PIPELINE.lock().unwrap_or_else(PoisonError::into_inner);
+    pipeline.take_tallies();
+    pipeline
 }
 
 fn key() -> TokenKey {

@@ -209,7 +209,8 @@ impl Event {
         self.get(path).and_then(Value::as_str)
     }
 
-    /// Collects the nodes that a pattern fits, in the order of the event.
+    /// Collects the nodes that a pattern fits, each once: what stands in another behind it, else in the order of the
+    /// event.
     pub fn find_all(&self, pattern: &Pattern, found: &mut Vec<Id>) {
         found.clear();
         self.matches(ROOT, &pattern.0, found);
@@ -298,12 +299,11 @@ impl Event {
     /// Puts a value in the place of another.
     pub fn set(&mut self, id: Id, new: New<'_>) {
         let kind = match new {
-            New::Null => Kind::Null,
             New::Bool(false) => Kind::False,
             New::Bool(true) => Kind::True,
             New::Int(_) | New::UInt(_) => Kind::Integer,
             New::Float(float) if float.is_finite() => Kind::Float,
-            New::Float(_) => Kind::Null,
+            New::Null | New::Float(_) => Kind::Null,
             New::Str(_) => Kind::String,
             New::Object => Kind::Object,
             New::Json(json) => return self.graft(id.0, json),
@@ -575,6 +575,7 @@ struct Children<'a> {
     next: u32,
 }
 
+#[expect(clippy::copy_iterator, reason = "a value that is read is copied, and this is two words of it")]
 impl Iterator for Children<'_> {
     type Item = u32;
 
@@ -592,7 +593,7 @@ impl Iterator for Children<'_> {
 }
 
 /// The nodes of members or elements.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Ids<'a>(Children<'a>);
 
 impl Iterator for Ids<'_> {
@@ -607,6 +608,7 @@ impl Iterator for Ids<'_> {
 #[derive(Debug, Clone, Copy)]
 pub struct Items<'a>(Children<'a>);
 
+#[expect(clippy::copy_iterator, reason = "a value that is read is copied, and this is two words of it")]
 impl<'a> Iterator for Items<'a> {
     type Item = Value<'a>;
 
@@ -627,6 +629,7 @@ impl<'a> Members<'a> {
     }
 }
 
+#[expect(clippy::copy_iterator, reason = "a value that is read is copied, and this is two words of it")]
 impl<'a> Iterator for Members<'a> {
     type Item = (&'a str, Value<'a>);
 

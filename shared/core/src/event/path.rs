@@ -30,6 +30,11 @@ impl Path {
         std::iter::once(&self.first).chain(&self.rest)
     }
 
+    /// The names of the keys, from the top.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.keys().map(|key| key.name.as_str())
+    }
+
     /// The path one key further down.
     #[must_use]
     pub fn join(&self, key: &str) -> Self {
@@ -149,6 +154,21 @@ impl Pattern {
             }
             _ => Err(self),
         }
+    }
+
+    /// The fields that it names as if each array were its element; none where `**` leaves open which they are.
+    #[must_use]
+    pub fn roughly(&self) -> Option<Path> {
+        let mut keys = Vec::new();
+        for part in &self.0 {
+            match part {
+                Part::Key(key) => keys.push(key.clone()),
+                Part::Items => {}
+                Part::Deep => return None,
+            }
+        }
+        let rest = keys.split_off(keys.len().min(1));
+        Some(Path { first: keys.pop()?, rest })
     }
 
     /// The pattern without `**` at its end: where what that fits begins.

@@ -94,7 +94,9 @@ fn remove_leaves_no_empty_objects() {
     event.remove_at(&path("d.e"));
     let mut found = Vec::new();
     event.find_all(&Pattern::try_from("l[].x".to_owned()).unwrap(), &mut found);
-    found.iter().for_each(|id| event.remove(*id));
+    for id in found {
+        event.remove(id);
+    }
     assert_eq!(event.to_string(), r#"{"d":2,"l":[2]}"#);
     event.put(&path("a"), New::Bool(true));
     assert_eq!(event.to_string(), r#"{"d":2,"l":[2],"a":true}"#);
@@ -212,7 +214,10 @@ fn removing_many_fields_takes_no_longer_for_each() {
     let mut found = Vec::new();
     event.find_all(&Pattern::try_from("o.**".to_owned()).unwrap(), &mut found);
     assert_eq!(found.len(), 300_000);
-    found.iter().for_each(|id| event.remove(*id)); // were it quadratic, nobody would wait for it
+    // Were it quadratic, nobody would wait for it.
+    for id in found {
+        event.remove(id);
+    }
     assert_eq!(event.to_string(), r#"{"id":1}"#);
     event.put(&path("o.x"), New::Int(1));
     assert_eq!(event.to_string(), r#"{"id":1,"o":{"x":1}}"#);

@@ -23,6 +23,9 @@ const STEP_BYTES: usize = 64;
 /// A pattern looks at each byte more than once.
 const STEP_BYTES_MATCHED: usize = 8;
 
+/// Elements that are only passed by.
+const STEP_ITEMS: usize = 8;
+
 /// How many fields are kept for their next use without room of their own: few expressions name more than that twice.
 const KEPT: usize = 4;
 
@@ -180,8 +183,10 @@ impl Budget {
 
     #[inline]
     pub(super) fn spend(&mut self, steps: u32) -> Result<(), Error> {
-        self.0 = self.0.checked_sub(steps).ok_or(Error::TooLong)?;
-        Ok(())
+        let left = self.0.checked_sub(steps);
+        // Once spent it stays so, whatever absorbs the error.
+        self.0 = left.unwrap_or(0);
+        left.map(drop).ok_or(Error::TooLong)
     }
 
     #[inline]
@@ -336,7 +341,6 @@ impl<'e> Run<'e> {
         }
         let right = self.eval(right, scope);
         match (left, right) {
-            (_, Err(Error::TooLong)) => Err(Error::TooLong),
             (_, Ok(Value::Bool(flag))) if flag == decides => Ok(Value::Bool(decides)),
             (Ok(Value::Bool(_)), Ok(Value::Bool(_))) => Ok(Value::Bool(!decides)),
             (Err(error), _) | (Ok(_), Err(error)) => Err(error),
@@ -398,7 +402,6 @@ impl<'e> Run<'e> {
                 Ok(other) => {
                     pending = pending.or(Some(Error::Overload(sign, Kind::Bool, Some(other.kind()))))
                 }
-                Err(Error::TooLong) => return Err(Error::TooLong),
                 Err(error) => pending = pending.or(Some(error)),
             }
             Ok(None)
@@ -510,9 +513,9 @@ fn index<'e>(of: &Value<'e>, key: &Value<'_>, budget: &mut Budget) -> Answer<'e>
     let at = at.map_err(|_| Error::OutOfBounds)?;
     match list {
         List::Slice(values) => values.get(at).cloned(),
-        List::Event(_) => {
-            budget.spend(u32::try_from(at / STEP_BYTES).unwrap_or(u32::MAX))?;
-            list.iter().nth(at)
+        List::Event(mut items) => {
+            budget.spend(u32::try_from(at / STEP_ITEMS).unwrap_or(u32::MAX))?;
+            items.nth(at).map(Value::from)
         }
     }
     .ok_or(Error::OutOfBounds)

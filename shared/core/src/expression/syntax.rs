@@ -5,7 +5,7 @@
 
 use crate::mistake::Mistake;
 use cel::IdedExpr;
-use cel::parser::{ParseError, Parser};
+use cel::parser::{ParseErrors, Parser};
 
 /// How deep an expression may be nested: brackets within brackets, operators in a row, each on what is before.
 /// CEL asks for less of an implementation, and a stack holds more.
@@ -22,11 +22,26 @@ pub(super) fn parse(text: &str) -> Result<IdedExpr, Mistake> {
     check(text, &tokens)?;
     #[expect(clippy::cast_possible_truncation, reason = "a small constant")]
     let depth = 2 * DEPTH_MAX as u16;
-    let parser = Parser::new().max_recursion_depth(depth).enable_ident_escape_syntax(true);
-    parser.parse(text).map_err(|errors| match errors.errors.first() {
-        Some(first) => explain(text, &tokens, first),
-        None => mistake(text, None, "it cannot be read"),
-    })
+    let parser = || Parser::new().max_recursion_depth(depth).enable_ident_escape_syntax(true).parse(text);
+    let unread = || mistake(text, None, "it cannot be read");
+    // A thread of its own, because nobody knows what is left of this one's stack.
+    let parsed = std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().stack_size(STACK_SIZE);
+        thread.spawn_scoped(scope, || parser().map_err(|errors| first(errors))).ok()?.join().ok()
+    });
+    parsed
+        .ok_or_else(unread)?
+        .map_err(|first| first.map_or_else(unread, |first| explain(text, &tokens, &first)))
+}
+
+/// What the parser takes for [`DEPTH_MAX`] levels where nothing is optimized, and as much again.
+const STACK_SIZE: usize = 16 << 20;
+
+/// A mistake of the parser: line, column and words.
+type Flaw = ((isize, isize), String);
+
+fn first(errors: ParseErrors) -> Option<Flaw> {
+    errors.errors.into_iter().next().map(|error| (error.pos, error.msg))
 }
 
 pub(super) fn too_deep() -> String {
@@ -121,46 +136,75 @@ fn text_length(quoted: &str, raw: bool) -> (usize, bool) {
 /// A bracket that is open, and how deep what is in it goes so far.
 struct Level<'a> {
     open: Token<'a>,
+    /// Whether it stands behind a value, as an index or arguments do.
+    behind: bool,
     /// What is in a row, each on what is before.
     chain: usize,
     /// Conditions in conditions.
     conditions: usize,
+    /// Those whose `:` is to come.
+    open_conditions: usize,
+}
+
+impl<'a> Level<'a> {
+    fn new(open: Token<'a>, behind: bool) -> Self {
+        Self { open, behind, chain: 0, conditions: 0, open_conditions: 0 }
+    }
+
+    fn check(&self, text: &str) -> Result<(), Mistake> {
+        if self.open_conditions == 0 { Ok(()) } else { Err(mistake(text, None, "a `?` has no `:`")) }
+    }
 }
 
 /// Looks for what the parser would tell badly, or would not live to tell.
 fn check(text: &str, tokens: &[Token<'_>]) -> Result<(), Mistake> {
     let start = Token { at: 0, text: "", kind: TokenKind::Sign };
-    let mut levels = vec![Level { open: start, chain: 0, conditions: 0 }];
+    let mut levels = vec![Level::new(start, false)];
+    let mut last = &start;
     for token in tokens {
+        let behind = last.ends_value();
+        last = token;
         if token.kind == TokenKind::Open {
             return Err(mistake(text, Some(token.at), "a text has no end")
                 .with_help("a text stands in quotes, and on one line: 'like this'"));
         }
         if matches!(token.text, ")" | "]" | "}") && token.kind == TokenKind::Sign {
-            let closes = levels.len() > 1
-                && levels.pop().is_some_and(|level| {
-                    matches!((level.open.text, token.text), ("(", ")") | ("[" | "[?", "]") | ("{", "}"))
-                });
-            if !closes {
+            let level = if levels.len() > 1 { levels.pop() } else { None };
+            let open = level.as_ref().map_or("", |level| level.open.text);
+            if !matches!((open, token.text), ("(", ")") | ("[" | "[?", "]") | ("{", "}")) {
                 return Err(mistake(
                     text,
                     Some(token.at),
                     &format!("no bracket is open for `{}`", token.text),
                 ));
             }
+            level.iter().try_for_each(|level| level.check(text))?;
+            if let (Some(above), true) = (levels.last_mut(), level.is_some_and(|level| level.behind)) {
+                above.chain += 1;
+            }
         }
         let Some(level) = levels.last_mut() else { break };
         match (token.kind, token.text) {
-            (TokenKind::Sign, "," | "&&" | "||") => level.chain = 0,
-            (TokenKind::Sign, "?" | ":") => {
-                level.chain = 0;
-                level.conditions += usize::from(token.text == "?");
+            (TokenKind::Sign, "&&" | "||") => level.chain = 0,
+            (TokenKind::Sign, ",") => {
+                level.check(text)?;
+                (level.chain, level.conditions) = (0, 0);
             }
+            (TokenKind::Sign, "?") => {
+                level.chain = 0;
+                level.conditions += 1;
+                level.open_conditions += 1;
+            }
+            (TokenKind::Sign, ":") => {
+                level.chain = 0;
+                level.open_conditions = level.open_conditions.saturating_sub(1);
+            }
+            (TokenKind::Sign, "(" | "[" | "[?" | "{" | ")" | "]" | "}") => {}
             (TokenKind::Sign, _) | (TokenKind::Word, "in") => level.chain += 1,
             _ => {}
         }
         if matches!(token.text, "(" | "[" | "[?" | "{") && token.kind == TokenKind::Sign {
-            levels.push(Level { open: *token, chain: 0, conditions: 0 });
+            levels.push(Level::new(*token, behind));
         }
         let depth: usize = levels.iter().map(|level| 1 + level.chain + level.conditions).sum();
         if depth > DEPTH_MAX {
@@ -172,14 +216,17 @@ fn check(text: &str, tokens: &[Token<'_>]) -> Result<(), Mistake> {
             let why = format!("`{}` is never closed", level.open.text);
             Err(mistake(text, Some(level.open.at), &why))
         }
-        _ => Ok(()),
+        Some(level) => level.check(text),
+        None => Ok(()),
     }
 }
 
+const NO_ESCAPE: &str =
+    "a text has a `\\` before what it cannot stand before: `\\\\` is one that stands for itself";
+
 /// Says what the parser stumbled over: what is found where, and what should be there.
-fn explain(text: &str, tokens: &[Token<'_>], error: &ParseError) -> Mistake {
-    let at = offset(text, error.pos);
-    let message = error.msg.as_str();
+fn explain(text: &str, tokens: &[Token<'_>], (place, message): &Flaw) -> Mistake {
+    let at = offset(text, *place);
     if let Some(word) = message.strip_prefix("reserved identifier: ") {
         return mistake(text, at, &format!("`{word}` is a word that CEL keeps for itself"));
     }
@@ -187,8 +234,8 @@ fn explain(text: &str, tokens: &[Token<'_>], error: &ParseError) -> Mistake {
         ("invalid int literal", "this is more than an int holds"),
         ("invalid uint literal", "this is more than a uint holds"),
         ("invalid double literal", "this is more than a double holds"),
-        ("invalid string literal", "a text has a `\\` with nothing that it can stand before"),
-        ("invalid bytes literal", "a text has a `\\` with nothing that it can stand before"),
+        ("invalid string literal", NO_ESCAPE),
+        ("invalid bytes literal", NO_ESCAPE),
         ("invalid argument to has()", "`has` is written `has(data.x)`"),
         ("argument must be a simple name", "a macro wants a name first: `list.all(x, x > 0)`"),
         ("unsupported syntax", "optional fields and elements, with `?`, are not supported"),
@@ -196,19 +243,30 @@ fn explain(text: &str, tokens: &[Token<'_>], error: &ParseError) -> Mistake {
     if let Some((_, words)) = told.iter().find(|(start, _)| message.starts_with(start)) {
         return mistake(text, at, words);
     }
+    if tokens.is_empty() {
+        return mistake(text, None, "it is empty");
+    }
     let Some(at) = at else { return mistake(text, None, "it cannot be read") };
     // The parser points at a sign that is none, or at the first token that fits no more.
     let found = tokens.iter().find(|token| token.at + token.text.len() > at);
     let before = tokens.iter().take_while(|token| token.at + token.text.len() <= at).last();
     let wanted = if before.is_some_and(Token::ends_value) { "an operator" } else { "a value" };
     let Some(found) = found else {
-        let ends = if tokens.is_empty() {
-            "it is empty".to_owned()
-        } else {
-            format!("it ends where {wanted} should stand")
-        };
-        return mistake(text, Some(at), &ends);
+        return mistake(text, Some(at), &format!("it ends where {wanted} should stand"));
     };
+    if found.kind == TokenKind::Text && message.contains("token recognition") {
+        return mistake(text, Some(found.at), NO_ESCAPE);
+    }
+    if found.kind == TokenKind::Word && !found.text.is_ascii() {
+        return mistake(
+            text,
+            Some(found.at),
+            &format!("`{}` is no name: CEL has a to z, digits and _", found.text),
+        );
+    }
+    if wanted == "a value" && found.kind != TokenKind::Sign {
+        return mistake(text, Some(found.at), &format!("it cannot be read from `{}` on", found.text));
+    }
     let wrong = mistake(text, Some(found.at), &format!("`{}` stands where {wanted} should", found.text));
     let help = match found.text {
         "=" => "`==` compares",

@@ -2,14 +2,18 @@
 
 mod file;
 mod lake;
+mod schema;
+mod warn;
 
 pub use file::{EventSettings, MissingId};
 pub use lake::{Column, ColumnType, FIXED_COLUMNS, LakeSettings};
+pub use schema::schema;
+pub use warn::CheckSettings;
 
 use crate::account::StepTally;
 use crate::event::{DEPTH_MAX, Event, Flaw, New, Path, Value};
 use crate::files::Files;
-use crate::mistake::Mistakes;
+use crate::mistake::{Mistake, Mistakes};
 use crate::quarantine::Reject;
 use crate::step::{Apply, Context, Verdict};
 use crate::time::Micros;
@@ -48,13 +52,31 @@ pub enum Outcome {
 impl Pipeline {
     /// Compiles the text of a `pipeline.toml`, or tells all that is wrong with it.
     pub fn compile(text: &str, files: &dyn Files) -> Result<Self, Mistakes> {
-        let (file, mut mistakes) = file::read(text);
+        Self::read(text, files, |_| Vec::new()).map(|(pipeline, _)| pipeline)
+    }
+
+    /// [`compile`](Self::compile), and tells what is probably not meant so.
+    pub fn check(text: &str, files: &dyn Files) -> Result<(Self, Mistakes), Mistakes> {
+        Self::read(text, files, |parts| warn::warnings(text, parts))
+    }
+
+    fn read(
+        text: &str,
+        files: &dyn Files,
+        warn: impl FnOnce(&warn::Parts<'_>) -> Vec<Mistake>,
+    ) -> Result<(Self, Mistakes), Mistakes> {
+        let (mut file, mut mistakes) = file::read(text);
         let (steps, step_mistakes) = file.compile_steps(files);
         mistakes.extend(step_mistakes);
-        match (file.event, file.lake, mistakes.is_empty()) {
-            (Some(event), Some(lake), true) => {
+        let event_words = std::mem::take(&mut file.event_words);
+        match (file.event.take(), file.lake.take(), file.check.take(), mistakes.is_empty()) {
+            (Some(event), Some(lake), Some(check), true) => {
+                let parts =
+                    warn::Parts { event: &event, event_words, steps: &steps, lake: &lake, check: &check };
+                let warnings = Mistakes::new(text, warn(&parts));
+                let steps: Vec<_> = steps.into_iter().map(|compiled| compiled.step).collect();
                 let tallies = steps.iter().map(|step| StepTally::new(step.name())).collect();
-                Ok(Self { event, steps, tallies, lake, received_at: file::received_at() })
+                Ok((Self { event, steps, tallies, lake, received_at: file::received_at() }, warnings))
             }
             _ => Err(Mistakes::new(text, mistakes)),
         }
@@ -98,15 +120,29 @@ impl Pipeline {
     #[must_use]
     pub fn apply(&mut self, event: &mut Event, cx: &Context<'_>) -> Outcome {
         for at in 0..self.steps.len() {
-            match self.step(at, event, cx) {
-                Verdict::Keep => {}
-                Verdict::Drop => return Outcome::Filtered(at),
-                Verdict::Reject(reason, detail) => {
-                    let stage = self.tallies.get(at).map_or("step", |tally| tally.step);
-                    return Outcome::Rejected(Reject { stage, reason, detail });
-                }
+            if let Some(end) = self.apply_step(at, event, cx) {
+                return end;
             }
         }
+        self.land(event, cx)
+    }
+
+    /// Runs one step on an event, that of this place, from 0: none where the event goes on to the next.
+    #[must_use]
+    pub fn apply_step(&mut self, at: usize, event: &mut Event, cx: &Context<'_>) -> Option<Outcome> {
+        match self.step(at, event, cx) {
+            Verdict::Keep => None,
+            Verdict::Drop => Some(Outcome::Filtered(at)),
+            Verdict::Reject(reason, detail) => {
+                let stage = self.tallies.get(at).map_or("step", |tally| tally.step);
+                Some(Outcome::Rejected(Reject { stage, reason, detail }))
+            }
+        }
+    }
+
+    /// What comes behind the steps: makes sure that an event can land.
+    #[must_use]
+    pub fn land(&self, event: &mut Event, cx: &Context<'_>) -> Outcome {
         self.seal(event, cx.arrived_at).map_or_else(Outcome::Rejected, |()| Outcome::Out)
     }
 

@@ -2,6 +2,9 @@
 //!
 //! ```toml
 //! clean.cast = { price = "float", "data.x" = "int", "items[].price" = "float" }
+//! ```
+//!
+//! ```toml
 //! clean.cast = { fields = { price = "float" }, otherwise = "null" }
 //! ```
 //! A field may be many: `items[].price`, `data.**`. A field that is missing or null stays so, and what has its type

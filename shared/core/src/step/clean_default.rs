@@ -51,14 +51,14 @@ impl Step for Fill {
     fn apply(&mut self, event: &mut Event, _cx: &Context<'_>) -> Verdict {
         for Field { path, parents, value } in &self.0 {
             match event.find(path) {
-                Some(id) if event.value(id).is_null() => event.set(id, value.new()),
+                Some(id) if event.value(id).is_null() => event.set(id, value.as_new()),
                 Some(_) => {}
                 None => {
                     let is_free = |parent| {
                         event.get(parent).is_none_or(|value| matches!(value, Value::Null | Value::Object(_)))
                     };
                     if parents.iter().all(is_free) {
-                        event.put(path, value.new());
+                        event.put(path, value.as_new());
                     }
                 }
             }
@@ -68,7 +68,7 @@ impl Step for Fill {
 }
 
 impl Scalar {
-    fn new(&self) -> New<'_> {
+    fn as_new(&self) -> New<'_> {
         match self {
             Self::Bool(flag) => New::Bool(*flag),
             Self::Int(int) => New::Int(*int),

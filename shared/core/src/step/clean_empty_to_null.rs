@@ -2,6 +2,9 @@
 //!
 //! ```toml
 //! clean.empty_to_null = ["referrer", "data.**"]
+//! ```
+//!
+//! ```toml
 //! clean.empty_to_null = { fields = ["data.**"], also = ["null", "N/A", "-"] }
 //! ```
 //! A text is empty that has no letters, or blanks alone. What is no text stays as it is, an empty object or array too.

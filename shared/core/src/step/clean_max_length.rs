@@ -2,6 +2,9 @@
 //!
 //! ```toml
 //! clean.max_length = { userAgent = 500, "data.**" = 2000 }
+//! ```
+//!
+//! ```toml
 //! clean.max_length = { fields = { title = 200 }, otherwise = "null" }
 //! ```
 //! A text that has more characters than its field may have is cut after so many. Characters are those of Unicode, and

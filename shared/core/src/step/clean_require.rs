@@ -2,6 +2,9 @@
 //!
 //! ```toml
 //! clean.require = ["id", "eventType"]
+//! ```
+//!
+//! ```toml
 //! clean.require = { fields = ["id", "eventType"], type = "string", otherwise = "quarantine" }
 //! ```
 //! A field that is null, or an empty string, is lacking too. Each name is one field, `data.x`; what stands in an array

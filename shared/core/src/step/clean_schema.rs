@@ -2,6 +2,9 @@
 //!
 //! ```toml
 //! clean.schema = "event.schema.json"
+//! ```
+//!
+//! ```toml
 //! clean.schema = { by = "eventType", schemas = { purchase = "purchase.json", view = "view.json" }, otherwise = "keep" }
 //! ```
 //! The schemas are files beside the pipeline, in any draft from 4 to 2020-12, and are built in with it. A `$ref` reaches
@@ -152,7 +155,7 @@ impl Compiled {
         let mut detail = format!("{place} breaks `{}#{}`", self.file, why.schema_path().as_str());
         if let ValidationErrorKind::Required { property } = why.kind() {
             // The name is the schema's.
-            detail.push_str(&format!(": `{}` is missing", property.as_str().unwrap_or_default()));
+            detail.extend([": `", property.as_str().unwrap_or_default(), "` is missing"]);
         }
         Verdict::Reject("schema", detail.into())
     }
@@ -208,7 +211,7 @@ impl Json for Flat {
         Path::from_key(key)
     }
 
-    fn with_string_node<T>(_: &mut (), string: &str, f: impl FnOnce(At<'_>) -> T) -> T {
+    fn with_string_node<T>((): &mut (), string: &str, f: impl FnOnce(At<'_>) -> T) -> T {
         f(At::Key(string))
     }
 }

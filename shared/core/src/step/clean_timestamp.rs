@@ -2,10 +2,21 @@
 //!
 //! ```toml
 //! clean.timestamp = "timestamp"
+//! ```
 //!
+//! ```toml
 //! clean.timestamp = { field = "at", formats = ["%d/%b/%Y:%H:%M:%S %z", "epoch_ms"] }
+//! ```
+//!
+//! ```toml
 //! clean.timestamp = { field = "at", formats = ["%d.%m.%Y %H:%M"], timezone = "Europe/Berlin" }
+//! ```
+//!
+//! ```toml
 //! clean.timestamp = { field = "timestamp", max_future = "1h", max_past = "30d", outside = "received" }
+//! ```
+//!
+//! ```toml
 //! clean.timestamp = { field = "timestamp", skew = { sent = "sentAt" } }
 //! ```
 //! The time becomes UTC microseconds since 1970, an integer. The formats are tried in their order; digits finer than a

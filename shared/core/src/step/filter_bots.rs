@@ -2,7 +2,13 @@
 //!
 //! ```toml
 //! filter.bots = "userAgent"
+//! ```
+//!
+//! ```toml
 //! filter.bots = { field = "userAgent", add = ["acme-monitor/"] }
+//! ```
+//!
+//! ```toml
 //! filter.bots = { field = "userAgent", patterns = ["bot", "crawl", "spider", "curl/"] }
 //! ```
 //! Drops crawlers, monitors, link previews, HTTP libraries and steered browsers that say what they are, by a list that

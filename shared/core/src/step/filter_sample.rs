@@ -2,6 +2,9 @@
 //!
 //! ```toml
 //! filter.sample = { by = "userId", keep = 0.1 }
+//! ```
+//!
+//! ```toml
 //! filter.sample = { by = "userId", keep = 0.1, salt = "2026", missing = "drop" }
 //! ```
 //! A hash of the field's value decides: the same user is always in or always out, in every batch and every deployment.

@@ -2,6 +2,9 @@
 //!
 //! ```toml
 //! filter.types = { field = "eventType", allow = ["purchase", "page_*"] }
+//! ```
+//!
+//! ```toml
 //! filter.types = { field = "eventType", deny = ["heartbeat", "debug_*"] }
 //! ```
 //! A name with `*` at its end takes all that begin so. Case counts. An event whose field is missing or no text has no

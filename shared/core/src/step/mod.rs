@@ -198,6 +198,36 @@ pub(crate) struct Entry {
     source: &'static str,
 }
 
+/// What there is to know of a kind of step.
+#[derive(Debug, Clone)]
+pub struct About {
+    /// What `pipeline.toml` calls it.
+    pub name: &'static str,
+    /// What it is for, in a line.
+    pub summary: String,
+    /// The rest of its documentation, Markdown.
+    pub docs: String,
+    /// What stands behind its name.
+    pub schema: Schema,
+}
+
+/// All steps there are, by name. The schemas may refer to definitions of the generator.
+pub fn catalog(generator: &mut SchemaGenerator) -> Vec<About> {
+    let about = |entry: &Entry| {
+        let docs = entry.docs();
+        let (first, rest) = docs.split_once("\n\n").unwrap_or((&docs, ""));
+        let summary = first.split_once("`: ").map_or(first, |(_name, summary)| summary).replace('\n', " ");
+        let docs = rest.trim_end().to_owned();
+        About { name: entry.name, summary: capitalized(&summary), docs, schema: (entry.schema)(generator) }
+    };
+    REGISTRY.iter().map(about).collect()
+}
+
+fn capitalized(text: &str) -> String {
+    let mut signs = text.chars();
+    signs.next().map(|first| first.to_uppercase().chain(signs).collect()).unwrap_or_default()
+}
+
 impl Entry {
     /// Its documentation, Markdown: the comment at the top of its file.
     pub(crate) fn docs(&self) -> String {
@@ -269,4 +299,40 @@ pub(crate) fn refuse<T: Step>(settings: &str, expected: &expect_test::Expect) {
 #[cfg(test)]
 pub(crate) fn check<T: Step>(settings: &str, event: &str, expected: &expect_test::Expect) {
     expected.assert_eq(&run::<T>(settings, event));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whatever file an example names.
+    struct AnySchema;
+
+    impl Files for AnySchema {
+        fn read(&self, _: &str) -> Result<Cow<'static, [u8]>, String> {
+            Ok(Cow::Borrowed(b"{}"))
+        }
+    }
+
+    #[test]
+    fn each_example_in_the_documentation_compiles() {
+        for entry in REGISTRY {
+            let docs = entry.docs();
+            let mut examples = docs.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+            let settings = |example: &str| {
+                example.strip_prefix(entry.name)?.trim().strip_prefix("= ").map(str::to_owned)
+            };
+            assert!(
+                docs.starts_with(&format!("`{}`: ", entry.name)) && docs.contains("```toml"),
+                "{}",
+                entry.name
+            );
+            examples
+                .try_for_each(|example| {
+                    let settings = settings(example).ok_or_else(|| Mistake::new("this is another step"))?;
+                    (entry.compile)(DeValue::parse(&settings).unwrap(), &AnySchema).map(|_| ())
+                })
+                .unwrap_or_else(|mistake| panic!("{}: {mistake}", entry.name));
+        }
+    }
 }

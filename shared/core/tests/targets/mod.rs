@@ -2,7 +2,7 @@
 //! kept under `tests/corpus/`, and `make fuzz` with what an engine finds that looks for new ways through the code.
 
 #![allow(dead_code, reason = "each test uses its own part")]
-#![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "tests fail by panicking")]
+#![allow(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use millrace_core::batch::Batch;
 use millrace_core::event::{Event, Flaw, New, NoPath, Number, Path, Pattern, Value};
@@ -15,11 +15,13 @@ use millrace_core::{decode, files, quarantine};
 use serde_json::Value as Json;
 use std::cell::RefCell;
 
+pub(crate) type Target = fn(&[u8]);
+
 /// All targets, by the folder of their corpus.
-pub(crate) const ALL: &[(&str, fn(&[u8]))] =
+pub(crate) const ALL: &[(&str, Target)] =
     &[("json", json), ("decode", decode), ("frame", frame), ("pipeline", pipeline), ("path", path)];
 
-/// What the API reads, as serde_json has it.
+/// What the API reads, as `serde_json` has it.
 pub(crate) fn to_json(value: Value<'_>) -> Json {
     match value {
         Value::Null => Json::Null,
@@ -43,7 +45,7 @@ fn to_number(number: Number<'_>) -> Json {
     })
 }
 
-/// The event as serde_json has it, by all ways that lead there: its values, its text, and its text read again.
+/// The event as `serde_json` has it, by all ways that lead there: its values, its text, and its text read again.
 pub(crate) fn whole(event: &Event) -> Json {
     let walked = to_json(event.value(event.root()));
     let text = event.to_string();
@@ -54,7 +56,7 @@ pub(crate) fn whole(event: &Event) -> Json {
     walked
 }
 
-/// Any text is taken or refused as serde_json takes or refuses it, and means the same. There are two differences:
+/// Any text is taken or refused as `serde_json` takes or refuses it, and means the same. There are two differences:
 /// [`Flaw::TooDeep`] comes some levels earlier, and [`Flaw::TooMuch`] only here.
 pub(crate) fn json(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else {
@@ -85,7 +87,11 @@ pub(crate) fn json(data: &[u8]) {
     {
         event.put(&Path::from_key("b"), New::Json(text));
         if event.outgrown().is_none() {
-            assert_eq!(whole(&event), serde_json::json!({"a": 1, "b": value}), "set in an event it is the same");
+            assert_eq!(
+                whole(&event),
+                serde_json::json!({"a": 1, "b": value}),
+                "set in an event it is the same"
+            );
         }
     }
 }
@@ -108,7 +114,10 @@ pub(crate) fn decode(data: &[u8]) {
     assert!(count <= decode::EVENTS_MAX);
 }
 
-fn unframe(data: &[u8]) -> Option<(Header, Vec<(String, u32, String)>)> {
+/// An event with the record and the place in it that it came from.
+type Placed = (String, u32, String);
+
+fn unframe(data: &[u8]) -> Option<(Header, Vec<Placed>)> {
     let mut reader = Reader::default();
     let (header, body): (Header, Body<'_>) = reader.read(data).ok()?;
     let events: Vec<_> = body.events().map(str::to_owned).collect();
@@ -122,7 +131,7 @@ fn unframe(data: &[u8]) -> Option<(Header, Vec<(String, u32, String)>)> {
 /// are also taken as the body of a frame that is sound otherwise.
 pub(crate) fn frame(data: &[u8]) {
     let mut writer = Writer::default();
-    let mut again = |events: &[(String, u32, String)]| {
+    let mut again = |events: &[Placed]| {
         writer.begin("lane".to_owned());
         for (sequence, index, event) in events {
             assert!(writer.push(sequence, *index, |line| line.push_str(event)));
@@ -293,7 +302,9 @@ fn search(event: &Json, pattern: &str) -> Vec<String> {
         let longer = |step: Way| way.iter().cloned().chain([step]).collect::<Vec<_>>();
         match value {
             Json::Array(items) => ways.extend(items.iter().map(|item| (longer(Way::Item), item))),
-            Json::Object(map) => ways.extend(map.iter().map(|(key, value)| (longer(Way::Key(key.clone())), value))),
+            Json::Object(map) => {
+                ways.extend(map.iter().map(|(key, value)| (longer(Way::Key(key.clone())), value)));
+            }
             _ => {}
         }
     }
@@ -306,7 +317,9 @@ fn fits(parts: &[String], way: &[Way], is_leaf: bool) -> bool {
         (Some((part, [])), _) if part == "**" => is_leaf,
         (Some((part, rest)), _) if part == "**" => (0..=way.len()).any(|at| fits(rest, &way[at..], is_leaf)),
         (Some((part, rest)), Some((Way::Item, way))) => part == "[]" && fits(rest, way, is_leaf),
-        (Some((part, rest)), Some((Way::Key(key), way))) => part != "[]" && part == key && fits(rest, way, is_leaf),
+        (Some((part, rest)), Some((Way::Key(key), way))) => {
+            part != "[]" && part == key && fits(rest, way, is_leaf)
+        }
         _ => false,
     }
 }

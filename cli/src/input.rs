@@ -5,8 +5,9 @@
 
 use crate::error::Error;
 use flate2::bufread::MultiGzDecoder;
-use indicatif::ProgressBar;
+use indicatif::{ProgressBar, ProgressStyle};
 use millrace_core::decode;
+use millrace_core::event::Event;
 use millrace_core::quarantine::Reject;
 use serde::de::IgnoredAny;
 use std::fs::File;
@@ -20,16 +21,26 @@ const LINE_MAX: usize = decode::INFLATED_MAX;
 const CHUNK: usize = 256 << 10;
 
 /// One event as it came, or what stands in an event's place.
-pub(super) struct Piece<'a> {
+pub(crate) struct Piece<'a> {
     /// The line that it stands in, or its place in the array; from 1.
-    pub(super) number: u64,
-    pub(super) bytes: &'a [u8],
+    pub(crate) number: u64,
+    pub(crate) bytes: &'a [u8],
     /// Why it cannot be parsed, where that is known already.
-    pub(super) flaw: Option<Reject>,
+    pub(crate) flaw: Option<Reject>,
+}
+
+impl Piece<'_> {
+    /// Reads it as an event.
+    pub(crate) fn read(&self, event: &mut Event) -> Result<(), Reject> {
+        match &self.flaw {
+            Some(flaw) => Err(flaw.clone()),
+            None => decode::event(self.bytes, event),
+        }
+    }
 }
 
 /// Pieces that stand one after the other in a file.
-pub(super) struct Chunk {
+pub(crate) struct Chunk {
     /// The number of the first of them.
     first: u64,
     bytes: Vec<u8>,
@@ -47,7 +58,7 @@ enum Shape {
 
 impl Chunk {
     /// Hands over the pieces, in order.
-    pub(super) fn each(&self, mut take: impl FnMut(Piece<'_>) -> Result<(), Error>) -> Result<(), Error> {
+    pub(crate) fn each(&self, mut take: impl FnMut(Piece<'_>) -> Result<(), Error>) -> Result<(), Error> {
         match &self.shape {
             Shape::Object => take(Piece { number: self.first, bytes: self.bytes.trim_ascii(), flaw: None }),
             Shape::Array => match decode::split(&self.bytes) {
@@ -71,13 +82,13 @@ impl Chunk {
     }
 
     /// The memory of the chunk, to read the next one into.
-    pub(super) fn into_room(self) -> Vec<u8> {
+    pub(crate) fn into_room(self) -> Vec<u8> {
         self.bytes
     }
 }
 
 /// A file or stdin.
-pub(super) struct Input {
+pub(crate) struct Input {
     name: String,
     reader: Box<dyn BufRead>,
     /// The number of the next piece; none before the first.
@@ -86,7 +97,7 @@ pub(super) struct Input {
 
 impl Input {
     /// Opens a file; `-` is stdin.
-    pub(super) fn open(path: &Path, progress: &ProgressBar) -> Result<Self, Error> {
+    pub(crate) fn open(path: &Path, progress: &ProgressBar) -> Result<Self, Error> {
         if path == Path::new("-") {
             return Self::new("stdin".to_owned(), progress.wrap_read(io::stdin()));
         }
@@ -99,7 +110,7 @@ impl Input {
         }
         if about.is_file() {
             progress.set_length(about.len());
-            super::style(progress, "{bar:40} {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left");
+            style(progress, "{bar:40} {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left");
         }
         let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
         Self::new(name, progress.wrap_read(file))
@@ -123,12 +134,22 @@ impl Input {
     }
 
     /// The file's name, without its directory.
-    pub(super) fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         &self.name
     }
 
+    /// Hands over the pieces, in order.
+    pub(crate) fn each(mut self, mut take: impl FnMut(Piece<'_>) -> Result<(), Error>) -> Result<(), Error> {
+        let mut room = Vec::new();
+        while let Some(chunk) = self.chunk(room)? {
+            chunk.each(&mut take)?;
+            room = chunk.into_room();
+        }
+        Ok(())
+    }
+
     /// Reads the next chunk into the room that is given; none at the end.
-    pub(super) fn chunk(&mut self, mut room: Vec<u8>) -> Result<Option<Chunk>, Error> {
+    pub(crate) fn chunk(&mut self, mut room: Vec<u8>) -> Result<Option<Chunk>, Error> {
         room.clear();
         self.read(room).map_err(unreadable(&self.name))
     }
@@ -222,6 +243,19 @@ fn unreadable(name: &str) -> impl FnOnce(io::Error) -> Error {
     }
 }
 
+/// A bar on stderr, which shows only where stderr is a terminal.
+pub(crate) fn progress() -> ProgressBar {
+    let bar = ProgressBar::no_length();
+    style(&bar, "{spinner} {bytes} read, {bytes_per_sec}");
+    bar
+}
+
+fn style(bar: &ProgressBar, template: &str) {
+    bar.set_style(
+        ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner()),
+    );
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -237,17 +271,12 @@ mod tests {
 
     fn pieces(data: &[u8]) -> Result<Vec<String>, Error> {
         let mut pieces = Vec::new();
-        let mut input = Input::new("x".to_owned(), Cursor::new(data.to_vec()))?;
-        let mut room = Vec::new();
-        while let Some(chunk) = input.chunk(room)? {
-            chunk.each(|piece| {
-                let bytes = String::from_utf8_lossy(piece.bytes);
-                let flaw = piece.flaw.map(|flaw| format!(" {flaw}")).unwrap_or_default();
-                pieces.push(format!("{}: {bytes}{flaw}", piece.number));
-                Ok(())
-            })?;
-            room = chunk.into_room();
-        }
+        Input::new("x".to_owned(), Cursor::new(data.to_vec()))?.each(|piece| {
+            let bytes = String::from_utf8_lossy(piece.bytes);
+            let flaw = piece.flaw.map(|flaw| format!(" {flaw}")).unwrap_or_default();
+            pieces.push(format!("{}: {bytes}{flaw}", piece.number));
+            Ok(())
+        })?;
         Ok(pieces)
     }
 
