@@ -2,6 +2,9 @@
 //!
 //! ```toml
 //! enrich.url = { from = "path", into = "page" }
+//! ```
+//!
+//! ```toml
 //! enrich.url = { from = "path", into = "page", absolute = true, query = ["q"], click_ids = true }
 //! ```
 //! | field | what |
