@@ -2,6 +2,9 @@
 //!
 //! ```toml
 //! anonymize.redact = ["data.**", "message"]
+//! ```
+//!
+//! ```toml
 //! anonymize.redact = { fields = ["data.**"], find = ["email", "credit_card"] }
 //! ```
 //! | `find` | label | what |
@@ -242,7 +245,9 @@ mod tests {
         );
         refuse::<Redact>(
             r#"{ fields = ["a"], find = ["mail"] }"#,
-            &expect!["unknown kind `mail`, expected one of `email`, `phone`, `credit_card`, `iban`, `us_ssn`, `ip` = did you mean `email`?"],
+            &expect![
+                "unknown kind `mail`, expected one of `email`, `phone`, `credit_card`, `iban`, `us_ssn`, `ip` = did you mean `email`?"
+            ],
         );
     }
 }

@@ -32,7 +32,6 @@ impl<V: Default> Cache<V> {
         if self.places.is_empty() {
             self.places.resize_with(PLACES, Place::default);
         }
-        #[expect(clippy::cast_possible_truncation, reason = "the low bits of the hash tell the place")]
         let at = XxHash3_128::oneshot(text.as_bytes()) as usize % PLACES;
         let Self { places, other } = self;
         let Some(place) = places.get_mut(at).filter(|_| text.len() <= TEXT_MAX) else {
@@ -58,7 +57,10 @@ mod tests {
         let (mut cache, mut times) = (Cache::<usize>::new(), 0);
         let long = "x".repeat(TEXT_MAX + 1);
         for text in ["", "a", "", "a", &long, &long] {
-            assert_eq!(*cache.get(text, |text, answer| (times, *answer) = (times + 1, text.len())), text.len());
+            assert_eq!(
+                *cache.get(text, |text, answer| (times, *answer) = (times + 1, text.len())),
+                text.len()
+            );
         }
         assert_eq!(times, 4);
     }

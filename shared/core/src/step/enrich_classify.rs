@@ -1,16 +1,11 @@
 //! `enrich.classify`: give a text the label of the first rule that takes it.
 //!
 //! ```toml
-//! [[step]]
-//! [step.enrich.classify]
-//! from = "userAgent"
-//! into = "browser"
-//! otherwise = "Other"
-//! rules = [
+//! enrich.classify = { from = "userAgent", into = "browser", otherwise = "Other", rules = [
 //!   { any = ["Edg/", "Edge/"], label = "Edge" },
 //!   { any = ["CriOS/", "Chrome/"], label = "Chrome" },
 //!   { regex = '^Shop/[0-9]+', label = "Our app" },
-//! ]
+//! ] }
 //! ```
 //! | option | meaning |
 //! | --- | --- |
@@ -246,15 +241,22 @@ mod tests {
         refuse("", &expect!["no rule is named, so the step does nothing"]);
         refuse(
             r#"{ any = ["x"], label = "x" }, { label = "y" }"#,
-            &expect![[r#"rule 2: it has neither `any` nor `regex` = a rule has one of them: `{ any = ["Edg/"], label = "Edge" }`"#]],
+            &expect![[
+                r#"rule 2: it has neither `any` nor `regex` = a rule has one of them: `{ any = ["Edg/"], label = "Edge" }`"#
+            ]],
         );
         refuse(
             r#"{ any = ["x"], regex = "x", label = "y" }"#,
-            &expect![[r#"rule 1: it has both `any` and `regex` = a rule has one of them: `{ any = ["Edg/"], label = "Edge" }`"#]],
+            &expect![[
+                r#"rule 1: it has both `any` and `regex` = a rule has one of them: `{ any = ["Edg/"], label = "Edge" }`"#
+            ]],
         );
         refuse(r#"{ regex = "(x", label = "y" }"#, &expect!["rule 1: no regular expression: unclosed group"]);
         refuse(r#"{ any = [], label = "y" }"#, &expect!["rule 1: there is no word in the list"]);
-        refuse(r#"{ any = "x", label = "y" }"#, &expect![[r#"wrong type: string "x", expected a list, `[…]`"#]]);
+        refuse(
+            r#"{ any = "x", label = "y" }"#,
+            &expect![[r#"wrong type: string "x", expected a list, `[…]`"#]],
+        );
     }
 
     #[test]

@@ -2,6 +2,9 @@
 //!
 //! ```toml
 //! enrich.url = { from = "path", into = "page" }
+//! ```
+//!
+//! ```toml
 //! enrich.url = { from = "path", into = "page", absolute = true, query = ["q"], click_ids = true }
 //! ```
 //! | field | what |
@@ -63,7 +66,7 @@ pub(crate) struct Url {
     parameters: Vec<Parameter>,
     click: Option<Click>,
     absolute: bool,
-    url: String,
+    text: String,
     room: Room,
 }
 
@@ -128,12 +131,11 @@ impl Step for Url {
             host: into.join("host"),
             path: into.join("path"),
             parameters: parameters.collect(),
-            click: click_ids
-                .then(|| Click { id: into.join("click_id"), source: into.join("click_source") }),
+            click: click_ids.then(|| Click { id: into.join("click_id"), source: into.join("click_source") }),
             from,
             into,
             absolute,
-            url: String::new(),
+            text: String::new(),
             room: Room::default(),
         })
     }
@@ -148,12 +150,12 @@ impl Step for Url {
 
     fn apply(&mut self, event: &mut Event, _cx: &Context<'_>) -> Verdict {
         event.remove_at(&self.into);
-        self.url.clear();
-        self.url.push_str(event.str(&self.from).unwrap_or_default());
-        if self.absolute && !(self.url.starts_with("https://") || self.url.starts_with("http://")) {
+        self.text.clear();
+        self.text.push_str(event.str(&self.from).unwrap_or_default());
+        if self.absolute && !(self.text.starts_with("https://") || self.text.starts_with("http://")) {
             return Verdict::Keep;
         }
-        let Some(parts) = Parts::of(&self.url) else { return Verdict::Keep };
+        let Some(parts) = Parts::of(&self.text) else { return Verdict::Keep };
         if let Some(host) = parts.host {
             self.room.text.clear();
             self.room.text.push_str(host);
@@ -290,9 +292,11 @@ mod tests {
         let settings = r#"{ from = "u", into = "p", click_ids = true }"#;
         let event = r#"{"u":"https://a.example/?gclid=&fbclid=x%2D1&gclid=y"}"#;
         let after = run::<Url>(settings, event);
-        assert!(after.ends_with(
-            r#""p":{"host":"a.example","path":"/","click_id":"x-1","click_source":"facebook"}}"#
-        ));
+        assert!(
+            after.ends_with(
+                r#""p":{"host":"a.example","path":"/","click_id":"x-1","click_source":"facebook"}}"#
+            )
+        );
         let after = run::<Url>(r#"{ from = "u", into = "p" }"#, event);
         assert!(after.ends_with(r#""p":{"host":"a.example","path":"/"}}"#));
     }
