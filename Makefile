@@ -28,6 +28,22 @@ invoke: tools ## One function by itself against what is up: make invoke FN=trans
 test: ## All tests
 	cargo test --workspace --locked
 
+FUZZ_TARGETS := json decode frame pipeline path
+SECONDS ?= 60
+FUZZ_ENV := RUSTFLAGS="-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
+  -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
+  -Cllvm-args=-sanitizer-coverage-trace-compares -Ccodegen-units=1 --cfg fuzzing"
+FUZZ_HOST = $(shell rustc -vV | sed -n 's/^host: //p')
+
+# libFuzzer finds inputs by what they reach in the code; that needs no nightly, for no unsafe code of ours wants a
+# sanitizer, but a C++ compiler. What breaks a target is written to shared/core/tests/corpus/, where `make test` finds it.
+fuzz: ## Look for input that breaks the core: make fuzz SECONDS=60 [FUZZ_TARGETS=json]
+	$(FUZZ_ENV) cargo build --release --locked --manifest-path fuzz/Cargo.toml --target $(FUZZ_HOST) --target-dir target/fuzz
+	@for target in $(FUZZ_TARGETS); do \
+	  found=target/fuzz/corpus/$$target kept=shared/core/tests/corpus/$$target; mkdir -p $$found; echo "fuzz $$target ..."; \
+	  TARGET=$$target target/fuzz/$(FUZZ_HOST)/release/fuzz $$found $$kept -artifact_prefix=$$kept/ -timeout=20 -max_len=4096 \
+	    -rss_limit_mb=1024 -max_total_time=$$(( $(SECONDS) / $(words $(FUZZ_TARGETS)) )) -verbosity=0 -print_funcs=0 -print_final_stats=1; done
+
 check: check-rust check-core check-pipeline lint-template ## Format, lints, docs, the core's purity, pipeline.toml, template.yaml
 
 fmt: ## Format the code
@@ -44,7 +60,10 @@ check-core:
 	if grep -E '^(aws|tokio)' <<< "$$crates"; then echo "error: millrace-core must not depend on these" >&2; exit 1; fi
 
 check-pipeline:
-	cargo run --quiet --locked --package millrace-cli -- check pipeline.toml
+	cargo run --quiet --locked --package millrace-cli -- check --strict pipeline.toml
+	cargo run --quiet --locked --package millrace-cli -- test
+	@cargo run --quiet --locked --package millrace-cli -- schema | diff -u pipeline.schema.json - || \
+	  { echo "error: pipeline.schema.json is not current: cargo run -p millrace-cli -- schema > pipeline.schema.json" >&2; exit 1; }
 
 # Each of the three finds what the others let pass. They call nothing, but want a region.
 lint-template: export AWS_DEFAULT_REGION := us-east-1
@@ -86,4 +105,4 @@ tools: .tools/build/ready .tools/aws/ready
 	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
 	@touch $@
 
-.PHONY: demo up down invoke test check fmt check-rust check-core check-pipeline lint-template build deploy clean help tools
+.PHONY: demo up down invoke test fuzz check fmt check-rust check-core check-pipeline lint-template build deploy clean help tools

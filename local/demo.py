@@ -187,7 +187,7 @@ def wait_for_balance(outputs: dict, answers: dict, changes: int) -> dict:
 
 
 def count(outputs: dict) -> dict:
-    """What the functions counted, by stage: each invocation writes one line of metrics to its log."""
+    """What the functions counted, by stage: each invocation writes one line of metrics to its log, and one for each step."""
     tally = {stage: dict.fromkeys(fields, 0) for stage, fields in STAGES.items()}
     for _, line in log_lines(outputs):
         if '"_aws"' not in line:
@@ -195,6 +195,8 @@ def count(outputs: dict) -> dict:
         try:
             metrics = json.loads(line)
         except ValueError:
+            continue
+        if "step" in metrics:
             continue
         for field in STAGES.get(metrics.get("stage"), []):
             tally[metrics["stage"]][field] += int(metrics.get(field, 0))

@@ -10,7 +10,7 @@
 //! ```
 
 use crate::error::Error;
-use crate::{note, say};
+use crate::{note, say, warn};
 use millrace_core::files::Files;
 use millrace_core::pipeline::Pipeline;
 use std::borrow::Cow;
@@ -19,8 +19,13 @@ use std::path::{Path, PathBuf};
 
 /// Check a pipeline, and that the template's table has its columns
 ///
-/// Tells all that is wrong, with line and column, and exits with 1.
+/// Tells all that is wrong, with line and column, and exits with 1. Warns of
+/// what is probably not meant so: a step that reads a field which an earlier one
+/// removes, a field that looks personal and is not anonymized, a column that is
+/// always null. What is meant so after all stands in the pipeline:
+/// `[check]`, `allow = ["field"]`.
 #[derive(clap::Args)]
+#[command(verbatim_doc_comment)]
 pub(crate) struct Args {
     /// The pipeline to check
     #[arg(default_value = "pipeline.toml")]
@@ -31,12 +36,26 @@ pub(crate) struct Args {
     /// Write the columns into the template instead of complaining
     #[arg(long)]
     fix: bool,
+    /// Exit with 1 on warnings too
+    #[arg(long)]
+    strict: bool,
 }
 
 pub(crate) fn check(args: &Args) -> Result<(), Error> {
-    let pipeline = compile(&args.pipeline)?;
+    let text = fs::read_to_string(&args.pipeline).map_err(Error::io("cannot read", &args.pipeline))?;
+    let checked = Pipeline::check(&text, &Beside(&args.pipeline));
+    let (pipeline, warnings) = checked.map_err(|mistakes| Error::mistakes(&args.pipeline, &mistakes))?;
     let (steps, columns) = (pipeline.steps().count(), pipeline.lake().columns.len());
-    say(&format!("{}: {steps} steps, {columns} columns", args.pipeline.display()))?;
+    let warned = match warnings.count() {
+        0 => String::new(),
+        1 => ", 1 warning".to_owned(),
+        more => format!(", {more} warnings"),
+    };
+    say(&format!("{}: {steps} steps, {columns} columns{warned}", args.pipeline.display()))?;
+    if !warnings.is_empty() && args.strict {
+        return Err(Error::mistakes(&args.pipeline, &warnings));
+    }
+    warn(&warnings.render(&args.pipeline.display().to_string()));
 
     let path = match &args.template {
         Some(path) => path.clone(),

@@ -13,6 +13,12 @@ pub(crate) enum Error {
     /// What was asked for cannot be done.
     #[error("{0}")]
     Refused(String),
+    /// Tests failed, as told on stdout.
+    #[error("{failed} of {all} tests failed")]
+    Failed { failed: usize, all: usize },
+    /// No failure: the rest of the input is not wanted.
+    #[error("the rest of the input is not wanted")]
+    Enough,
     /// The system said no.
     #[error("{tried} {place}")]
     Io {

@@ -1,16 +1,23 @@
 //! The command `millrace`: the pipeline on your own machine, with the core that runs on AWS.
 
 mod check;
+mod completions;
+mod diff;
 mod error;
+mod explain;
 mod generate;
+mod input;
+mod paint;
 mod run;
+mod schema;
+mod test;
 
 use crate::error::Error;
 use clap::{Parser, Subcommand};
 use std::io::Write as _;
 use std::process::ExitCode;
 
-/// Check a pipeline, try it on files, make events to try it with.
+/// Check and test a pipeline, see what it does to your events, make events to try it with.
 ///
 /// What runs here is the very code that the functions run on AWS.
 #[derive(Parser)]
@@ -23,15 +30,23 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Check(check::Args),
+    Test(test::Args),
+    Explain(explain::Args),
     Run(run::Args),
     Generate(generate::Args),
+    Schema(schema::Args),
+    Completions(completions::Args),
 }
 
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Check(args) => check::check(&args),
+        Command::Test(args) => test::test(&args),
+        Command::Explain(args) => explain::explain(&args),
         Command::Run(args) => run::run(&args),
         Command::Generate(args) => generate::generate(&args),
+        Command::Schema(args) => schema::schema(&args),
+        Command::Completions(args) => completions::completions(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -48,6 +63,11 @@ fn main() -> ExitCode {
 /// Writes a line to stdout.
 fn say(line: &str) -> Result<(), Error> {
     writeln!(std::io::stdout(), "{line}").map_err(Error::stdout)
+}
+
+/// Writes a page of warnings to stderr.
+fn warn(page: &str) {
+    let _ = write!(std::io::stderr(), "{page}");
 }
 
 /// Writes a note to stderr, for people only.

@@ -21,7 +21,7 @@ fn told(output: &Output) -> (Option<i32>, String, String) {
     (output.status.code(), text(&output.stdout), text(&output.stderr))
 }
 
-const PIPELINE: &str = "[event]\nid = \"id\"\ntype = \"t\"\ntime = \"at\"\n[lake]\ncolumns = [{ name = \"userId\", type = \"string\" }]\n";
+const PIPELINE: &str = "[event]\nid = \"id\"\ntype = \"t\"\ntime = \"at\"\n[lake]\ncolumns = [{ name = \"userId\", type = \"string\" }]\n[check]\nallow = [\"ip\", \"userId\"]\n";
 
 const TEMPLATE: &str =
     "Columns:\n  # lake columns: begin\n  - { Name: id, Type: string }\n  # lake columns: end\n";
@@ -43,11 +43,11 @@ fn a_mistake_is_shown_where_it_is_and_mended() {
     let (code, stdout, stderr) = told(&check(dir.path(), &["mine.toml"]));
     assert_eq!((code, stdout.as_str()), (Some(1), ""));
     expect![[r#"
-        mine.toml:8:7: error: `clean.requires` is not a step
-          |
-        8 | clean.requires = ["id"]
-          |       ^^^^^^^^
-          = did you mean `clean.require`?
+        mine.toml:10:7: error: `clean.requires` is not a step
+           |
+        10 | clean.requires = ["id"]
+           |       ^^^^^^^^
+           = did you mean `clean.require`?
     "#]]
     .assert_eq(&stderr);
 }
@@ -61,12 +61,12 @@ fn a_template_that_differs_fails_until_it_is_fixed() {
 
     let (code, _, stderr) = told(&check(dir.path(), &[]));
     assert_eq!(code, Some(1));
-    expect![[r"
+    expect![[r#"
         template.yaml:4: error: the columns are not those of pipeline.toml
           = here: no more columns
           = there: `- { Name: event_type, Type: string }`
           = run `millrace check --fix`
-    "]]
+    "#]]
     .assert_eq(&stderr);
     assert_eq!(fs::read_to_string(&template).unwrap(), TEMPLATE, "a check changes nothing");
 
@@ -111,4 +111,24 @@ fn a_pipeline_that_is_not_there_is_told() {
     let (code, _, stderr) = told(&check(dir.path(), &[]));
     assert_eq!(code, Some(1));
     assert!(stderr.starts_with("error: cannot read `pipeline.toml`: "), "{stderr}");
+}
+
+#[test]
+fn warnings_are_told_and_fail_only_where_that_is_wanted() {
+    let dir = tempfile::tempdir().unwrap();
+    let pipeline =
+        format!("{}[[step]]\nanonymize.truncate_ip = [\"ip\"]\n", PIPELINE.replace("\"ip\", \"userId\"", ""));
+    fs::write(dir.path().join("pipeline.toml"), pipeline).unwrap();
+    let (code, stdout, stderr) = told(&check(dir.path(), &[]));
+    assert_eq!((code, stdout.as_str()), (Some(0), "pipeline.toml: 1 steps, 1 columns, 1 warning\n"));
+    expect![[r#"
+        pipeline.toml:6:21: warning: `userId` looks personal, and no step anonymizes it
+          |
+        6 | columns = [{ name = "userId", type = "string" }]
+          |                     ^^^^^^^^
+          = add `anonymize.hmac = ["userId"]` or another anonymize step; if it is nobody's, say so: `[check]`, `allow = ["userId"]`
+    "#]].assert_eq(&stderr);
+    assert_eq!(told(&check(dir.path(), &["--strict"])), (Some(1), stdout, stderr));
+    let (code, _, stderr) = told(&check(&root(), &["--strict"]));
+    assert_eq!((code, stderr.as_str()), (Some(0), ""));
 }

@@ -64,6 +64,18 @@ struct Counts {
     quarantined: u64,
     files: u64,
     bytes: u64,
+    steps: Vec<Step>,
+}
+
+/// What a step did.
+#[derive(Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Step {
+    step: String,
+    r#in: u64,
+    changed: u64,
+    dropped: u64,
+    quarantined: u64,
 }
 
 /// The counts of a run that must succeed.
@@ -150,6 +162,11 @@ fn as_ndjson_the_counts_balance_and_nothing_personal_is_left() {
     assert_eq!(counts.r#in, 2000);
     assert_eq!(counts.files, 2);
     assert!(counts.filtered > 0 && counts.quarantined > 0, "{counts:?}");
+    assert_eq!(counts.steps.iter().map(|step| step.dropped).sum::<u64>(), counts.filtered);
+    assert_eq!((counts.steps[0].step.as_str(), counts.steps.len()), ("clean.require", 8));
+    for pair in counts.steps.windows(2) {
+        assert_eq!(pair[1].r#in, pair[0].r#in - pair[0].dropped - pair[0].quarantined, "{pair:?}");
+    }
 
     let output = fs::read_to_string(dir.path().join("out/part-00000.ndjson")).unwrap();
     let quarantine = fs::read(dir.path().join("out/quarantine.ndjson.gz")).unwrap();
@@ -321,7 +338,8 @@ fn a_second_run_does_not_mix_with_the_first() {
 fn nothing_in_is_nothing_out() {
     let dir = workplace(b"");
     let counts = counts(&dir, &["--in", "events", "--out", "out"], b"");
-    assert_eq!(counts, Counts::default());
+    assert!(counts.steps.iter().all(|step| *step == Step { step: step.step.clone(), ..Step::default() }));
+    assert_eq!(Counts { steps: Vec::new(), ..counts }, Counts::default());
 }
 
 #[test]

@@ -70,7 +70,8 @@ impl Job<'_> {
     /// Envelope to rows in one process, as a single function would.
     fn one_hop(mut self, mut batches: impl BufRead, write: bool) -> Done {
         let layout = Layout::new(self.pipeline.event(), self.pipeline.lake());
-        let (mut line, mut room, mut event, mut seen) = (Vec::new(), Vec::new(), Event::default(), Seen::default());
+        let (mut line, mut room, mut event, mut seen) =
+            (Vec::new(), Vec::new(), Event::default(), Seen::default());
         for number in 0.. {
             line.clear();
             if batches.read_until(b'\n', &mut line)? == 0 {
@@ -84,7 +85,10 @@ impl Job<'_> {
             if write {
                 self.write(number, table.finish()?)?;
             } else {
-                self.counts.rows += table.batches().map(|batch| batch.map(|(_, rows)| rows.num_rows())).sum::<Result<usize, _>>()?;
+                self.counts.rows += table
+                    .batches()
+                    .map(|batch| batch.map(|(_, rows)| rows.num_rows()))
+                    .sum::<Result<usize, _>>()?;
             }
         }
         self.say();
@@ -111,7 +115,9 @@ impl Job<'_> {
                 Outcome::Out if !seen.insert(event.str(&self.pipeline.event().id).unwrap_or_default()) => {
                     self.counts.duplicates += 1;
                 }
-                Outcome::Out => table.push(event).map_err(|why| why.to_string())?,
+                Outcome::Out => {
+                    table.push(event).map_err(|why| why.to_string())?;
+                }
                 Outcome::Filtered(step) if self.pipeline.steps().nth(step) == Some("filter.bots") => {
                     self.counts.bots += 1;
                 }
@@ -139,7 +145,8 @@ impl Job<'_> {
                     }
                     waiting.extend(batch.take_frames());
                     let tally = batch.tally(None);
-                    let malformed = batch.take_rejects().iter().filter(|entry| entry.reject.stage == "decode").count();
+                    let malformed =
+                        batch.take_rejects().iter().filter(|entry| entry.reject.stage == "decode").count();
                     self.counts.r#in += tally.r#in;
                     self.counts.malformed += malformed;
                     self.counts.duplicates += tally.duplicates;

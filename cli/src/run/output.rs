@@ -5,7 +5,7 @@ use crate::error::Error;
 use millrace_core::event::Event;
 use millrace_core::quarantine::{self, Entry, Reject};
 use millrace_core::record::Source;
-use millrace_lake::{Layout, Table};
+use millrace_lake::{Layout, Row, Table};
 use serde::Serialize;
 use std::fs::{self, File};
 use std::io::{BufWriter, Write as _};
@@ -37,10 +37,10 @@ impl Add for Written {
     }
 }
 
-/// The events that passed.
+/// The events that passed: what all workers share of them.
 pub(super) enum Output<'a> {
     Ndjson { path: PathBuf, file: BufWriter<File> },
-    Parquet(Parts<'a>),
+    Parquet { dir: PathBuf, layout: &'a Layout },
 }
 
 impl<'a> Output<'a> {
@@ -58,7 +58,7 @@ impl<'a> Output<'a> {
             }
         }
         Ok(match format {
-            Format::Parquet => Self::Parquet(Parts::new(dir, layout)),
+            Format::Parquet => Self::Parquet { dir: dir.to_owned(), layout },
             Format::Ndjson => {
                 let path = dir.join("part-00000.ndjson");
                 let file = File::create_new(&path).map_err(Error::io("cannot write", &path))?;
@@ -67,21 +67,32 @@ impl<'a> Output<'a> {
         })
     }
 
-    /// Takes an event that came in so many bytes, or says why it has no place.
-    pub(super) fn push(&mut self, event: &mut Event, bytes_in: usize) -> Result<Result<(), Reject>, Error> {
+    /// What one of so many workers writes to.
+    pub(super) fn sheet(&self, worker: usize, workers: usize) -> Sheet<'a> {
         match self {
-            Self::Parquet(parts) => parts.push(event, bytes_in),
-            Self::Ndjson { path, file } => {
-                writeln!(file, "{event}").map_err(Error::io("cannot write", path))?;
-                Ok(Ok(()))
-            }
+            Self::Ndjson { .. } => Sheet::Lines { text: String::new(), ends: Vec::new() },
+            Self::Parquet { dir, layout } => Sheet::Rows(Parts::new(dir, layout, worker, workers)),
         }
+    }
+
+    /// Takes what is written in order, when its turn has come.
+    pub(super) fn take(&mut self, sheet: &mut Sheet<'_>) -> Result<(), Error> {
+        if let (Self::Ndjson { path, file }, Sheet::Lines { text, ends }) = (self, sheet) {
+            let mut start = 0;
+            for (end, stays) in ends.drain(..) {
+                let line = text.get(start..end).filter(|_| stays).unwrap_or_default();
+                file.write_all(line.as_bytes()).map_err(Error::io("cannot write", path))?;
+                start = end;
+            }
+            text.clear();
+        }
+        Ok(())
     }
 
     /// Writes what is left.
     pub(super) fn finish(self) -> Result<Written, Error> {
         match self {
-            Self::Parquet(parts) => parts.finish(),
+            Self::Parquet { .. } => Ok(Written::default()),
             Self::Ndjson { path, mut file } => {
                 let about = file.flush().and_then(|()| file.get_ref().metadata());
                 let bytes = about.map_err(Error::io("cannot write", &path))?.len();
@@ -91,60 +102,123 @@ impl<'a> Output<'a> {
     }
 }
 
-/// The events as Parquet, a directory for each partition.
+/// The events of one worker.
+pub(super) enum Sheet<'a> {
+    /// Lines that wait for their turn: where each ends, and whether it stays.
+    Lines { text: String, ends: Vec<(usize, bool)> },
+    /// Rows, in files of the worker's own.
+    Rows(Parts<'a>),
+}
+
+/// Where an event is on a sheet.
+#[derive(Clone, Copy)]
+pub(super) enum Kept {
+    Line(usize),
+    Row(Row),
+}
+
+impl Sheet<'_> {
+    /// Takes an event that came in so many bytes, or says why it has no place.
+    pub(super) fn push(&mut self, event: &mut Event, bytes_in: usize) -> Result<Kept, Reject> {
+        match self {
+            Self::Rows(parts) => parts.push(event, bytes_in).map(Kept::Row),
+            Self::Lines { text, ends } => {
+                event.write(text);
+                text.push('\n');
+                ends.push((text.len(), true));
+                Ok(Kept::Line(ends.len() - 1))
+            }
+        }
+    }
+
+    /// Takes an event out again.
+    pub(super) fn take_back(&mut self, kept: Kept) {
+        match (self, kept) {
+            (Self::Rows(parts), Kept::Row(row)) => parts.table.take_back(row),
+            (Self::Lines { ends, .. }, Kept::Line(at)) => {
+                if let Some((_, stays)) = ends.get_mut(at) {
+                    *stays = false;
+                }
+            }
+            // A sheet keeps all its events alike.
+            (Self::Rows(_), Kept::Line(_)) | (Self::Lines { .. }, Kept::Row(_)) => {}
+        }
+    }
+
+    /// Writes a part of the lake where there is enough for one.
+    pub(super) fn flush_if_full(&mut self) -> Result<(), Error> {
+        match self {
+            Self::Rows(parts) if parts.is_full() => parts.flush(),
+            Self::Rows(_) | Self::Lines { .. } => Ok(()),
+        }
+    }
+
+    /// Writes what is left.
+    pub(super) fn finish(self) -> Result<Written, Error> {
+        match self {
+            Self::Rows(mut parts) => {
+                parts.flush()?;
+                Ok(parts.written)
+            }
+            Self::Lines { .. } => Ok(Written::default()),
+        }
+    }
+}
+
+/// Rows as Parquet, a directory for each partition.
 pub(super) struct Parts<'a> {
     dir: PathBuf,
     layout: &'a Layout,
     table: Table<'a>,
+    /// The next part's number; each worker has numbers of its own.
     number: usize,
+    workers: usize,
     events: usize,
     bytes_in: usize,
     written: Written,
 }
 
 impl<'a> Parts<'a> {
-    fn new(dir: &Path, layout: &'a Layout) -> Self {
-        let table = Table::new(layout);
+    fn new(dir: &Path, layout: &'a Layout, worker: usize, workers: usize) -> Self {
         Self {
             dir: dir.to_owned(),
             layout,
-            table,
-            number: 0,
+            table: Table::new(layout),
+            number: worker,
+            workers,
             events: 0,
             bytes_in: 0,
             written: Written::default(),
         }
     }
 
-    fn push(&mut self, event: &mut Event, bytes_in: usize) -> Result<Result<(), Reject>, Error> {
-        if let Err(why) = self.table.push(event) {
-            return Ok(Err(why));
-        }
+    fn push(&mut self, event: &mut Event, bytes_in: usize) -> Result<Row, Reject> {
+        let row = self.table.push(event)?;
         self.events += 1;
         self.bytes_in += bytes_in;
-        if self.events >= PART_EVENTS || self.bytes_in >= PART_BYTES {
-            self.flush()?;
-        }
-        Ok(Ok(()))
+        Ok(row)
+    }
+
+    /// The memory is bounded for all workers together.
+    fn is_full(&self) -> bool {
+        self.events >= PART_EVENTS / self.workers || self.bytes_in >= PART_BYTES / self.workers
     }
 
     /// Writes the part of each partition that has events.
     fn flush(&mut self) -> Result<(), Error> {
         let table = std::mem::replace(&mut self.table, Table::new(self.layout));
         for part in table.finish()? {
+            if part.rows == 0 {
+                continue; // duplicates, all of them
+            }
             let dir = self.dir.join(part.partition.to_string());
             fs::create_dir_all(&dir).map_err(Error::io("cannot make the directory", &dir))?;
             let path = dir.join(format!("part-{:05}.parquet", self.number));
             fs::write(&path, &part.body).map_err(Error::io("cannot write", &path))?;
             self.written = self.written + Written { files: 1, bytes: part.body.len() as u64 };
         }
-        (self.number, self.events, self.bytes_in) = (self.number + 1, 0, 0);
+        (self.number, self.events, self.bytes_in) = (self.number + self.workers, 0, 0);
         Ok(())
-    }
-
-    fn finish(mut self) -> Result<Written, Error> {
-        self.flush()?;
-        Ok(self.written)
     }
 }
 

@@ -22,7 +22,8 @@ fn invoke(clean: Stream, event: Value) -> (Stream, Value, Tally) {
         clean,
         quarantine: Store::default(),
         clock: VirtualClock::at(now),
-        pipeline: Pipeline::compile(include_str!("../../../pipeline.toml"), &millrace_core::files::NONE).unwrap(),
+        pipeline: Pipeline::compile(include_str!("../../../pipeline.toml"), &millrace_core::files::NONE)
+            .unwrap(),
         key: TokenKey::new("k1", b"0123456789abcdef0123456789abcdef").unwrap(),
         batch: Batch::default(),
     };

@@ -86,7 +86,9 @@ fn one_event_an_array_or_lines_plain_or_gzip() {
 fn good_events_of_a_batch_are_accepted_and_bad_ones_named() {
     answers(
         "{\"id\":\"a\"}\nx@example.com\n{\"eventType\":\"view\"}\n[1]\n{\"id\":\"b\"}",
-        expect![[r#"202 {"accepted":2,"rejected":[{"index":1,"reason":"no JSON: no value at byte 0"},{"index":2,"reason":"the field `id` is missing"},{"index":3,"reason":"this is JSON, but not an object"}]}"#]],
+        expect![[
+            r#"202 {"accepted":2,"rejected":[{"index":1,"reason":"no JSON: no value at byte 0"},{"index":2,"reason":"the field `id` is missing"},{"index":3,"reason":"this is JSON, but not an object"}]}"#
+        ]],
     );
 }
 
@@ -112,11 +114,15 @@ fn bad_bodies_are_problems() {
     );
     answers(
         "x@example.com",
-        expect![[r#"400 {"accepted":0,"detail":"no event of this request could be accepted; `rejected` tells why, by index","rejected":[{"index":0,"reason":"no JSON: no value at byte 0"}],"status":400,"title":"No event could be accepted","type":"urn:millrace:problem:nothing-accepted"}"#]],
+        expect![[
+            r#"400 {"accepted":0,"detail":"no event of this request could be accepted; `rejected` tells why, by index","rejected":[{"index":0,"reason":"no JSON: no value at byte 0"}],"status":400,"title":"No event could be accepted","type":"urn:millrace:problem:nothing-accepted"}"#
+        ]],
     );
     answers(
         r#"{"id":"x@example.com"#,
-        expect![[r#"400 {"accepted":0,"detail":"no event of this request could be accepted; `rejected` tells why, by index","rejected":[{"index":0,"reason":"the JSON ends too early"}],"status":400,"title":"No event could be accepted","type":"urn:millrace:problem:nothing-accepted"}"#]],
+        expect![[
+            r#"400 {"accepted":0,"detail":"no event of this request could be accepted; `rejected` tells why, by index","rejected":[{"index":0,"reason":"the JSON ends too early"}],"status":400,"title":"No event could be accepted","type":"urn:millrace:problem:nothing-accepted"}"#
+        ]],
     );
     answers(
         r#"[{"id":"a"},{"id":"b""#,
@@ -156,15 +162,21 @@ fn bad_bodies_are_problems() {
     );
     answers(
         "{\"a\":".repeat(1000),
-        expect![[r#"400 {"accepted":0,"detail":"no event of this request could be accepted; `rejected` tells why, by index","rejected":[{"index":0,"reason":"no JSON: nesting deeper than it may be at byte 600"}],"status":400,"title":"No event could be accepted","type":"urn:millrace:problem:nothing-accepted"}"#]],
+        expect![[
+            r#"400 {"accepted":0,"detail":"no event of this request could be accepted; `rejected` tells why, by index","rejected":[{"index":0,"reason":"no JSON: nesting deeper than it may be at byte 600"}],"status":400,"title":"No event could be accepted","type":"urn:millrace:problem:nothing-accepted"}"#
+        ]],
     );
     answers(
         r#"{"id":"a","price":1e999}"#,
-        expect![[r#"400 {"accepted":0,"detail":"no event of this request could be accepted; `rejected` tells why, by index","rejected":[{"index":0,"reason":"no JSON: a number that is out of range at byte 23"}],"status":400,"title":"No event could be accepted","type":"urn:millrace:problem:nothing-accepted"}"#]],
+        expect![[
+            r#"400 {"accepted":0,"detail":"no event of this request could be accepted; `rejected` tells why, by index","rejected":[{"index":0,"reason":"no JSON: a number that is out of range at byte 23"}],"status":400,"title":"No event could be accepted","type":"urn:millrace:problem:nothing-accepted"}"#
+        ]],
     );
     answers(
         r#"{"id":"a","text":"\ud800"}"#,
-        expect![[r#"400 {"accepted":0,"detail":"no event of this request could be accepted; `rejected` tells why, by index","rejected":[{"index":0,"reason":"no JSON: half of a surrogate pair at byte 18"}],"status":400,"title":"No event could be accepted","type":"urn:millrace:problem:nothing-accepted"}"#]],
+        expect![[
+            r#"400 {"accepted":0,"detail":"no event of this request could be accepted; `rejected` tells why, by index","rejected":[{"index":0,"reason":"no JSON: half of a surrogate pair at byte 18"}],"status":400,"title":"No event could be accepted","type":"urn:millrace:problem:nothing-accepted"}"#
+        ]],
     );
     answers(
         format!(r#"{{"id":"a","text":"{}"}}"#, "x".repeat(750_000)),
@@ -178,7 +190,9 @@ fn bad_bodies_are_problems() {
 fn an_id_is_a_string_or_an_integer() {
     answers(
         r#"[{"id":7},{"id":1.5},{"id":[1]},{"id":true},{"id":12345678901234567890123}]"#,
-        expect![[r#"202 {"accepted":2,"rejected":[{"index":1,"reason":"the field `id` is neither a string nor an integer"},{"index":2,"reason":"the field `id` is neither a string nor an integer"},{"index":3,"reason":"the field `id` is neither a string nor an integer"}]}"#]],
+        expect![[
+            r#"202 {"accepted":2,"rejected":[{"index":1,"reason":"the field `id` is neither a string nor an integer"},{"index":2,"reason":"the field `id` is neither a string nor an integer"},{"index":3,"reason":"the field `id` is neither a string nor an integer"}]}"#
+        ]],
     );
 }
 

@@ -14,7 +14,8 @@ use millrace_sim::{Fault, Store, run};
 use serde_json::{Value, json};
 
 fn deps(lake: Store, quarantine: Store) -> Deps<Store, Store> {
-    let pipeline = Pipeline::compile(include_str!("../../../pipeline.toml"), &millrace_core::files::NONE).unwrap();
+    let pipeline =
+        Pipeline::compile(include_str!("../../../pipeline.toml"), &millrace_core::files::NONE).unwrap();
     let layout = Layout::new(pipeline.event(), pipeline.lake());
     Deps { lake, quarantine, frames: Frames::new(layout) }
 }

@@ -70,9 +70,10 @@ fn ids(stream: &Stream) -> Vec<String> {
 }
 
 fn quarantined(store: &Store) -> Vec<String> {
-    let pages = store.objects().into_values().flat_map(|body| {
-        inflated(&body).lines().map(str::to_owned).collect::<Vec<_>>()
-    });
+    let pages = store
+        .objects()
+        .into_values()
+        .flat_map(|body| inflated(&body).lines().map(str::to_owned).collect::<Vec<_>>());
     pages
         .map(|line| serde_json::from_str::<Value>(&line).unwrap()["reason"].as_str().unwrap().to_owned())
         .collect()
@@ -208,7 +209,10 @@ fn the_sample_event_becomes_the_sample_of_lake() {
     let sample = serde_json::from_str(include_str!("../../../events/transform.json")).unwrap();
     let deadline = Micros::new(1_573_841_210_000_000).unwrap();
     let (response, counts) = run(handle(sample, deadline, &mut transformer));
-    assert_eq!((response, counts.tally.out, counts.tally.filtered, counts.tally.quarantined), (BatchResponse::safe(), 2, 1, 1));
+    assert_eq!(
+        (response, counts.tally.out, counts.tally.filtered, counts.tally.quarantined),
+        (BatchResponse::safe(), 2, 1, 1)
+    );
     let record = transformer.clean.records().remove(0);
     let sequence = "49668899999999999999999999999999999999999999999999999101";
     let lake = json!({"Records": [{

@@ -59,7 +59,9 @@ impl KinesisEvent {
             self.source = Some(Source { stream, shard: shard.to_owned() });
         }
         let data = record.kinesis.data.as_bytes();
-        base64_simd::STANDARD.decode_append(data, &mut self.data).map_err(|_| "the data of a record is not base64")?;
+        base64_simd::STANDARD
+            .decode_append(data, &mut self.data)
+            .map_err(|_| "the data of a record is not base64")?;
         self.sequences.push_str(&record.kinesis.sequence_number);
         let arrived_at = Micros::read_number(record.kinesis.approximate_arrival_timestamp);
         self.records.push(Place {

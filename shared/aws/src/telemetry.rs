@@ -26,23 +26,55 @@ pub fn init() {
     let _ = tracing_subscriber::registry().with(lines).with(targets).try_init();
 }
 
-/// Writes the counts of one invocation as one line of CloudWatch's embedded metric format, so that they are a log
-/// line and metrics at once.
+/// Writes the counts of one invocation as lines of CloudWatch's embedded metric format, so that they are log lines and
+/// metrics at once: one line for the function, and where the counts have `steps` one for each step that did something.
 /// <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>
+///
+/// A line has at most 1 MB and 100 metrics, a set of dimensions at most 30: these have a few of each.
 pub fn count(stage: &str, counts: &impl Serialize, clock: &impl Clock) {
     let function = std::env::var("AWS_LAMBDA_FUNCTION_NAME").unwrap_or_default();
-    let line = emf(stage, &function, counts, clock.now().get() / 1000);
-    // A log that cannot be written must not fail the batch.
-    let _ = writeln!(std::io::stdout().lock(), "{line}");
+    let mut out = std::io::stdout().lock();
+    for line in emf(stage, &function, counts, clock.now().get() / 1000) {
+        // A log that cannot be written must not fail the batch.
+        let _ = writeln!(out, "{line}");
+    }
 }
 
-fn emf(stage: &str, function: &str, counts: &impl Serialize, at_ms: i64) -> Value {
+fn emf(stage: &str, function: &str, counts: &impl Serialize, at_ms: i64) -> Vec<Value> {
     let mut line = match serde_json::to_value(counts) {
         Ok(Value::Object(counts)) => counts,
         _ => Map::new(),
     };
-    let metrics: Vec<_> = line.keys().map(|name| json!({"Name": name, "Unit": "Count"})).collect();
-    let directive = json!({"Namespace": "Millrace", "Dimensions": [["function"]], "Metrics": metrics});
+    let steps = match line.remove("steps") {
+        Some(Value::Array(steps)) => steps,
+        _ => Vec::new(),
+    };
+    let all: Vec<_> = line.keys().cloned().collect();
+    let mut lines = vec![document(line, stage, function, &["function"], &all, at_ms)];
+    for step in steps {
+        let Value::Object(step) = step else { continue };
+        // A metric is paid for by the hour in which it is written: what a step did not do is none.
+        let done = step.iter().filter(|(_, count)| count.as_u64().is_some_and(|count| count > 0));
+        let mut done: Vec<_> = done.map(|(name, _)| name.clone()).collect();
+        done.sort();
+        if done.iter().any(|name| name != "in") {
+            lines.push(document(step, stage, function, &["function", "step"], &done, at_ms));
+        }
+    }
+    lines
+}
+
+/// One line: the counts, of which these are metrics, for these dimensions.
+fn document(
+    mut line: Map<String, Value>,
+    stage: &str,
+    function: &str,
+    dimensions: &[&str],
+    metrics: &[String],
+    at_ms: i64,
+) -> Value {
+    let metrics: Vec<_> = metrics.iter().map(|name| json!({"Name": name, "Unit": "Count"})).collect();
+    let directive = json!({"Namespace": "Millrace", "Dimensions": [dimensions], "Metrics": metrics});
     line.insert("_aws".into(), json!({"Timestamp": at_ms, "CloudWatchMetrics": [directive]}));
     line.insert("stage".into(), stage.into());
     line.insert("function".into(), function.into());
@@ -52,16 +84,13 @@ fn emf(stage: &str, function: &str, counts: &impl Serialize, at_ms: i64) -> Valu
 #[cfg(test)]
 mod tests {
     use super::*;
-    use millrace_core::account::Landing;
+    use millrace_core::account::{Counts, Landing, StepTally, Tally};
 
     #[test]
     fn counts_are_a_log_line_and_metrics_at_once() {
-        let line = emf(
-            "lake",
-            "shop-lake",
-            &Landing { r#in: 3, landed: 2, skipped: 0, quarantined: 1 },
-            1_573_841_100_000,
-        );
+        let landing = Landing { r#in: 3, landed: 2, skipped: 0, quarantined: 1 };
+        let lines = emf("lake", "shop-lake", &landing, 1_573_841_100_000);
+        let [line] = lines.as_slice() else { panic!("{lines:?}") };
         assert_eq!(
             (&line["stage"], &line["landed"], &line["function"]),
             (&json!("lake"), &json!(2), &json!("shop-lake"))
@@ -69,5 +98,35 @@ mod tests {
         let metrics = &line["_aws"]["CloudWatchMetrics"][0];
         assert_eq!(metrics["Dimensions"], json!([["function"]]));
         assert_eq!(metrics["Metrics"].as_array().map(Vec::len), Some(4));
+    }
+
+    #[test]
+    fn each_step_that_did_something_has_a_line_of_its_own() {
+        let step =
+            |step, r#in, changed, dropped| StepTally { r#in, changed, dropped, ..StepTally::new(step) };
+        let tally = Tally { r#in: 3, out: 2, filtered: 1, ..Tally::default() };
+        let steps =
+            vec![step("clean.require", 3, 0, 0), step("filter.keep", 3, 0, 1), step("clean.cast", 2, 2, 0)];
+        let lines = emf("transform", "shop-transform", &Counts { tally, steps }, 1_573_841_100_000);
+        let [whole, keep, cast] = lines.as_slice() else { panic!("{lines:?}") };
+
+        assert_eq!(whole.get("steps"), None);
+        assert_eq!(whole["_aws"]["CloudWatchMetrics"][0]["Metrics"].as_array().map(Vec::len), Some(5));
+        assert_eq!(
+            *keep,
+            json!({
+                "_aws": {
+                    "Timestamp": 1_573_841_100_000_i64,
+                    "CloudWatchMetrics": [{
+                        "Namespace": "Millrace",
+                        "Dimensions": [["function", "step"]],
+                        "Metrics": [{"Name": "dropped", "Unit": "Count"}, {"Name": "in", "Unit": "Count"}],
+                    }],
+                },
+                "stage": "transform", "function": "shop-transform", "step": "filter.keep",
+                "in": 3, "changed": 0, "dropped": 1, "quarantined": 0,
+            })
+        );
+        assert_eq!((&cast["step"], &cast["changed"]), (&json!("clean.cast"), &json!(2)));
     }
 }

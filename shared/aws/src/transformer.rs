@@ -22,6 +22,15 @@ pub async fn from_env<F: Fn(&str) -> Option<String>>(
     env.check()?;
     let pipeline = Pipeline::compile(PIPELINE, &FILES)?;
     let key = secrets::token_key(&config, &secret).await?;
+    pipeline.check_key(&key)?;
     let (clean, quarantine) = (Stream::new(&config, clean), Bucket::new(&config, quarantine));
-    Ok(Transformer { function, clean, quarantine, clock: SystemClock, pipeline, key, batch: Batch::default() })
+    Ok(Transformer {
+        function,
+        clean,
+        quarantine,
+        clock: SystemClock,
+        pipeline,
+        key,
+        batch: Batch::default(),
+    })
 }

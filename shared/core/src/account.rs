@@ -75,6 +75,14 @@ impl StepTally {
         Self { step, r#in: 0, changed: 0, dropped: 0, quarantined: 0 }
     }
 
+    /// Adds what the same step did elsewhere.
+    pub fn add(&mut self, more: &Self) {
+        self.r#in += more.r#in;
+        self.changed += more.changed;
+        self.dropped += more.dropped;
+        self.quarantined += more.quarantined;
+    }
+
     /// Events that went on.
     #[must_use]
     pub fn out(&self) -> usize {

@@ -1,13 +1,13 @@
 //! The records of one invocation through the pipeline: frames, rejects, and the tally of both.
 
 use crate::account::Tally;
-use crate::decode;
+use crate::decode::{self, Pieces};
 use crate::event::Event;
 use crate::frame::{self, Frame};
 use crate::pipeline::{Outcome, Pipeline};
 use crate::quarantine::{Entry, Reject};
 use crate::record::{self, Record, Source};
-use crate::seen::Seen;
+use crate::seen::{self, Seen};
 use crate::step::Context;
 use crate::time::Micros;
 use crate::token::TokenKey;
@@ -15,11 +15,20 @@ use crate::token::TokenKey;
 /// The most rejects that one record makes; a record with more is put away whole. It bounds the memory of a batch.
 const BAD_MAX: usize = 1_000;
 
+/// The most bytes of bad data that a batch keeps piece by piece. Beyond it a record whose bad pieces are larger than
+/// the record, which is compressed then, is put away as it came: a few KB may inflate to [`decode::INFLATED_MAX`].
+const BAD_BYTES_MAX: usize = 8 << 20;
+
+/// The room for an inflated record that the next batch finds again, bytes.
+const INFLATED_KEPT: usize = 4 << 20;
+
 /// A batch and what became of it. Nothing is put anywhere yet. The memory of one batch serves the next.
 #[derive(Debug, Default)]
 pub struct Batch {
     frames: frame::Writer,
     rejects: Vec<Entry>,
+    /// The size of their payloads.
+    bad_bytes: usize,
     /// The fate of each record's events, in order.
     fates: Vec<Fate>,
     /// The records' sequence numbers, one after the other.
@@ -54,14 +63,24 @@ impl Batch {
         key: &'a TokenKey,
         source: &Source,
     ) -> Run<'a> {
+        self.release();
         self.frames.begin(source.lane());
         self.rejects.clear();
+        self.bad_bytes = 0;
         self.fates.clear();
         self.sequences.clear();
         if !self.remembers {
             self.seen.clear();
         }
+        pipeline.begin_batch();
         Run { pipeline, key, batch: self }
+    }
+
+    /// Gives back the memory that only a huge batch needs.
+    fn release(&mut self) {
+        self.inflated.clear();
+        self.inflated.shrink_to(INFLATED_KEPT);
+        self.event.release();
     }
 
     /// Takes the frames for the clean stream, in order.
@@ -87,6 +106,7 @@ impl Batch {
 
     fn reject(&mut self, sequence: &str, at: Micros, reject: Reject, payload: &[u8]) {
         self.count(sequence).quarantined += 1;
+        self.bad_bytes += payload.len();
         self.rejects.push(Entry { reject, sequence: sequence.into(), at, payload: payload.to_vec() });
     }
 
@@ -126,7 +146,8 @@ impl Run<'_> {
             Ok(pieces) => pieces,
             Err(why) => return self.batch.reject(sequence, arrived_at, why, data),
         };
-        let before = self.batch.rejects.len();
+        let is_one = matches!(pieces, Pieces::One(_));
+        let (before, bytes_before) = (self.batch.rejects.len(), self.batch.bad_bytes);
         let (mut count, mut readable) = (0, 0);
         for (index, piece) in (0..).zip(pieces) {
             count += 1;
@@ -137,10 +158,16 @@ impl Run<'_> {
                 );
                 return self.reject_whole(record, before, Reject::new("decode", "too_many_bad", detail));
             }
+            let bad_bytes = self.batch.bad_bytes;
+            if bad_bytes > BAD_BYTES_MAX && bad_bytes - bytes_before > data.len() && !is_one {
+                let detail = "its bad events inflate to too much; those before the last of them went on";
+                return self.reject_whole(record, before, Reject::new("decode", "too_many_bad", detail));
+            }
         }
         // Lines of which none is JSON are no lines: these bytes were something else.
         let first = self.batch.rejects.get(before).map(|first| first.reject.clone());
-        if let Some(why) = first.filter(|_| readable == 0 && count > 1) {
+        let inflates = is_one && self.batch.bad_bytes > BAD_BYTES_MAX;
+        if let Some(why) = first.filter(|_| readable == 0 && count > 1 || inflates) {
             self.reject_whole(record, before, why);
         }
     }
@@ -148,7 +175,8 @@ impl Run<'_> {
     /// Puts a whole record in the place of its rejects, which are those from this place on.
     fn reject_whole(&mut self, record: &Record<'_>, before: usize, why: Reject) {
         let pieces = self.batch.rejects.len() - before;
-        self.batch.rejects.truncate(before);
+        let bytes: usize = self.batch.rejects.drain(before..).map(|entry| entry.payload.len()).sum();
+        self.batch.bad_bytes -= bytes;
         if let Some(fate) = self.batch.fates.last_mut() {
             fate.tally.r#in -= pieces;
             fate.tally.quarantined -= pieces;
@@ -165,12 +193,14 @@ impl Run<'_> {
         }
         match pipeline.apply(&mut batch.event, &Context { key, arrived_at }) {
             Outcome::Out => {
-                let id = batch.event.str(&pipeline.event().id).unwrap_or_default();
-                if !batch.seen.insert(id) {
+                let id = seen::hash(batch.event.str(&pipeline.event().id).unwrap_or_default());
+                if !batch.seen.insert_hash(id) {
                     batch.count(sequence).duplicates += 1;
                 } else if batch.frames.push(sequence, index, |line| batch.event.write(line)) {
                     batch.count(sequence).out += 1;
                 } else {
+                    // It did not go out, so what comes with its id is no duplicate.
+                    batch.seen.forget_hash(id);
                     let detail = format!("the event has more than {} bytes", frame::EVENT_MAX);
                     batch.reject(sequence, arrived_at, Reject::new("encode", "too_large", detail), json);
                 }
@@ -179,5 +209,72 @@ impl Run<'_> {
             Outcome::Rejected(why) => batch.reject(sequence, arrived_at, why, json),
         }
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use flate2::{Compression, write::GzEncoder};
+    use std::io::Write;
+
+    fn gzip(data: &[u8]) -> Vec<u8> {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+        encoder.write_all(data).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    fn run(records: &[&[u8]]) -> Batch {
+        let text = "[event]\nid = \"id\"\ntype = \"t\"\ntime = \"at\"\n";
+        let mut pipeline = Pipeline::compile(text, &crate::files::NONE).unwrap();
+        let key = TokenKey::new("k1", b"0123456789abcdef0123456789abcdef").unwrap();
+        let source = Source { stream: "raw".into(), shard: "shardId-000000000000".into() };
+        let mut batch = Batch::default();
+        let mut run = batch.begin(&mut pipeline, &key, &source);
+        for (n, data) in records.iter().enumerate() {
+            let arrived_at = Micros::new(1_573_841_200_000_000).unwrap();
+            run.record(&Record { sequence: &n.to_string(), arrived_at, data });
+        }
+        assert!(batch.tally(None).balances());
+        batch
+    }
+
+    #[test]
+    fn an_event_that_is_too_large_does_not_make_the_next_of_its_id_a_duplicate() {
+        let event = |text: &str| format!(r#"{{"id":"a","t":"x","at":1573841100,"text":"{text}"}}"#);
+        let (large, small) = (event(&"x".repeat(frame::EVENT_MAX)), event("x"));
+        let batch = run(&[large.as_bytes(), small.as_bytes(), small.as_bytes()]);
+        let tally = batch.tally(None);
+        assert_eq!((tally.quarantined, tally.out, tally.duplicates), (1, 1, 1));
+    }
+
+    #[test]
+    fn bad_data_that_inflates_to_much_is_kept_as_it_came() {
+        // 900 bad lines of 10 KB each, in some 50 KB.
+        let bomb = gzip(format!("{{}}\n{}", format!("{}\n", "x".repeat(10_000)).repeat(900)).as_bytes());
+        let mut batch = run(&[bomb.as_slice(); 20]);
+        let rejects = batch.take_rejects();
+        let kept: usize = rejects.iter().map(|entry| entry.payload.len()).sum();
+        assert!(kept < 12 << 20, "{kept} bytes");
+        let whole: Vec<_> = rejects.iter().filter(|entry| entry.payload == bomb).collect();
+        assert!(whole.len() >= 19 && whole.iter().all(|entry| entry.reject.reason == "too_many_bad"));
+
+        // What came so large is kept, all of it and with its own reason; so is one event that inflates.
+        let plain = "x".repeat(BAD_BYTES_MAX);
+        let one = gzip(format!("{{\"a\":\"{plain}\"").as_bytes());
+        let mut batch = run(&[plain.as_bytes(), plain.as_bytes(), one.as_slice(), one.as_slice()]);
+        let rejects = batch.take_rejects();
+        assert!(rejects.iter().all(|entry| entry.reject.reason == "not_json"));
+        assert_eq!(
+            rejects.iter().map(|entry| entry.payload.len()).collect::<Vec<_>>(),
+            [plain.len(), plain.len(), one.len(), one.len()]
+        );
+    }
+
+    #[test]
+    fn a_huge_record_does_not_keep_its_memory() {
+        let mut batch = run(&[&gzip(&vec![b' '; decode::INFLATED_MAX])]);
+        batch.release();
+        assert!(batch.inflated.capacity() <= INFLATED_KEPT);
     }
 }

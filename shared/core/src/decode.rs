@@ -7,8 +7,10 @@ use crate::event::{Event, Flaw};
 use crate::quarantine::Reject;
 use flate2::read::MultiGzDecoder;
 use memchr::memchr;
+use serde::de::{Deserialize, Deserializer, IgnoredAny, SeqAccess, Visitor};
 use serde_json::error::Category;
 use serde_json::value::RawValue;
+use std::fmt;
 use std::io::Read;
 
 /// The most that a compressed payload may inflate to, bytes. A record holds at most 10 MiB, a request 6 MB, so what
@@ -57,9 +59,9 @@ pub fn split(payload: &[u8]) -> Result<Pieces<'_>, Reject> {
     };
     let first_line = payload.get(..line_end).unwrap_or_default();
     if payload.starts_with(b"[") {
-        return match raw::<Vec<&RawValue>>(payload) {
-            Ok(items) if items.len() > EVENTS_MAX => Err(too_many()),
-            Ok(items) => Ok(Pieces::Items(items.into_iter())),
+        return match raw::<Items<'_>>(payload) {
+            Ok(Items(items)) if items.len() > EVENTS_MAX => Err(too_many()),
+            Ok(Items(items)) => Ok(Pieces::Items(items.into_iter())),
             Err(_) if is_json(first_line) => lines(payload),
             Err(why) => Err(why),
         };
@@ -102,6 +104,36 @@ impl<'a> Iterator for Pieces<'a> {
     }
 }
 
+/// The items of an array; of those beyond [`EVENTS_MAX`] only one is kept, for a few MB hold millions.
+struct Items<'a>(Vec<&'a RawValue>);
+
+impl<'de> Deserialize<'de> for Items<'de> {
+    fn deserialize<D: Deserializer<'de>>(reader: D) -> Result<Self, D::Error> {
+        struct Collect;
+
+        impl<'de> Visitor<'de> for Collect {
+            type Value = Items<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an array")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut array: A) -> Result<Items<'de>, A::Error> {
+                let mut items = Vec::new();
+                while let Some(item) = array.next_element()? {
+                    items.push(item);
+                    if items.len() > EVENTS_MAX {
+                        while array.next_element::<IgnoredAny>()?.is_some() {}
+                    }
+                }
+                Ok(Items(items))
+            }
+        }
+
+        reader.deserialize_seq(Collect)
+    }
+}
+
 fn lines(payload: &[u8]) -> Result<Pieces<'_>, Reject> {
     let pieces = Pieces::Lines(payload);
     // Most payloads are too short to have too many.
@@ -119,7 +151,7 @@ fn is_json(bytes: &[u8]) -> bool {
     raw::<&RawValue>(bytes).is_ok()
 }
 
-fn raw<'a, T: serde::Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Reject> {
+fn raw<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Reject> {
     serde_json::from_str(utf8(bytes)?).map_err(|error| match error.classify() {
         Category::Eof => Reject::new(STAGE, "not_json", format!("the JSON ends too early: {error}")),
         // None of these types refuses a value for what it is, and the messages of syntax quote none.
@@ -139,6 +171,7 @@ pub fn event(bytes: &[u8], event: &mut Event) -> Result<(), Reject> {
     event.parse(utf8(bytes)?).map_err(|flaw| {
         let reason = match flaw {
             Flaw::NotAnObject => "not_an_object",
+            Flaw::TooDeep => "too_deep",
             Flaw::TooMuch(_) => "too_large",
             Flaw::CutOff | Flaw::Syntax { .. } => "not_json",
         };
@@ -266,9 +299,25 @@ mod tests {
         );
         check(
             format!("{{\"a\":{}", "{\"a\":".repeat(1000)),
-            expect!["decode: not_json: no JSON: nesting deeper than it may be at byte 600"],
+            expect!["decode: too_deep: it is nested deeper than 120 levels"],
         );
         check([0x9c, 0x01, 0xff], expect!["decode: not_utf8: byte 0 is not UTF-8"]);
+    }
+
+    #[test]
+    fn a_payload_has_so_many_events_and_no_more() {
+        for (first, next, end) in [("[0", ",0", "]"), ("0", "\n0", "\n")] {
+            let payload = |count: usize| format!("{first}{}{end}", next.repeat(count - 1));
+            assert_eq!(split(payload(EVENTS_MAX).as_bytes()).unwrap().count(), EVENTS_MAX);
+            for count in [EVENTS_MAX + 1, EVENTS_MAX + 2, 5 * EVENTS_MAX] {
+                assert_eq!(split(payload(count).as_bytes()).unwrap_err().reason, "too_many_events");
+            }
+        }
+        let many = format!("[{}0]", "0,".repeat(5 * EVENTS_MAX));
+        let items: Items<'_> = raw(many.as_bytes()).unwrap();
+        assert_eq!(items.0.len(), EVENTS_MAX + 1, "and the others take no memory");
+        let broken = format!("[{}0", "0,".repeat(EVENTS_MAX));
+        assert_eq!(split(broken.as_bytes()).unwrap_err().reason, "not_json");
     }
 
     #[test]

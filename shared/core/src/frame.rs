@@ -34,6 +34,9 @@ pub const BODY_MAX: usize = 16 << 20;
 /// How much a writer gathers before it compresses a frame, bytes.
 const BODY_AIM: usize = 6 << 20;
 
+/// The room for a body that a writer keeps, bytes.
+const BODY_KEPT: usize = BODY_AIM + 2 * EVENT_MAX;
+
 /// Level 1 makes NDJSON hardly larger than level 3, for two thirds of the time.
 const ZSTD_LEVEL: i32 = 1;
 
@@ -104,6 +107,9 @@ impl Writer {
         self.lane = lane;
         self.frames.clear();
         self.clear();
+        self.lines.shrink_to(BODY_KEPT);
+        self.body.clear();
+        self.body.shrink_to(BODY_KEPT);
     }
 
     /// Adds an event, which `write` appends as one line of JSON; whether it fits, which is whether it has at most
@@ -122,7 +128,8 @@ impl Writer {
             self.records.push(self.sequences.len());
         }
         self.waiting.push(Waiting { record: self.records.len() - 1, index, end: self.lines.len() });
-        if self.lines.len() >= BODY_AIM {
+        // The body begins with the sequence numbers, which may be longer than the events.
+        if self.lines.len() + self.sequences.len() >= BODY_AIM {
             self.flush();
         }
         true
@@ -390,6 +397,24 @@ mod tests {
         writer.begin("lane".to_owned());
         assert!(!writer.push("7", 0, |line| line.push_str(&fill(EVENT_MAX + 1))));
         assert_eq!(writer.finish(), []);
+    }
+
+    #[test]
+    fn small_events_with_long_positions_make_frames_that_can_be_read() {
+        let sequence = |n: usize| format!("{n:0128}");
+        let events: Vec<_> = (0..150_000).map(|n| (sequence(n), 0, "{}".to_owned())).collect();
+        let events: Vec<_> = events.iter().map(|(s, i, e)| (s.as_str(), *i, e.clone())).collect();
+        let read: usize = writer(&events).iter().map(|frame| read(&frame.data).unwrap().1.len()).sum();
+        assert_eq!(read, events.len());
+    }
+
+    #[test]
+    fn a_writer_does_not_keep_what_one_event_took() {
+        let mut writer = Writer::default();
+        writer.begin("lane".to_owned());
+        assert!(!writer.push("7", 0, |line| line.push_str(&" ".repeat(BODY_MAX))));
+        writer.begin("lane".to_owned());
+        assert!(writer.lines.capacity() <= BODY_KEPT);
     }
 
     #[test]

@@ -27,9 +27,7 @@ pub mod event;
 mod expression;
 pub mod files;
 pub mod frame;
-#[cfg_attr(not(test), expect(dead_code, reason = "no step wraps it yet"))]
 mod geoip;
-#[cfg_attr(not(test), expect(dead_code, reason = "no step wraps it yet"))]
 mod matcher;
 pub mod mistake;
 pub mod pipeline;
@@ -37,15 +35,12 @@ pub mod port;
 pub mod publish;
 pub mod quarantine;
 pub mod record;
-#[cfg_attr(not(test), expect(dead_code, reason = "`anonymize.redact` comes next"))]
-mod redact;
-#[cfg_attr(not(test), expect(dead_code, reason = "no step wraps it yet"))]
 mod referrer;
+mod redact;
 pub mod retry;
 pub mod seen;
 pub mod step;
 pub mod time;
 pub mod token;
 pub mod transformer;
-#[cfg_attr(not(test), expect(dead_code, reason = "no step wraps it yet"))]
 mod user_agent;

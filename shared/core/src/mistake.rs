@@ -1,34 +1,54 @@
-//! A mistake in `pipeline.toml`: what, where, and what was meant.
+//! A mistake in a file that people write, `pipeline.toml` above all: what, where, and what was meant.
 
 use std::fmt::{self, Write as _};
 use std::ops::Range;
 
+/// How bad it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Severity {
+    /// The file cannot be used.
+    Error,
+    /// It can, but hardly says what was meant.
+    Warning,
+}
+
 /// One mistake.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mistake {
+    severity: Severity,
     message: String,
     help: Option<String>,
     at: Option<Range<usize>>,
 }
 
 impl Mistake {
-    pub(crate) fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), help: None, at: None }
+    /// A mistake that makes the file useless.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self { severity: Severity::Error, message: message.into(), help: None, at: None }
     }
 
-    pub(crate) fn with_help(mut self, help: impl Into<String>) -> Self {
+    /// A mistake that is perhaps none.
+    pub(crate) fn warning(message: impl Into<String>) -> Self {
+        Self { severity: Severity::Warning, ..Self::new(message) }
+    }
+
+    /// Says what to do.
+    #[must_use]
+    pub fn with_help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
     }
 
     /// Says where, in bytes of the text, unless it is known more exactly already.
-    pub(crate) fn within(mut self, at: Range<usize>) -> Self {
+    #[must_use]
+    pub fn within(mut self, at: Range<usize>) -> Self {
         self.at.get_or_insert(at);
         self
     }
 
     /// A mistake that the TOML reader found, in the syntax or in a type.
-    pub(crate) fn from_toml(error: &toml::de::Error, around: Range<usize>) -> Self {
+    #[must_use]
+    pub fn from_toml(error: &toml::de::Error, around: Range<usize>) -> Self {
         let message = plain(error.message());
         // "unknown field `tyep`, expected one of `id`, `type`": what stands between backticks.
         let mut names = message.split('`').skip(1).step_by(2);
@@ -39,7 +59,7 @@ impl Mistake {
             }
             _ => None,
         };
-        Self { message, help, at: None }.within(error.span().unwrap_or(around))
+        Self { severity: Severity::Error, message, help, at: None }.within(error.span().unwrap_or(around))
     }
 }
 
@@ -66,7 +86,7 @@ fn plain(message: &str) -> String {
 }
 
 /// "did you mean" the known name that is most like this one, where one is alike.
-pub(crate) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<String> {
+pub fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<String> {
     let alike = |known: &str| strsim::normalized_damerau_levenshtein(name, known);
     let best = known.max_by(|a, b| alike(a).total_cmp(&alike(b)))?;
     (alike(best) >= 0.6).then(|| format!("did you mean `{best}`?"))
@@ -80,7 +100,9 @@ pub struct Mistakes {
 }
 
 impl Mistakes {
-    pub(crate) fn new(text: &str, mut mistakes: Vec<Mistake>) -> Self {
+    /// The mistakes in this text.
+    #[must_use]
+    pub fn new(text: &str, mut mistakes: Vec<Mistake>) -> Self {
         mistakes.sort_by_key(|mistake| mistake.at.as_ref().map(|at| at.start));
         Self { text: text.to_owned(), mistakes }
     }
@@ -91,6 +113,12 @@ impl Mistakes {
         self.mistakes.len()
     }
 
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.mistakes.is_empty()
+    }
+
     /// The mistakes for people, with file, line, column, the line itself and the place marked.
     #[must_use]
     pub fn render(&self, file: &str) -> String {
@@ -99,7 +127,11 @@ impl Mistakes {
             let at = mistake.at.clone().unwrap_or(0..0);
             let place = Place::of(&self.text, &at);
             // Writing to a String cannot fail.
-            let _ = writeln!(page, "{file}:{}:{}: error: {}", place.line, place.column, mistake.message);
+            let severity = match mistake.severity {
+                Severity::Error => "error",
+                Severity::Warning => "warning",
+            };
+            let _ = writeln!(page, "{file}:{}:{}: {severity}: {}", place.line, place.column, mistake.message);
             let margin = " ".repeat(place.line.to_string().len());
             if !place.text.is_empty() {
                 let gap = " ".repeat(place.column - 1);
@@ -122,6 +154,12 @@ impl fmt::Display for Mistakes {
 }
 
 impl std::error::Error for Mistakes {}
+
+/// The line that this byte of the text stands in, from 1.
+#[must_use]
+pub fn line_of(text: &str, at: usize) -> usize {
+    text.bytes().take(at).filter(|byte| *byte == b'\n').count() + 1
+}
 
 /// A stretch of the text as people count it, from 1, in characters.
 struct Place<'a> {

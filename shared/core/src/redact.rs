@@ -23,8 +23,9 @@ use std::net::Ipv6Addr;
 use std::ops::Range;
 
 /// What to look for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
 #[serde(try_from = "String")]
+#[schemars(rename_all = "snake_case", !try_from)]
 pub(crate) enum Kind {
     Email,
     Phone,
@@ -35,7 +36,7 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    const ALL: [Self; 6] = [Self::Email, Self::Phone, Self::CreditCard, Self::Iban, Self::UsSsn, Self::Ip];
+    pub(crate) const ALL: [Self; 6] = [Self::Email, Self::Phone, Self::CreditCard, Self::Iban, Self::UsSsn, Self::Ip];
 
     /// What `pipeline.toml` calls it.
     const fn name(self) -> &'static str {
@@ -49,7 +50,7 @@ impl Kind {
         }
     }
 
-    const fn label(self) -> &'static str {
+    pub(crate) const fn label(self) -> &'static str {
         match self {
             Self::Email => "[email]",
             Self::Phone => "[phone]",

@@ -4,6 +4,9 @@ use std::collections::HashSet;
 use std::hash::{BuildHasherDefault, Hasher};
 use twox_hash::XxHash3_128;
 
+/// For so many ids a set keeps its room: more than a full batch has, unless it is compressed well.
+const KEPT: usize = 100_000;
+
 /// A set of ids, kept as hashes of 128 bits: among 10¹² ids two different ones are taken for one with a chance of
 /// 10⁻¹⁵. It takes some 35 bytes an id at the least and twice that when it has just grown.
 #[derive(Debug, Clone, Default)]
@@ -26,9 +29,15 @@ impl Seen {
         self.0.insert(hash)
     }
 
-    /// Forgets all ids and keeps the room.
+    /// Takes an id back.
+    pub fn forget_hash(&mut self, hash: u128) {
+        self.0.remove(&hash);
+    }
+
+    /// Forgets all ids and keeps the room, but for what only a huge batch needs.
     pub fn clear(&mut self) {
         self.0.clear();
+        self.0.shrink_to(KEPT);
     }
 }
 
@@ -67,7 +76,16 @@ mod tests {
     fn an_id_is_new_once() {
         let mut seen = Seen::with_capacity(2);
         assert_eq!([seen.insert("a"), seen.insert("b"), seen.insert("a")], [true, true, false]);
+        seen.forget_hash(hash("a"));
+        assert!(seen.insert("a") && !seen.insert("a"));
         seen.clear();
         assert!(seen.insert("a"));
+    }
+
+    #[test]
+    fn the_room_of_a_huge_batch_is_given_back() {
+        let mut seen = Seen::with_capacity(20 * KEPT);
+        seen.clear();
+        assert!((KEPT..4 * KEPT).contains(&seen.0.capacity()));
     }
 }

@@ -113,6 +113,16 @@ impl Micros {
         })
     }
 
+    /// The date and time in UTC.
+    pub(crate) fn civil(self) -> jiff::civil::DateTime {
+        Offset::UTC.to_datetime(self.timestamp())
+    }
+
+    /// A date and time in UTC.
+    pub(crate) fn at_civil(moment: jiff::civil::DateTime) -> Option<Self> {
+        Self::new(Offset::UTC.to_timestamp(moment).ok()?.as_microsecond())
+    }
+
     fn timestamp(self) -> Timestamp {
         Timestamp::from_microsecond(self.0).unwrap_or_default()
     }
@@ -170,7 +180,7 @@ fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
 }
 
 /// Microseconds in the unit that a number of this size counts.
-const fn unit(size: u64) -> i64 {
+pub(crate) const fn unit(size: u64) -> i64 {
     match size {
         0..100_000_000_000 => 1_000_000,
         100_000_000_000..100_000_000_000_000 => 1_000,

@@ -1,5 +1,9 @@
-//! The key that makes tokens of personal data, and the tokens.
+//! The key that makes tokens of personal data, and the tokens; and the key that encrypts it, where there is one.
 
+use aes_gcm_siv::aead::AeadInOut;
+use aes_gcm_siv::{Aes256GcmSiv, Nonce};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit, Mac};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
@@ -12,7 +16,18 @@ const KEY_MIN_BYTES: usize = 32;
 pub struct TokenKey {
     id: String,
     mac: Hmac<Sha256>,
+    cipher: Option<Aes256GcmSiv>,
 }
+
+/// What the key of the cipher is made for. The key of one person would be made for this and the person.
+const PURPOSE: &[u8] = b"millrace anonymize.encrypt 1";
+
+/// The cipher is made to bear one nonce for many texts (RFC 8452): what shows is which of them are the same, and that
+/// is wanted here.
+const NONCE: [u8; 12] = [0; 12];
+
+/// What the cipher adds to a text.
+const TAG_BYTES: usize = 16;
 
 /// Why a secret is no key. Says nothing of what the secret holds.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -26,12 +41,39 @@ pub enum NoKey {
     /// A key that can be guessed.
     #[error("the secret's `key` must have at least {KEY_MIN_BYTES} bytes, it has {0}")]
     TooShort(usize),
+    /// A key to encrypt with that can be guessed.
+    #[error("the secret's `encryption_key` must have at least {KEY_MIN_BYTES} bytes, it has {0}")]
+    EncryptionTooShort(usize),
+    /// Who destroys one would destroy both.
+    #[error("the secret's `encryption_key` is the same as its `key`: make another one")]
+    Same,
+    /// No key to encrypt with, for a pipeline that does.
+    #[error("the pipeline has the step anonymize.encrypt, and the secret has no `encryption_key`")]
+    NoEncryption,
+}
+
+/// Why a text cannot be decrypted. Says nothing of what it holds.
+#[derive(Debug, Clone, Copy, thiserror::Error, PartialEq, Eq)]
+pub enum NoText {
+    /// Not `<key id>:<base64>`.
+    #[error("it is no encrypted text: that is a key's id, a colon, and base64")]
+    Shape,
+    /// The id in front is another one.
+    #[error("it was encrypted with a key of another id")]
+    OtherKey,
+    /// There is no key to decrypt with.
+    #[error("the secret has no `encryption_key`")]
+    NoEncryption,
+    /// Damaged, or of another key.
+    #[error("it is damaged, or was encrypted with another key of this id")]
+    Damaged,
 }
 
 #[derive(Deserialize)]
 struct Secret {
     id: String,
     key: String,
+    encryption_key: Option<String>,
 }
 
 impl TokenKey {
@@ -45,13 +87,36 @@ impl TokenKey {
             return Err(NoKey::TooShort(key.len()));
         }
         let mac = Hmac::new_from_slice(key).map_err(|_| NoKey::TooShort(key.len()))?;
-        Ok(Self { id: id.to_owned(), mac })
+        Ok(Self { id: id.to_owned(), mac, cipher: None })
     }
 
-    /// A key from the secret's text, `{"id": "k1", "key": "…"}`; the key's bytes are its UTF-8.
+    /// The same key, with another one beside it that encrypts, at least 32 bytes. Without that one nobody ever reads
+    /// the texts again.
+    pub fn with_encryption(mut self, key: &[u8]) -> Result<Self, NoKey> {
+        if key.len() < KEY_MIN_BYTES {
+            return Err(NoKey::EncryptionTooShort(key.len()));
+        }
+        let mac = Hmac::<Sha256>::new_from_slice(key).map_err(|_| NoKey::EncryptionTooShort(key.len()))?;
+        self.cipher = Some(Aes256GcmSiv::new(&mac.chain_update(PURPOSE).finalize().into_bytes()));
+        Ok(self)
+    }
+
+    /// A key from the secret's text, `{"id": "k1", "key": "…"}`, with an `"encryption_key": "…"` where something is to
+    /// be encrypted; the keys' bytes are their UTF-8.
     pub fn parse(secret: &str) -> Result<Self, NoKey> {
         let secret: Secret = serde_json::from_str(secret).map_err(|_| NoKey::Shape)?;
-        Self::new(&secret.id, secret.key.as_bytes())
+        let key = Self::new(&secret.id, secret.key.as_bytes())?;
+        match secret.encryption_key {
+            None => Ok(key),
+            Some(same) if same == secret.key => Err(NoKey::Same),
+            Some(encryption) => key.with_encryption(encryption.as_bytes()),
+        }
+    }
+
+    /// Whether it can encrypt.
+    #[must_use]
+    pub fn encrypts(&self) -> bool {
+        self.cipher.is_some()
     }
 
     /// Appends the token of a value: `<key id>:<HMAC-SHA256, 64 lower-case hex digits>`.
@@ -65,23 +130,63 @@ impl TokenKey {
     pub fn bare_token(&self, value: &[u8], out: &mut String) {
         hex(&self.mac.clone().chain_update(value).finalize().into_bytes(), out);
     }
+
+    /// Appends the JSON that stands in `json`, encrypted: `<key id>:<base64>`, URL-safe and without padding. The same
+    /// JSON gives the same text. False, and nothing appended, where there is no key for it. `json` is used up.
+    pub(crate) fn encrypt(&self, json: &mut Vec<u8>, out: &mut String) -> bool {
+        let Some(cipher) = &self.cipher else { return false };
+        let (nonce, id) = (Nonce::from(NONCE), self.id.as_bytes());
+        let Ok(tag) = cipher.encrypt_inout_detached(&nonce, id, json.as_mut_slice().into()) else {
+            return false; // it takes 64 GiB
+        };
+        json.extend_from_slice(&tag);
+        out.push_str(&self.id);
+        out.push(':');
+        URL_SAFE_NO_PAD.encode_string(json, out);
+        true
+    }
+
+    /// The JSON of the value that was encrypted.
+    pub fn decrypt(&self, text: &str) -> Result<String, NoText> {
+        let (id, text) = text.split_once(':').ok_or(NoText::Shape)?;
+        let mut bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| NoText::Shape)?;
+        let tag = bytes.split_off(bytes.len().checked_sub(TAG_BYTES).ok_or(NoText::Shape)?);
+        let tag = tag.as_slice().try_into().map_err(|_| NoText::Shape)?;
+        if id != self.id {
+            return Err(NoText::OtherKey);
+        }
+        let cipher = self.cipher.as_ref().ok_or(NoText::NoEncryption)?;
+        let opened = bytes.as_mut_slice().into();
+        cipher
+            .decrypt_inout_detached(&Nonce::from(NONCE), id.as_bytes(), opened, tag)
+            .map_err(|_| NoText::Damaged)?;
+        String::from_utf8(bytes).map_err(|_| NoText::Damaged)
+    }
 }
 
 /// The first `length` bytes of the SHA-256, at most 32, in hex. Without a key: not for personal data.
 #[must_use]
 pub fn fingerprint(bytes: &[u8], length: usize) -> String {
     let mut text = String::with_capacity(2 * length);
-    hex(Sha256::digest(bytes).get(..length).unwrap_or_default(), &mut text);
+    fingerprint_into(bytes, length, &mut text);
     text
 }
 
+/// Appends [`fingerprint`].
+pub(crate) fn fingerprint_into(bytes: &[u8], length: usize, out: &mut String) {
+    hex(Sha256::digest(bytes).get(..length).unwrap_or_default(), out);
+}
+
+/// Appends at most 32 bytes in hex.
 fn hex(bytes: &[u8], into: &mut String) {
-    for byte in bytes {
-        const DIGITS: &[u8; 16] = b"0123456789abcdef";
-        for digit in [byte >> 4, byte & 15] {
-            into.push(char::from(DIGITS.get(usize::from(digit)).copied().unwrap_or_default()));
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut digits = [0; 64];
+    for (pair, byte) in digits.chunks_exact_mut(2).zip(bytes) {
+        for (digit, four) in pair.iter_mut().zip([byte >> 4, byte & 15]) {
+            *digit = DIGITS.get(usize::from(four)).copied().unwrap_or_default();
         }
     }
+    into.push_str(digits.get(..2 * bytes.len()).and_then(|hex| str::from_utf8(hex).ok()).unwrap_or_default());
 }
 
 impl std::fmt::Debug for TokenKey {
@@ -121,6 +226,53 @@ mod tests {
             assert!(!error.to_string().contains("hunter2"));
             assert_eq!(error, why, "{secret}");
         }
+    }
+
+    fn encrypting() -> TokenKey {
+        let key = TokenKey::new("k1", b"0123456789abcdef0123456789abcdef").unwrap();
+        key.with_encryption(b"fedcba9876543210fedcba9876543210").unwrap()
+    }
+
+    fn encrypted(json: &str) -> String {
+        let mut text = String::new();
+        assert!(encrypting().encrypt(&mut json.as_bytes().to_vec(), &mut text));
+        text
+    }
+
+    #[test]
+    fn what_was_encrypted_is_read_again() {
+        for json in [r#""ann@example.com""#, r#""""#, "42", r#"{"a":[1,"é"]}"#] {
+            let text = encrypted(json);
+            assert!(text.starts_with("k1:") && text == encrypted(json));
+            assert_eq!(encrypting().decrypt(&text).as_deref(), Ok(json));
+        }
+        // Were it to change, nobody could read what stands in the lakes.
+        expect_test::expect!["k1:VH7NU6zT14R0RQNdJjmgPs5w8_lhYoaMw8jpqVu3iVzf"].assert_eq(&encrypted(r#""ann@example.com""#));
+    }
+
+    #[test]
+    fn what_cannot_be_read_says_why() {
+        let text = encrypted("42");
+        let other = TokenKey::new("k1", &[7; 32]).unwrap();
+        assert_eq!(other.decrypt(&text), Err(NoText::NoEncryption));
+        assert_eq!(other.with_encryption(&[8; 32]).unwrap().decrypt(&text), Err(NoText::Damaged));
+        assert_eq!(encrypting().decrypt(&text.replace("k1", "k2")), Err(NoText::OtherKey));
+        for text in ["", "ann", "k1:", "k1:é", "k1:AAAA", "k1:ann@example.com"] {
+            assert_eq!(encrypting().decrypt(text), Err(NoText::Shape), "{text}");
+        }
+        let mut damaged = text.into_bytes();
+        damaged[4] = if damaged[4] == b'A' { b'B' } else { b'A' };
+        assert_eq!(encrypting().decrypt(str::from_utf8(&damaged).unwrap()), Err(NoText::Damaged));
+    }
+
+    #[test]
+    fn a_secret_may_have_a_key_to_encrypt_with() {
+        let secret = |more: &str| format!(r#"{{"id":"k1","key":"{}"{more}}}"#, "x".repeat(32));
+        let parse = |more: &str| TokenKey::parse(&secret(more)).map(|key| key.encrypts());
+        assert_eq!(parse(""), Ok(false));
+        assert_eq!(parse(&format!(r#","encryption_key":"{}""#, "y".repeat(32))), Ok(true));
+        assert_eq!(parse(&format!(r#","encryption_key":"{}""#, "x".repeat(32))), Err(NoKey::Same));
+        assert_eq!(parse(r#","encryption_key":"hunter2""#), Err(NoKey::EncryptionTooShort(7)));
     }
 
     #[test]

@@ -227,7 +227,7 @@ fn expressions_and_columns_are_checked() {
     check(
         "[[step]]\nfilter.keep = \"price >\"\n",
         expect![[r#"
-        pipeline.toml:6:15: error: no CEL expression: column 8: Syntax error: mismatched input '<EOF>' expecting {'[', '{', '(', '.', '-', '!', 'true', 'false', 'null', NUM_FLOAT, NUM_INT, NUM_UINT, STRING, BYTES, IDENTIFIER}
+        pipeline.toml:6:15: error: no CEL expression: column 8: it ends where a value should stand
           |
         6 | filter.keep = "price >"
           |               ^^^^^^^^^

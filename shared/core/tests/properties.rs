@@ -2,18 +2,17 @@
 
 #![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "tests fail by panicking")]
 
-use millrace_core::batch::Run;
+use millrace_core::batch::Batch;
 use millrace_core::event::Event;
-use millrace_core::frame::{self, Position, Writer};
+use millrace_core::frame::{self, Position, Reader, Writer};
 use millrace_core::pipeline::Pipeline;
 use millrace_core::record::{Record, Source};
-use millrace_core::step::Context;
 use millrace_core::time::Micros;
 use millrace_core::token::TokenKey;
 use millrace_core::{decode, quarantine};
 use proptest::prelude::*;
 use serde_json::{Map, Value};
-use std::sync::LazyLock;
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
 fn json() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
@@ -34,7 +33,7 @@ fn json() -> impl Strategy<Value = Value> {
 }
 
 /// Events with the fields of the shipped pipeline, filled with anything.
-fn event() -> impl Strategy<Value = Event> {
+fn event() -> impl Strategy<Value = Value> {
     let keys = [
         "id",
         "eventType",
@@ -56,12 +55,20 @@ fn event() -> impl Strategy<Value = Event> {
         if complete {
             map.extend(valid.map(|(key, value)| (key.to_owned(), value.into())));
         }
-        Event::from(map)
+        Value::Object(map)
     })
 }
 
-static PIPELINE: LazyLock<Pipeline> =
-    LazyLock::new(|| Pipeline::compile(include_str!("../../../pipeline.toml")).unwrap());
+/// The shipped pipeline, as nobody used it; it is compiled once.
+fn pipeline() -> MutexGuard<'static, Pipeline> {
+    static PIPELINE: LazyLock<Mutex<Pipeline>> = LazyLock::new(|| {
+        let text = include_str!("../../../pipeline.toml");
+        Mutex::new(Pipeline::compile(text, &millrace_core::files::NONE).unwrap())
+    });
+    let mut pipeline = PIPELINE.lock().unwrap_or_else(PoisonError::into_inner);
+    pipeline.take_tallies();
+    pipeline
+}
 
 fn key() -> TokenKey {
     TokenKey::new("k1", b"0123456789abcdef0123456789abcdef").unwrap()
@@ -71,70 +78,86 @@ fn source() -> Source {
     Source { stream: "raw".into(), shard: "shardId-000000000000".into() }
 }
 
-fn record(sequence: usize, data: Vec<u8>) -> Record {
-    let arrived_at = Micros::new(1_573_841_200_000_000).unwrap();
-    Record { sequence: sequence.to_string().as_str().into(), arrived_at, data }
+fn record<'a>(sequence: &'a str, data: &'a [u8]) -> Record<'a> {
+    Record { sequence, arrived_at: Micros::new(1_573_841_200_000_000).unwrap(), data }
 }
 
 proptest! {
     #[test]
     fn a_frame_gives_back_its_events(events in prop::collection::vec((1_u32..50, event()), 1..40)) {
-        let mut writer = Writer::new("lane".to_owned());
+        let mut writer = Writer::default();
+        writer.begin("lane".to_owned());
         let mut written = Vec::new();
         let mut sequence = 0;
         for (step, event) in events {
             sequence += step / 25; // some share a record
             let index = u32::try_from(written.len()).unwrap();
             let position = Position { sequence: sequence.to_string().as_str().into(), index };
-            prop_assert!(writer.push(position.clone(), event.to_string()));
+            let event = event.to_string();
+            prop_assert!(writer.push(position.sequence.as_str(), index, |line| line.push_str(&event)));
             written.push((position, event));
         }
-        let read: Vec<_> = writer.finish().iter().flat_map(|frame| frame::decode(&frame.data).unwrap().1).collect();
+        let mut reader = Reader::default();
+        let mut read = Vec::new();
+        for frame in writer.finish() {
+            let (header, body) = reader.read(&frame.data).unwrap();
+            prop_assert_eq!(&header, &frame.header);
+            read.extend(body.positions().unwrap().into_iter().zip(body.events().map(str::to_owned)));
+        }
         prop_assert_eq!(read, written);
     }
 
     #[test]
     fn no_bytes_panic_and_the_counts_balance(records in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..200), 0..20)) {
-        let key = key();
-        let mut run = Run::new(&PIPELINE, &source(), Context { key: &key });
+        let (key, mut pipeline, mut batch, mut reader) = (key(), pipeline(), Batch::default(), Reader::default());
+        let mut run = batch.begin(&mut pipeline, &key, &source());
         for (n, data) in records.iter().enumerate() {
-            run.record(&record(n, data.clone()));
-            let _ = frame::decode(data);
+            run.record(&record(&n.to_string(), data));
+            let _ = reader.read(data);
             let mut framed = vec![frame::VERSION];
             framed.extend_from_slice(data);
-            let _ = frame::decode(&framed);
+            let _ = reader.read(&framed);
         }
-        let batch = run.finish();
-        prop_assert!(batch.tally(None).balances());
-        prop_assert!(batch.tally(None).r#in >= records.len());
-        prop_assert_eq!(batch.rejects.len(), batch.tally(None).quarantined);
-        let _ = quarantine::page("transform", &source(), &batch.rejects);
+        let tally = batch.tally(None);
+        prop_assert!(tally.balances());
+        prop_assert!(tally.r#in >= records.len());
+        let rejects = batch.take_rejects();
+        prop_assert_eq!(rejects.len(), tally.quarantined);
+        let _ = quarantine::page("transform", &source(), &rejects);
     }
 
     #[test]
     fn any_event_ends_in_exactly_one_place(events in prop::collection::vec(event(), 1..20)) {
-        let key = key();
-        let mut run = Run::new(&PIPELINE, &source(), Context { key: &key });
+        let (key, mut pipeline, mut batch) = (key(), pipeline(), Batch::default());
+        let mut run = batch.begin(&mut pipeline, &key, &source());
         for (n, event) in events.iter().enumerate() {
-            run.record(&record(n, event.to_string().into_bytes()));
+            run.record(&record(&n.to_string(), event.to_string().as_bytes()));
         }
-        let batch = run.finish();
         let tally = batch.tally(None);
         prop_assert!(tally.balances());
         prop_assert_eq!(tally.r#in, events.len());
-        let framed: u32 = batch.frames.iter().map(|frame| frame.header.events).sum();
+        let framed: u32 = batch.take_frames().iter().map(|frame| frame.header.events).sum();
         prop_assert_eq!(framed as usize, tally.out);
-        prop_assert_eq!(batch.tally(Some(&"0".into())).r#in, 0);
+        prop_assert_eq!(batch.tally(Some("0")).r#in, 0);
+        let steps = pipeline.take_tallies();
+        prop_assert_eq!(steps[0].r#in, events.len());
+        for step in steps.windows(2) {
+            prop_assert_eq!(step[0].r#in - step[0].dropped - step[0].quarantined, step[1].r#in);
+        }
     }
 
     #[test]
     fn splitting_lines_loses_no_event(events in prop::collection::vec(event(), 1..20)) {
-        let lines: Vec<String> = events.iter().map(Event::to_string).collect();
+        let lines: Vec<String> = events.iter().map(Value::to_string).collect();
         let array = format!("[{}]", lines.join(" ,\n"));
+        let mut event = Event::default();
         for payload in [lines.join("\n"), lines.join("\r\n\n"), array] {
-            let pieces = decode::split(payload.as_bytes()).unwrap();
-            let read: Vec<Event> = pieces.into_iter().map(|piece| decode::event(piece).unwrap()).collect();
-            prop_assert_eq!(&read, &events);
+            let mut read = Vec::new();
+            for piece in decode::split(payload.as_bytes()).unwrap() {
+                decode::event(piece, &mut event).unwrap();
+                read.push(event.to_string());
+            }
+            prop_assert_eq!(&read, &lines);
         }
     }
 }
@@ -142,8 +165,8 @@ proptest! {
 /// Anonymized fields hold a canary that must appear nowhere but in the quarantine's payload.
 #[test]
 fn no_canary_passes_the_shipped_pipeline() {
-    let key = key();
-    let mut run = Run::new(&PIPELINE, &source(), Context { key: &key });
+    let (key, mut pipeline, mut batch) = (key(), pipeline(), Batch::default());
+    let mut run = batch.begin(&mut pipeline, &key, &source());
     let canary = "ann.canary@example.com";
     let variants = [
         serde_json::json!(canary),
@@ -151,26 +174,31 @@ fn no_canary_passes_the_shipped_pipeline() {
         serde_json::json!({"nested": canary}),
         serde_json::json!({ canary: 1 }),
     ];
+    let mut next_id = 0;
     for (n, value) in variants.iter().enumerate() {
+        let sequence = n.to_string();
         for field in ["userId", "email", "ip", "path", "referrer", "price", "timestamp", "id", "eventType"] {
-            let mut event = serde_json::json!({"id": "e", "eventType": "view", "timestamp": 1_573_841_100, "path": format!("https://a.example/x?email={canary}")});
+            next_id += 1;
+            let mut event = serde_json::json!({"id": next_id, "eventType": "view", "timestamp": 1_573_841_100, "path": format!("https://a.example/x?email={canary}")});
             event[field] = value.clone();
             if field == "id" || field == "eventType" {
                 event[field] = serde_json::json!([value]);
             }
-            run.record(&record(n, event.to_string().into_bytes()));
+            run.record(&record(&sequence, event.to_string().as_bytes()));
         }
-        run.record(&record(n, format!("{{\"email\":\"{canary}\"").into_bytes()));
-        run.record(&record(n, format!("[\"{canary}\"]").into_bytes()));
+        run.record(&record(&sequence, format!("{{\"email\":\"{canary}\"").as_bytes()));
+        run.record(&record(&sequence, format!("[\"{canary}\"]").as_bytes()));
     }
-    let batch = run.finish();
-    assert!(batch.tally(None).out > 10 && batch.tally(None).quarantined > 10);
-    for frame in &batch.frames {
-        let (header, events) = frame::decode(&frame.data).unwrap();
-        let text = format!("{header:?} {events:?}");
-        assert!(!text.contains("canary"), "{text}");
+    let tally = batch.tally(None);
+    assert!(tally.out > 10 && tally.quarantined > 10);
+    let mut reader = Reader::default();
+    for frame in batch.take_frames() {
+        let (header, body) = reader.read(&frame.data).unwrap();
+        for text in body.events().map(str::to_owned).chain([format!("{header:?} {body:?}")]) {
+            assert!(!text.contains("canary"), "{text}");
+        }
     }
-    for entry in &batch.rejects {
+    for entry in batch.take_rejects() {
         assert!(!entry.reject.to_string().contains("canary"), "{}", entry.reject);
     }
 }

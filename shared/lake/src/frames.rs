@@ -50,7 +50,7 @@ impl Frames {
                     for line in body.events() {
                         landing.r#in += 1;
                         match decode::event(line.as_bytes(), event).and_then(|()| table.push(event)) {
-                            Ok(()) => landing.landed += 1,
+                            Ok(_row) => landing.landed += 1,
                             Err(why) => reject(why, line.as_bytes()),
                         }
                     }

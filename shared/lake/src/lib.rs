@@ -9,8 +9,9 @@ mod frames;
 
 use crate::column::Builder;
 pub use crate::frames::{Frames, Rows as Landed};
-use arrow_array::RecordBatch;
+use arrow_array::{BooleanArray, RecordBatch};
 use arrow_schema::{ArrowError, Field, Schema};
+use arrow_select::filter::filter_record_batch;
 use millrace_core::event::{Event, Path, Value};
 use millrace_core::pipeline::{ColumnType, EventSettings, LakeSettings, RECEIVED_AT};
 use millrace_core::quarantine::Reject;
@@ -20,7 +21,7 @@ use parquet::basic::{Compression, ZstdLevel};
 use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
 use parquet::schema::types::ColumnPath;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -125,6 +126,15 @@ struct Rows {
     columns: Vec<Builder>,
     /// None where the table has no such column.
     rest: Option<Builder>,
+    taken_back: BTreeSet<usize>,
+    count: usize,
+}
+
+/// Where an event came to stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Row {
+    partition: Partition,
+    at: usize,
 }
 
 impl<'a> Table<'a> {
@@ -135,14 +145,17 @@ impl<'a> Table<'a> {
     }
 
     /// Adds an event, of which nothing but the rest is left then; or says why it has no place: it lacks a time.
-    pub fn push(&mut self, event: &mut Event) -> Result<(), Reject> {
+    pub fn push(&mut self, event: &mut Event) -> Result<Row, Reject> {
         let Some(time) = event.get(&self.layout.time).and_then(Micros::read) else {
             let detail = format!("`{}` is missing, or no time that can be read", self.layout.time);
             return Err(Reject::new("lake", "no_time", detail));
         };
-        let rows = self.parts.entry(Partition { hours: time.hours() }).or_insert_with(|| Rows {
+        let partition = Partition { hours: time.hours() };
+        let rows = self.parts.entry(partition).or_insert_with(|| Rows {
             columns: self.layout.columns.iter().map(|(_, kind)| Builder::new(*kind)).collect(),
             rest: self.layout.rest.then(|| Builder::new(ColumnType::String)),
+            taken_back: BTreeSet::new(),
+            count: 0,
         });
         for ((path, _), column) in self.layout.columns.iter().zip(&mut rows.columns) {
             let found = event.find(path);
@@ -159,7 +172,15 @@ impl<'a> Table<'a> {
             }
             rest.append(Some(Value::String(&self.text)).filter(|_| !self.text.is_empty()));
         }
-        Ok(())
+        rows.count += 1;
+        Ok(Row { partition, at: rows.count - 1 })
+    }
+
+    /// Takes a row out again, one that turned out to be a duplicate.
+    pub fn take_back(&mut self, row: Row) {
+        if let Some(rows) = self.parts.get_mut(&row.partition) {
+            rows.taken_back.insert(row.at);
+        }
     }
 
     /// The rows as arrays, in the order of their partitions.
@@ -167,7 +188,13 @@ impl<'a> Table<'a> {
         let schema = &self.layout.schema;
         self.parts.into_iter().map(|(partition, rows)| {
             let columns = rows.columns.into_iter().chain(rows.rest).map(Builder::finish).collect();
-            Ok((partition, RecordBatch::try_new(Arc::clone(schema), columns)?))
+            let batch = RecordBatch::try_new(Arc::clone(schema), columns)?;
+            if rows.taken_back.is_empty() {
+                return Ok((partition, batch));
+            }
+            let stays: BooleanArray =
+                (0..rows.count).map(|at| Some(!rows.taken_back.contains(&at))).collect();
+            Ok((partition, filter_record_batch(&batch, &stays)?))
         })
     }
 

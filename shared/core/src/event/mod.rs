@@ -13,8 +13,10 @@ mod write;
 pub use number::Number;
 pub use parse::{DEPTH_MAX, Flaw, NODES_MAX};
 pub use path::{NoPath, Path, Pattern};
+pub(crate) use write::quote;
 
 use index::{Found, Index};
+use parse::TEXT_MAX;
 use path::{Key, Part};
 use std::fmt;
 
@@ -29,8 +31,8 @@ pub struct Event {
     index: Index,
     /// Whether line ends stand between the tokens, so that the text is not one line.
     lines: bool,
-    /// Whether an edit nested it deeper than it may be.
-    too_deep: bool,
+    /// What an edit did that an event cannot hold.
+    outgrown: Option<Flaw>,
     edits: u32,
     /// Room for the work on objects of many keys.
     order: Vec<u32>,
@@ -47,6 +49,10 @@ impl Id {
         self.0
     }
 }
+
+/// What an event keeps of its memory for the next ones.
+const KEPT_BYTES: usize = 2 << 20;
+const KEPT_NODES: usize = 50_000;
 
 const ROOT: u32 = 0;
 const NONE: u32 = u32::MAX;
@@ -203,7 +209,8 @@ impl Event {
         self.get(path).and_then(Value::as_str)
     }
 
-    /// Collects the nodes that a pattern fits, in the order of the event.
+    /// Collects the nodes that a pattern fits, each once: what stands in another behind it, else in the order of the
+    /// event.
     pub fn find_all(&self, pattern: &Pattern, found: &mut Vec<Id>) {
         found.clear();
         self.matches(ROOT, &pattern.0, found);
@@ -263,23 +270,40 @@ impl Event {
         self.edits
     }
 
-    /// Whether an edit nested it deeper than [`DEPTH_MAX`] levels, so that nobody could read it again.
+    /// Whether edits made it more than an event may be, nested deeper than [`DEPTH_MAX`] levels or too large in
+    /// memory: then it no longer says what it should, and must not go on.
     #[must_use]
-    pub fn is_too_deep(&self) -> bool {
-        self.too_deep
+    pub fn outgrown(&self) -> Option<Flaw> {
+        self.outgrown
+    }
+
+    /// Forgets the event, and gives back the memory that only a huge one needs.
+    pub fn release(&mut self) {
+        self.clear();
+        self.text.shrink_to(KEPT_BYTES);
+        self.nodes.shrink_to(KEPT_NODES);
+        self.order.shrink_to(KEPT_NODES);
     }
 
     // ---- Changing
 
+    /// Puts a text at a path, unless it stands there already.
+    pub fn put_str(&mut self, path: &Path, text: &str) {
+        match self.find(path) {
+            Some(id) if self.value(id).as_str() == Some(text) => {}
+            Some(id) => self.set(id, New::Str(text)),
+            None => _ = self.put(path, New::Str(text)),
+        }
+    }
+
     /// Puts a value in the place of another.
     pub fn set(&mut self, id: Id, new: New<'_>) {
         let kind = match new {
-            New::Null => Kind::Null,
             New::Bool(false) => Kind::False,
             New::Bool(true) => Kind::True,
             New::Int(_) | New::UInt(_) => Kind::Integer,
             New::Float(float) if float.is_finite() => Kind::Float,
-            New::Float(_) => Kind::Null,
+            New::Null | New::Float(_) => Kind::Null,
             New::Str(_) => Kind::String,
             New::Object => Kind::Object,
             New::Json(json) => return self.graft(id.0, json),
@@ -312,6 +336,9 @@ impl Event {
 
     /// The node at a path, null where it was not there.
     fn make(&mut self, path: &Path) -> Id {
+        if self.nodes.is_empty() {
+            self.nodes.push(Node { kind: Kind::Object, removed: false, ..NIL });
+        }
         let mut at = ROOT;
         for key in path.keys() {
             if self.node(at).kind != Kind::Object {
@@ -336,7 +363,15 @@ impl Event {
             let Some(node) = self.node_mut(at) else { return };
             node.removed = true;
             at = node.parent;
-            if self.node(at).kind != Kind::Object || self.children(Id(at)).next().is_some() {
+            if self.node(at).kind != Kind::Object {
+                return;
+            }
+            // What is gone at the front is not looked at again when the next one goes.
+            let first = self.children(Id(at)).next().map_or(NONE, |first| first.0);
+            if let Some(node) = self.node_mut(at) {
+                node.data.start = first;
+            }
+            if first != NONE {
                 return;
             }
         }
@@ -375,7 +410,10 @@ impl Event {
 
     /// Gives a member another key, in its place; a member that has the key already goes.
     pub fn rename(&mut self, id: Id, key: &str) {
-        let parent = self.node(id.0).parent;
+        let Node { parent, removed, .. } = *self.node(id.0);
+        if removed || id.0 == ROOT {
+            return;
+        }
         let tag = path::tag(key.as_bytes());
         let twin = self.children(Id(parent)).find(|other| *other != id && self.key(*other) == key);
         if let Some(twin) = twin {
@@ -400,7 +438,10 @@ impl Event {
         if id == ROOT {
             self.index.forget();
         }
-        if self.parse_at(id, json).is_err() {
+        if let Err(flaw) = self.parse_at(id, json) {
+            if matches!(flaw, Flaw::TooDeep | Flaw::TooMuch(_)) {
+                self.outgrown = Some(flaw);
+            }
             self.set(Id(id), New::Null);
         }
         self.measure(id);
@@ -411,7 +452,9 @@ impl Event {
         let above =
             std::iter::successors(Some(id), |at| Some(self.node(*at).parent).filter(|at| *at != NONE));
         let above = above.count();
-        self.too_deep |= self.is_deeper(id, DEPTH_MAX.saturating_sub(above - 1));
+        if self.is_deeper(id, DEPTH_MAX.saturating_sub(above - 1)) {
+            self.outgrown = Some(Flaw::TooDeep);
+        }
     }
 
     fn is_deeper(&self, id: u32, levels: usize) -> bool {
@@ -513,11 +556,12 @@ impl Event {
         self.text.get(span.start as usize..span.end as usize).unwrap_or_default()
     }
 
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "`parse` takes at most TEXT_MAX bytes, and steps add less"
-    )]
+    #[expect(clippy::cast_possible_truncation, reason = "TEXT_MAX fits")]
     fn append(&mut self, text: &str) -> Span {
+        if text.len() > TEXT_MAX.saturating_sub(self.text.len()) {
+            self.outgrown = Some(Flaw::TooMuch("more bytes than any event"));
+            return Span::default();
+        }
         let start = self.text.len() as u32;
         self.text.push_str(text);
         Span { start, end: self.text.len() as u32 }
@@ -531,6 +575,7 @@ struct Children<'a> {
     next: u32,
 }
 
+#[expect(clippy::copy_iterator, reason = "a value that is read is copied, and this is two words of it")]
 impl Iterator for Children<'_> {
     type Item = u32;
 
@@ -563,6 +608,7 @@ impl Iterator for Ids<'_> {
 #[derive(Debug, Clone, Copy)]
 pub struct Items<'a>(Children<'a>);
 
+#[expect(clippy::copy_iterator, reason = "a value that is read is copied, and this is two words of it")]
 impl<'a> Iterator for Items<'a> {
     type Item = Value<'a>;
 
@@ -583,6 +629,7 @@ impl<'a> Members<'a> {
     }
 }
 
+#[expect(clippy::copy_iterator, reason = "a value that is read is copied, and this is two words of it")]
 impl<'a> Iterator for Members<'a> {
     type Item = (&'a str, Value<'a>);
 

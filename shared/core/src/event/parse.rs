@@ -10,11 +10,13 @@ use super::{Event, Kind, NIL, NONE, Node, ROOT, Span};
 /// How many levels of objects and arrays an event may have, itself the first.
 pub const DEPTH_MAX: usize = 120;
 
-/// How many values an event may have. It bounds the memory: an event of this size has 36 MB of nodes.
-pub const NODES_MAX: usize = 1_000_000;
+/// How many values an event may have: as many as fit [`crate::frame::EVENT_MAX`] bytes, with a comma each. It bounds
+/// the memory: an event of this size has 20 MB of nodes.
+pub const NODES_MAX: usize = 500_000;
 
-/// The longest text taken, bytes: so that a position, and what steps add, fits 32 bits.
-const TEXT_MAX: usize = 1 << 30;
+/// The most text that an event may hold, bytes: what is read, again without its escapes, and what steps add. What
+/// [`crate::decode`] hands over has at most a quarter of it.
+pub(super) const TEXT_MAX: usize = 64 << 20;
 
 /// Why a text is no event. Says nothing of what the text holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -33,6 +35,9 @@ pub enum Flaw {
     /// It is JSON, but no object.
     #[error("this is JSON, but not an object")]
     NotAnObject,
+    /// It is JSON nested deeper than an event may be.
+    #[error("it is nested deeper than {DEPTH_MAX} levels")]
+    TooDeep,
     /// It is more than an event may be.
     #[error("it has {0}")]
     TooMuch(&'static str),
@@ -41,10 +46,7 @@ pub enum Flaw {
 impl Event {
     /// Reads an event in place of the one that was here. After a flaw there is none.
     pub fn parse(&mut self, json: &str) -> Result<(), Flaw> {
-        self.text.clear();
-        self.nodes.clear();
-        self.index.clear();
-        (self.lines, self.too_deep, self.edits) = (false, false, 0);
+        self.clear();
         self.nodes.push(Node { removed: false, ..NIL });
         let read = self.parse_at(ROOT, json);
         let is_object = self.node(ROOT).kind == Kind::Object;
@@ -54,10 +56,19 @@ impl Event {
         read.and(if is_object { Ok(()) } else { Err(Flaw::NotAnObject) })
     }
 
+    /// Forgets the event that is here.
+    pub(super) fn clear(&mut self) {
+        self.text.clear();
+        self.nodes.clear();
+        self.index.clear();
+        (self.lines, self.outgrown, self.edits) = (false, None, 0);
+    }
+
     /// Reads a value in place of the one that is here.
     pub(super) fn parse_at(&mut self, id: u32, json: &str) -> Result<(), Flaw> {
-        if self.text.len() + json.len() > TEXT_MAX {
-            return Err(Flaw::TooMuch("more bytes than any record"));
+        // Twice, for its texts may come again without their escapes.
+        if json.len() > TEXT_MAX.saturating_sub(self.text.len()) / 2 {
+            return Err(Flaw::TooMuch("more bytes than any event"));
         }
         let base = self.text.len();
         self.text.push_str(json);
@@ -88,7 +99,7 @@ impl Parser<'_> {
                 b'{' | b'[' => {
                     depth += 1;
                     if depth > DEPTH_MAX {
-                        return Err(self.flaw("nesting deeper than it may be"));
+                        return Err(Flaw::TooDeep);
                     }
                     self.at += 1;
                     let kind = if opened == b'{' { Kind::Object } else { Kind::Array };
@@ -291,12 +302,10 @@ impl Parser<'_> {
 
     /// The sign of a `\uXXXX`, or of a pair of them, and how many bytes it took.
     fn code(&self, at: usize) -> Result<(char, usize), Flaw> {
-        let unit = |at: usize| -> Result<u32, Flaw> {
-            let digits = self.bytes.get(at..at + 4).ok_or(Flaw::CutOff)?;
-            digits.iter().try_fold(0, |sum, digit| {
-                let digit =
-                    char::from(*digit).to_digit(16).ok_or_else(|| self.flaw("no hex digit after \\u"))?;
-                Ok(sum << 4 | digit)
+        let unit = |at: usize| {
+            (at..at + 4).try_fold(0, |sum, at| {
+                let digit = char::from(*self.bytes.get(at).ok_or(Flaw::CutOff)?).to_digit(16);
+                digit.map(|digit| sum << 4 | digit).ok_or_else(|| self.flaw("no hex digit after \\u"))
             })
         };
         let lone = || self.flaw("half of a surrogate pair");
@@ -426,8 +435,9 @@ fn drop_twins_of_many(event: &mut Event, id: u32) {
 
 /// Takes a twin out; the text of what it stood in no longer says what it is.
 fn remove(event: &mut Event, id: u32) {
+    let edits = event.edits;
     event.touch(id);
-    event.edits = 0;
+    event.edits = edits;
     if let Some(node) = event.node_mut(id) {
         node.removed = true;
     }

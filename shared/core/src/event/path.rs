@@ -30,6 +30,11 @@ impl Path {
         std::iter::once(&self.first).chain(&self.rest)
     }
 
+    /// The names of the keys, from the top.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.keys().map(|key| key.name.as_str())
+    }
+
     /// The path one key further down.
     #[must_use]
     pub fn join(&self, key: &str) -> Self {
@@ -151,6 +156,28 @@ impl Pattern {
         }
     }
 
+    /// The fields that it names as if each array were its element; none where `**` leaves open which they are.
+    #[must_use]
+    pub fn roughly(&self) -> Option<Path> {
+        let mut keys = Vec::new();
+        for part in &self.0 {
+            match part {
+                Part::Key(key) => keys.push(key.clone()),
+                Part::Items => {}
+                Part::Deep => return None,
+            }
+        }
+        let rest = keys.split_off(keys.len().min(1));
+        Some(Path { first: keys.pop()?, rest })
+    }
+
+    /// The pattern without `**` at its end: where what that fits begins.
+    #[must_use]
+    pub(crate) fn without_end(mut self) -> Self {
+        self.0.pop_if(|part| *part == Part::Deep);
+        self
+    }
+
     /// Whether the pattern may fit this field or one that it is within; for what a reader is told of a pipeline.
     #[must_use]
     pub fn may_cover(&self, path: &Path) -> bool {
@@ -182,25 +209,18 @@ impl TryFrom<String> for Pattern {
     fn try_from(text: String) -> Result<Self, NoPath> {
         let mut parts = Vec::new();
         for piece in pieces(&text) {
-            let (key, items) = match piece.split_once("[]") {
-                None => (piece.as_str(), ""),
-                Some((key, more)) => (key, more),
-            };
+            let (key, mut rest) = piece.split_at(piece.find("[]").unwrap_or(piece.len()));
             match key {
-                "" => return Err(NoPath::Empty(text)),
+                "" => return Err(NoPath::Empty(text.clone())),
                 "**" => parts.push(Part::Deep),
-                _ => parts.push(Part::Key(Key::new(key.replace('\0', ".")))),
+                _ => parts.push(Part::Key(Key::new(key.replace("\\.", ".")))),
             }
-            if piece.contains("[]") {
-                parts.push(Part::Items);
-            }
-            let mut rest = items;
             while let Some(more) = rest.strip_prefix("[]") {
                 parts.push(Part::Items);
                 rest = more;
             }
             if !rest.is_empty() {
-                return Err(NoPath::Items(text));
+                return Err(NoPath::Items(text.clone()));
             }
         }
         if parts.iter().filter(|part| **part == Part::Deep).count() > 1 {
@@ -210,9 +230,10 @@ impl TryFrom<String> for Pattern {
     }
 }
 
-/// Cuts at the dots that have no backslash; a dot that is part of a key stands as `\0` for now.
-fn pieces(text: &str) -> Vec<String> {
-    text.replace("\\.", "\0").split('.').map(str::to_owned).collect()
+/// Cuts at the dots that have no backslash.
+fn pieces(text: &str) -> impl Iterator<Item = &str> {
+    let mut before = ' ';
+    text.split(move |sign| std::mem::replace(&mut before, sign) != '\\' && sign == '.')
 }
 
 impl fmt::Display for Pattern {
@@ -285,7 +306,17 @@ mod tests {
         for text in ["a", "a.b.c", r"a\.b.c", "items[].sku", "m[][].x", "data.**", "**.email"] {
             assert_eq!(pattern(text).to_string(), text);
         }
-        assert_eq!(path(r"a\.b").first(), "a.b");
+        for (text, first) in [
+            (r"a\.b", "a.b"),
+            (r"\..b", "."),
+            (r"a\\.b", r"a\.b"),
+            (r"\a.b", r"\a"),
+            ("a\0b.c", "a\0b"),
+            ("é[0.b", "é[0"),
+        ] {
+            let path = path(text);
+            assert_eq!((path.to_string().as_str(), path.first()), (text, first));
+        }
     }
 
     #[test]

@@ -94,7 +94,9 @@ fn remove_leaves_no_empty_objects() {
     event.remove_at(&path("d.e"));
     let mut found = Vec::new();
     event.find_all(&Pattern::try_from("l[].x".to_owned()).unwrap(), &mut found);
-    found.iter().for_each(|id| event.remove(*id));
+    for id in found {
+        event.remove(id);
+    }
     assert_eq!(event.to_string(), r#"{"d":2,"l":[2]}"#);
     event.put(&path("a"), New::Bool(true));
     assert_eq!(event.to_string(), r#"{"d":2,"l":[2],"a":true}"#);
@@ -130,16 +132,106 @@ fn numbers_keep_their_digits() {
 fn nesting_has_an_end() {
     let nested = |levels: usize| format!("{}{}", "{\"a\":".repeat(levels), "1") + &"}".repeat(levels);
     assert!(Event::read(&nested(DEPTH_MAX)).is_ok());
-    assert!(matches!(Event::read(&nested(DEPTH_MAX + 1)), Err(Flaw::Syntax { .. })));
+    assert!(matches!(Event::read(&nested(DEPTH_MAX + 1)), Err(Flaw::TooDeep)));
     let mut deep = event(&nested(DEPTH_MAX - 1));
     let bottom = path(&vec!["a"; DEPTH_MAX - 1].join("."));
     deep.put(&bottom, New::Json("[]"));
-    assert!(!deep.is_too_deep());
+    assert_eq!(deep.outgrown(), None);
     deep.put(&bottom, New::Json("[[]]"));
-    assert!(deep.is_too_deep());
+    assert_eq!(deep.outgrown(), Some(Flaw::TooDeep));
     let mut made = event("{}");
     made.put(&path(&vec!["a"; DEPTH_MAX].join(".")), New::Int(1));
-    assert!(!made.is_too_deep());
+    assert_eq!(made.outgrown(), None);
     made.put(&path(&vec!["a"; DEPTH_MAX + 1].join(".")), New::Int(1));
-    assert!(made.is_too_deep());
+    assert_eq!(made.outgrown(), Some(Flaw::TooDeep));
+}
+
+#[test]
+fn json_that_makes_an_event_too_deep_is_told_and_not_just_null() {
+    let mut event = event("{}");
+    event.put(&path("a"), New::Json(&"[".repeat(DEPTH_MAX + 1)));
+    assert_eq!(event.outgrown(), Some(Flaw::TooDeep));
+    event.parse("{}").unwrap();
+    assert_eq!(event.outgrown(), None, "the next event is another");
+    event.put(&path("a"), New::Json("[1,"));
+    assert_eq!((event.outgrown(), event.to_string().as_str()), (None, r#"{"a":null}"#));
+}
+
+#[test]
+fn what_steps_add_has_an_end() {
+    let mut event = event(r#"{"a":1}"#);
+    let large = "x".repeat(1 << 20);
+    for _ in 0..40 {
+        event.put(&path("a"), New::Str(&large));
+    }
+    assert_eq!(event.outgrown(), None);
+    for _ in 0..40 {
+        event.put(&path("a"), New::Str(&large));
+    }
+    assert!(matches!(event.outgrown(), Some(Flaw::TooMuch(_))));
+    event.parse(r#"{"a":1}"#).unwrap();
+    let zeros = format!("[{}0]", "0,".repeat(NODES_MAX / 2));
+    event.put(&path("a"), New::Json(&zeros));
+    assert_eq!(event.outgrown(), None);
+    event.put(&path("b"), New::Json(&zeros));
+    assert!(matches!(event.outgrown(), Some(Flaw::TooMuch(_))));
+}
+
+#[test]
+fn json_with_a_key_twice_counts_as_an_edit() {
+    let mut event = event(r#"{"a":1}"#);
+    let before = event.edits();
+    event.put(&path("a"), New::Json(r#"{"x":1,"x":2}"#));
+    assert!(event.edits() > before);
+    assert_eq!(event.to_string(), r#"{"a":{"x":2}}"#);
+}
+
+#[test]
+fn an_event_that_was_never_read_is_empty_and_can_be_filled() {
+    let mut event = Event::default();
+    assert!(event.fields().next().is_none() && event.get(&path("a")).is_none());
+    event.put(&path("a.b"), New::Int(1));
+    assert_eq!(event.to_string(), r#"{"a":{"b":1}}"#);
+    assert!(event.parse("{").is_err());
+    event.put(&path("c"), New::Int(1));
+    assert_eq!(event.to_string(), r#"{"c":1}"#, "nor is anything left of one with a flaw");
+}
+
+#[test]
+fn what_was_removed_gets_no_other_key() {
+    let mut event = event(r#"{"a":1,"b":2,"c":3}"#);
+    let [a, b] = ["a", "b"].map(|key| event.find(&path(key)).unwrap());
+    event.rename(a, "b");
+    event.rename(b, "c");
+    event.rename(event.root(), "a");
+    assert_eq!(event.to_string(), r#"{"b":1,"c":3}"#);
+}
+
+#[test]
+fn removing_many_fields_takes_no_longer_for_each() {
+    let fields: Vec<_> = (0..300_000).map(|n| format!("\"k{n}\":{n}")).collect();
+    let mut event = event(&format!(r#"{{"id":1,"o":{{{}}}}}"#, fields.join(",")));
+    let mut found = Vec::new();
+    event.find_all(&Pattern::try_from("o.**".to_owned()).unwrap(), &mut found);
+    assert_eq!(found.len(), 300_000);
+    // Were it quadratic, nobody would wait for it.
+    for id in found {
+        event.remove(id);
+    }
+    assert_eq!(event.to_string(), r#"{"id":1}"#);
+    event.put(&path("o.x"), New::Int(1));
+    assert_eq!(event.to_string(), r#"{"id":1,"o":{"x":1}}"#);
+}
+
+#[test]
+fn a_huge_event_does_not_keep_its_memory() {
+    let mut event = event(&format!(r#"{{"a":[{}0],"b":"{}"}}"#, "0,".repeat(400_000), "x".repeat(4 << 20)));
+    let bytes = |event: &Event| event.text.capacity() + event.nodes.capacity() * size_of::<Node>();
+    assert!(bytes(&event) > 16 << 20);
+    event.release();
+    assert!(bytes(&event) <= 8 << 20);
+    let kept = bytes(&event);
+    event.parse(r#"{"a":1}"#).unwrap();
+    event.release();
+    assert_eq!(bytes(&event), kept, "what ordinary events need stays");
 }

@@ -1,18 +1,21 @@
 //! The file's tables, read with the place of each mistake.
 
 use super::lake::LakeSettings;
+use super::warn::CheckSettings;
 use crate::event::Path;
 use crate::files::Files;
 use crate::mistake::{Mistake, Mistakes, nearest};
 use crate::step::{Apply, Compile, REGISTRY};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use std::borrow::Cow;
 use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, ValueDeserializer};
 
 /// `[event]`: where an event says what it is.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EventSettings {
     /// The field of its id, the key by which a resent event is recognised.
@@ -30,7 +33,7 @@ pub struct EventSettings {
 }
 
 /// What ingest does with an event that has no id.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum MissingId {
     /// Refuses it, naming the field.
@@ -63,6 +66,9 @@ impl LakeSettings {
 pub(super) struct File<'a> {
     pub(super) event: Option<EventSettings>,
     pub(super) lake: Option<LakeSettings>,
+    pub(super) check: Option<CheckSettings>,
+    /// The keys and texts of `[event]`.
+    pub(super) event_words: Words,
     steps: Vec<Spanned<DeValue<'a>>>,
 }
 
@@ -71,13 +77,18 @@ pub(super) fn read(text: &str) -> (File<'_>, Vec<Mistake>) {
         Ok(table) => table.into_inner(),
         Err(error) => return (File::default(), vec![Mistake::from_toml(&error, 0..0)]),
     };
-    let mut file = File { lake: Some(LakeSettings::default()), ..File::default() };
+    let mut file = File {
+        lake: Some(LakeSettings::default()),
+        check: Some(CheckSettings::default()),
+        ..File::default()
+    };
     let mut mistakes = Vec::new();
     let mut seen_event = false;
     for (key, value) in table {
         match key.get_ref().as_ref() {
             "event" => {
                 seen_event = true;
+                file.event_words = Words::of(&key, &value);
                 file.event = settings(value, &mut mistakes);
             }
             "lake" => {
@@ -86,6 +97,7 @@ pub(super) fn read(text: &str) -> (File<'_>, Vec<Mistake>) {
                 mistakes
                     .extend(file.lake.iter().flat_map(LakeSettings::mistakes).map(|m| m.within(at.clone())));
             }
+            "check" => file.check = settings(value, &mut mistakes),
             "step" => {
                 let at = value.span();
                 match value.into_inner() {
@@ -93,7 +105,9 @@ pub(super) fn read(text: &str) -> (File<'_>, Vec<Mistake>) {
                     _ => mistakes.push(Mistake::new("steps are a list: write `[[step]]`").within(at)),
                 }
             }
-            other => mistakes.push(unknown("a table", other, key.span(), &["event", "lake", "step"])),
+            other => {
+                mistakes.push(unknown("a table", other, key.span(), &["event", "step", "lake", "check"]));
+            }
         }
     }
     if !seen_event {
@@ -108,13 +122,78 @@ fn settings<T: DeserializeOwned>(value: Spanned<DeValue<'_>>, mistakes: &mut Vec
     T::deserialize(ValueDeserializer::from(value)).map_err(|e| mistakes.push(Mistake::from_toml(&e, at))).ok()
 }
 
+/// A compiled step, and where it stands in the file.
+pub(super) struct Compiled {
+    pub(super) step: Box<dyn Apply>,
+    /// Its name, then the keys and texts of its settings.
+    pub(super) words: Words,
+}
+
+/// The keys and texts of a table with their places, below the place of its name.
+#[derive(Default)]
+pub(super) struct Words {
+    name: Range<usize>,
+    texts: Vec<(String, Range<usize>)>,
+    keys: Vec<(String, Range<usize>)>,
+}
+
+impl Words {
+    pub(super) fn of(name: &Spanned<Cow<'_, str>>, value: &Spanned<DeValue<'_>>) -> Self {
+        let mut words = Self { name: name.span(), ..Self::default() };
+        words.collect(value);
+        words
+    }
+
+    fn collect(&mut self, value: &Spanned<DeValue<'_>>) {
+        match value.get_ref() {
+            DeValue::String(text) => self.texts.push((text.to_string(), value.span())),
+            DeValue::Array(items) => items.iter().for_each(|item| self.collect(item)),
+            DeValue::Table(entries) => {
+                for (key, value) in entries {
+                    self.keys.push((key.get_ref().to_string(), key.span()));
+                    self.collect(value);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Where the table is named.
+    pub(super) fn name(&self) -> Range<usize> {
+        self.name.clone()
+    }
+
+    /// Where the table names a field: a text of its own, or a word of an expression; else where it is named itself.
+    pub(super) fn find(&self, text: &str, field: &str) -> Range<usize> {
+        if let Some((_, at)) = self.texts.iter().chain(&self.keys).find(|(word, _)| word == field) {
+            return at.clone();
+        }
+        let is_part = |sign: char| sign.is_alphanumeric() || sign == '_';
+        let within = |at: &Range<usize>| {
+            let written = text.get(at.clone())?;
+            let is_whole = |start: usize| {
+                let (before, after) = (written.get(..start), written.get(start + field.len()..));
+                !before.is_some_and(|text| text.ends_with(is_part))
+                    && !after.is_some_and(|text| text.starts_with(is_part))
+            };
+            let (start, _) = written.match_indices(field).find(|(start, _)| is_whole(*start))?;
+            Some(at.start + start..at.start + start + field.len())
+        };
+        self.texts.iter().find_map(|(_, at)| within(at)).unwrap_or_else(|| self.name())
+    }
+}
+
 impl File<'_> {
     /// Compiles the steps that can be, and tells what is wrong with the others.
-    pub(super) fn compile_steps(&self, files: &dyn Files) -> (Vec<Box<dyn Apply>>, Vec<Mistake>) {
+    pub(super) fn compile_steps(&self, files: &dyn Files) -> (Vec<Compiled>, Vec<Mistake>) {
         let mut steps = Vec::new();
         let mut mistakes = Vec::new();
         for step in &self.steps {
-            match step_of(step).and_then(|(compile, settings)| compile(settings, files)) {
+            let compiled = step_of(step).and_then(|found| {
+                let words = Words::of(&found.name, &found.settings);
+                Ok(Compiled { step: (found.compile)(found.settings, files)?, words })
+            });
+            match compiled {
                 Ok(step) => steps.push(step),
                 Err(mistake) => mistakes.push(mistake),
             }
@@ -123,8 +202,15 @@ impl File<'_> {
     }
 }
 
+/// What a `[[step]]` names.
+struct Found<'a> {
+    compile: Compile,
+    settings: Spanned<DeValue<'a>>,
+    name: Spanned<Cow<'a, str>>,
+}
+
 /// Finds the step that a `[[step]]` names, `kind.name = settings`.
-fn step_of<'a>(step: &Spanned<DeValue<'a>>) -> Result<(Compile, Spanned<DeValue<'a>>), Mistake> {
+fn step_of<'a>(step: &Spanned<DeValue<'a>>) -> Result<Found<'a>, Mistake> {
     let one = |table: &Spanned<DeValue<'a>>, what: &str| match table.get_ref() {
         DeValue::Table(entries) => match entries.iter().collect::<Vec<_>>().as_slice() {
             [(key, value)] => Ok(((*key).clone(), (*value).clone())),
@@ -147,7 +233,7 @@ fn step_of<'a>(step: &Spanned<DeValue<'a>>) -> Result<(Compile, Spanned<DeValue<
         let known: Vec<_> = REGISTRY.iter().map(|entry| entry.name).collect();
         unknown("a step", &full, name.span(), &known)
     })?;
-    Ok((entry.compile, settings))
+    Ok(Found { compile: entry.compile, settings, name })
 }
 
 const STEP_FORM: &str = "a step is written `clean.require = [\"id\"]` below `[[step]]`";

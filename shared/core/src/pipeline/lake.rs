@@ -2,6 +2,7 @@
 
 use crate::event::Path;
 use crate::mistake::Mistake;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use std::fmt;
 use toml::Spanned;
@@ -19,7 +20,7 @@ pub const FIXED_COLUMNS: [(&str, &str); 7] = [
 ];
 
 /// `[lake]`.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LakeSettings {
     /// The columns that fields of the event get, in their order.
@@ -41,17 +42,18 @@ fn keeps_rest() -> bool {
 }
 
 /// One column.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Column {
     /// The field.
+    #[schemars(with = "Path")]
     pub name: Spanned<Path>,
     /// Its type in the table.
     pub r#type: ColumnType,
 }
 
 /// The types that a column can have, as Athena calls them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ColumnType {
     /// Text. A number or a boolean lands as its JSON text.

@@ -2,17 +2,22 @@
 
 mod file;
 mod lake;
+mod schema;
+mod warn;
 
 pub use file::{EventSettings, MissingId};
 pub use lake::{Column, ColumnType, FIXED_COLUMNS, LakeSettings};
+pub use schema::schema;
+pub use warn::CheckSettings;
 
 use crate::account::StepTally;
-use crate::event::{Event, New, Path, Value};
+use crate::event::{DEPTH_MAX, Event, Flaw, New, Path, Value};
 use crate::files::Files;
-use crate::mistake::Mistakes;
+use crate::mistake::{Mistake, Mistakes};
 use crate::quarantine::Reject;
 use crate::step::{Apply, Context, Verdict};
 use crate::time::Micros;
+use crate::token::{NoKey, TokenKey};
 
 /// The field that holds when an event was received. Ingest writes it; elsewhere the stream's arrival time stands in.
 pub const RECEIVED_AT: &str = "receivedAt";
@@ -47,13 +52,31 @@ pub enum Outcome {
 impl Pipeline {
     /// Compiles the text of a `pipeline.toml`, or tells all that is wrong with it.
     pub fn compile(text: &str, files: &dyn Files) -> Result<Self, Mistakes> {
-        let (file, mut mistakes) = file::read(text);
+        Self::read(text, files, |_| Vec::new()).map(|(pipeline, _)| pipeline)
+    }
+
+    /// [`compile`](Self::compile), and tells what is probably not meant so.
+    pub fn check(text: &str, files: &dyn Files) -> Result<(Self, Mistakes), Mistakes> {
+        Self::read(text, files, |parts| warn::warnings(text, parts))
+    }
+
+    fn read(
+        text: &str,
+        files: &dyn Files,
+        warn: impl FnOnce(&warn::Parts<'_>) -> Vec<Mistake>,
+    ) -> Result<(Self, Mistakes), Mistakes> {
+        let (mut file, mut mistakes) = file::read(text);
         let (steps, step_mistakes) = file.compile_steps(files);
         mistakes.extend(step_mistakes);
-        match (file.event, file.lake, mistakes.is_empty()) {
-            (Some(event), Some(lake), true) => {
+        let event_words = std::mem::take(&mut file.event_words);
+        match (file.event.take(), file.lake.take(), file.check.take(), mistakes.is_empty()) {
+            (Some(event), Some(lake), Some(check), true) => {
+                let parts =
+                    warn::Parts { event: &event, event_words, steps: &steps, lake: &lake, check: &check };
+                let warnings = Mistakes::new(text, warn(&parts));
+                let steps: Vec<_> = steps.into_iter().map(|compiled| compiled.step).collect();
                 let tallies = steps.iter().map(|step| StepTally::new(step.name())).collect();
-                Ok(Self { event, steps, tallies, lake, received_at: file::received_at() })
+                Ok((Self { event, steps, tallies, lake, received_at: file::received_at() }, warnings))
             }
             _ => Err(Mistakes::new(text, mistakes)),
         }
@@ -76,6 +99,17 @@ impl Pipeline {
         self.steps.iter().map(|step| step.name())
     }
 
+    /// Makes sure that the key is all that the steps need. To be asked before the first event.
+    pub fn check_key(&self, key: &TokenKey) -> Result<(), NoKey> {
+        let encrypts = self.steps.iter().any(|step| step.needs_encryption_key());
+        if encrypts && !key.encrypts() { Err(NoKey::NoEncryption) } else { Ok(()) }
+    }
+
+    /// Tells the steps that a batch begins.
+    pub fn begin_batch(&mut self) {
+        self.steps.iter_mut().for_each(|step| step.begin_batch());
+    }
+
     /// What each step did since it was last asked for.
     pub fn take_tallies(&mut self) -> Vec<StepTally> {
         let new = self.steps.iter().map(|step| StepTally::new(step.name())).collect();
@@ -86,15 +120,29 @@ impl Pipeline {
     #[must_use]
     pub fn apply(&mut self, event: &mut Event, cx: &Context<'_>) -> Outcome {
         for at in 0..self.steps.len() {
-            match self.step(at, event, cx) {
-                Verdict::Keep => {}
-                Verdict::Drop => return Outcome::Filtered(at),
-                Verdict::Reject(reason, detail) => {
-                    let stage = self.tallies.get(at).map_or("step", |tally| tally.step);
-                    return Outcome::Rejected(Reject { stage, reason, detail });
-                }
+            if let Some(end) = self.apply_step(at, event, cx) {
+                return end;
             }
         }
+        self.land(event, cx)
+    }
+
+    /// Runs one step on an event, that of this place, from 0: none where the event goes on to the next.
+    #[must_use]
+    pub fn apply_step(&mut self, at: usize, event: &mut Event, cx: &Context<'_>) -> Option<Outcome> {
+        match self.step(at, event, cx) {
+            Verdict::Keep => None,
+            Verdict::Drop => Some(Outcome::Filtered(at)),
+            Verdict::Reject(reason, detail) => {
+                let stage = self.tallies.get(at).map_or("step", |tally| tally.step);
+                Some(Outcome::Rejected(Reject { stage, reason, detail }))
+            }
+        }
+    }
+
+    /// What comes behind the steps: makes sure that an event can land.
+    #[must_use]
+    pub fn land(&self, event: &mut Event, cx: &Context<'_>) -> Outcome {
         self.seal(event, cx.arrived_at).map_or_else(Outcome::Rejected, |()| Outcome::Out)
     }
 
@@ -104,7 +152,16 @@ impl Pipeline {
             return Verdict::Keep;
         };
         let edits = event.edits();
-        let verdict = step.apply(event, cx);
+        let verdict = match (step.apply(event, cx), event.outgrown()) {
+            (Verdict::Keep, Some(Flaw::TooDeep)) => Verdict::Reject(
+                "too_deep",
+                format!("it nests the event deeper than {DEPTH_MAX} levels").into(),
+            ),
+            (Verdict::Keep, Some(_)) => {
+                Verdict::Reject("too_large", "it makes the event too large for the memory".into())
+            }
+            (verdict, _) => verdict,
+        };
         tally.r#in += 1;
         match verdict {
             Verdict::Keep => tally.changed += usize::from(event.edits() != edits),
@@ -147,10 +204,6 @@ impl Pipeline {
             let what = "lies before 2015 or more than a day after the event was received";
             return Err(reject("time_out_of_range", &settings.time, what));
         }
-        if event.is_too_deep() {
-            let detail = format!("a step nested the event deeper than {} levels", crate::event::DEPTH_MAX);
-            return Err(Reject::new("encode", "too_deep", detail));
-        }
         event.set(at, New::Int(time.get()));
         event.put(&self.received_at, New::Int(received_at.get()));
         Ok(())
@@ -167,7 +220,6 @@ impl std::fmt::Debug for Pipeline {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::token::TokenKey;
     use expect_test::{Expect, expect};
 
     const SHIPPED: &str = include_str!("../../../../pipeline.toml");
@@ -256,8 +308,22 @@ mod tests {
         let step = format!("[[step]]\nenrich.compute = {{ a = {nesting} }}\n").repeat(130);
         let pipeline = format!("[event]\nid = \"id\"\ntype = \"t\"\ntime = \"at\"\n{step}");
         assert!(
-            apply(&pipeline, r#"{"id":"a","t":"x","at":1573841100,"a":1}"#).starts_with("encode: too_deep")
+            apply(&pipeline, r#"{"id":"a","t":"x","at":1573841100,"a":1}"#)
+                .starts_with("enrich.compute: too_deep")
         );
+    }
+
+    #[test]
+    fn who_encrypts_needs_a_key_for_it() {
+        let bare = "[event]\nid = \"id\"\ntype = \"t\"\ntime = \"at\"\n";
+        let encrypting = format!("{bare}[[step]]\nanonymize.encrypt = [\"a\"]\n");
+        let key = TokenKey::new("k1", &[7; 32]).unwrap();
+        let check = |text: &str, key: &TokenKey| {
+            Pipeline::compile(text, &crate::files::NONE).unwrap().check_key(key)
+        };
+        assert_eq!(check(bare, &key), Ok(()));
+        assert_eq!(check(&encrypting, &key), Err(NoKey::NoEncryption));
+        assert_eq!(check(&encrypting, &key.with_encryption(&[8; 32]).unwrap()), Ok(()));
     }
 
     #[test]

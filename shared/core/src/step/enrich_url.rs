@@ -2,29 +2,88 @@
 //!
 //! ```toml
 //! enrich.url = { from = "path", into = "page" }
+//! enrich.url = { from = "path", into = "page", absolute = true, query = ["q"], click_ids = true }
 //! ```
-//! Gives `page.host` (lower case, without user and port), `page.path` and `page.utm_source`, `utm_medium`,
-//! `utm_campaign`, `utm_term`, `utm_content`, decoded, where the URL has them. The URL may be absolute, or a path from
-//! the site's root; of anything else nothing is taken. The rest of the query is left out: people's addresses and names travel there. What a producer had put
-//! under `page` goes.
+//! | field | what |
+//! | --- | --- |
+//! | `page.host` | lower case, without user and port |
+//! | `page.path` | as it is written; `/` where there is none |
+//! | `page.utm_source`, `utm_medium`, `utm_campaign`, `utm_term`, `utm_content` | the campaign, decoded |
+//! | `page.query.q` | a parameter that `query` names, decoded |
+//! | `page.click_id`, `page.click_source` | with `click_ids`: the id that an advertising network put there, and which one: `google`, `facebook` … |
+//!
+//! | option | meaning |
+//! | --- | --- |
+//! | `from`, `into` | the field of the URL, and the object that its parts go into |
+//! | `absolute` | takes only what begins with `http://` or `https://`; if not said, also a path from the site's root, any scheme, and `//host/path` |
+//! | `query` | names of parameters to keep; none if not said |
+//! | `click_ids` | whether to keep click ids (`gclid`, `gbraid`, `wbraid`, `dclid`, `fbclid`, `msclkid`, `ttclid`, `twclid`, `li_fat_id`, `igshid`, `yclid`, `epik`, `ScCid`, `rdt_cid`); `false` if not said. Of several the first that is not empty. They are one person's click: leave them out if you do not need them |
+//!
+//! Of a parameter that stands there twice the first counts, and an empty one gives no field. Names are compared as they
+//! are written. In values `+` is a space, percent signs are undone, and what is no UTF-8 becomes U+FFFD. The rest of
+//! the query is left out: people's addresses and names travel there. The path is kept as it is, so where it holds names,
+//! drop `page.path`.
+//!
+//! Where the field is missing, null, no string, or no URL, nothing is set. What a producer had put under `into` goes in
+//! any case. The step rejects nothing.
 
-use super::{Context, Step, Touches, Verdict};
+use super::{Context, Step, Touches, Verdict, object};
 use crate::event::{Event, New, Path};
 use crate::files::Files;
 use crate::mistake::Mistake;
-use percent_encoding::percent_decode_str;
+use percent_encoding::percent_decode;
 use serde::Deserialize;
 use std::borrow::Cow;
 
 const CAMPAIGN: [&str; 5] = ["utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content"];
+
+/// What networks call the id of a click, and who they are.
+const CLICKS: [(&str, &str); 14] = [
+    ("gclid", "google"),
+    ("gbraid", "google"),
+    ("wbraid", "google"),
+    ("dclid", "google"),
+    ("fbclid", "facebook"),
+    ("msclkid", "microsoft"),
+    ("ttclid", "tiktok"),
+    ("twclid", "twitter"),
+    ("li_fat_id", "linkedin"),
+    ("igshid", "instagram"),
+    ("yclid", "yandex"),
+    ("epik", "pinterest"),
+    ("ScCid", "snapchat"),
+    ("rdt_cid", "reddit"),
+];
 
 pub(crate) struct Url {
     from: Path,
     into: Path,
     host: Path,
     path: Path,
-    campaign: [Path; CAMPAIGN.len()],
+    parameters: Vec<Parameter>,
+    click: Option<Click>,
+    absolute: bool,
     url: String,
+    room: Room,
+}
+
+/// A parameter of the query that gets a field.
+struct Parameter {
+    name: String,
+    into: Path,
+    /// Whether this URL had it already.
+    is_seen: bool,
+}
+
+struct Click {
+    id: Path,
+    source: Path,
+}
+
+/// Room to decode in.
+#[derive(Default)]
+struct Room {
+    bytes: Vec<u8>,
     text: String,
 }
 
@@ -36,26 +95,46 @@ pub(crate) struct Settings {
     from: Path,
     /// The object that its parts go into.
     into: Path,
+    /// Whether to take only what begins with `http://` or `https://`.
+    #[serde(default)]
+    absolute: bool,
+    /// Names of query parameters to keep, in an object `query` there.
+    #[serde(default)]
+    query: Vec<String>,
+    /// Whether to keep the ids that advertising networks give to clicks.
+    #[serde(default)]
+    click_ids: bool,
 }
 
 impl Step for Url {
     const NAME: &'static str = "enrich.url";
     type Settings = Settings;
 
-    fn compile(Settings { from, into }: Settings, _files: &dyn Files) -> Result<Self, Mistake> {
+    fn compile(settings: Settings, _files: &dyn Files) -> Result<Self, Mistake> {
+        let Settings { from, into, absolute, query, click_ids } = settings;
         if from == into {
             return Err(Mistake::new(format!(
                 "`from` and `into` are both `{from}`: the fields would replace the URL"
             )));
         }
+        object::apart(&from, &into)?;
+        let campaign = CAMPAIGN.iter().map(|name| ((*name).to_owned(), into.join(name)));
+        let named = query.into_iter().map(|name| {
+            let path = into.join("query").join(&name);
+            (name, path)
+        });
+        let parameters = campaign.chain(named).map(|(name, into)| Parameter { name, into, is_seen: false });
         Ok(Self {
             host: into.join("host"),
             path: into.join("path"),
-            campaign: CAMPAIGN.map(|name| into.join(name)),
+            parameters: parameters.collect(),
+            click: click_ids
+                .then(|| Click { id: into.join("click_id"), source: into.join("click_source") }),
             from,
             into,
+            absolute,
             url: String::new(),
-            text: String::new(),
+            room: Room::default(),
         })
     }
 
@@ -71,54 +150,66 @@ impl Step for Url {
         event.remove_at(&self.into);
         self.url.clear();
         self.url.push_str(event.str(&self.from).unwrap_or_default());
+        if self.absolute && !(self.url.starts_with("https://") || self.url.starts_with("http://")) {
+            return Verdict::Keep;
+        }
         let Some(parts) = Parts::of(&self.url) else { return Verdict::Keep };
         if let Some(host) = parts.host {
-            self.text.clear();
-            self.text.push_str(host);
-            self.text.make_ascii_lowercase();
-            event.put(&self.host, New::Str(&self.text));
+            self.room.text.clear();
+            self.room.text.push_str(host);
+            self.room.text.make_ascii_lowercase();
+            event.put(&self.host, New::Str(&self.room.text));
         }
         event.put(&self.path, New::Str(if parts.path.is_empty() { "/" } else { parts.path }));
-        let mut seen = [false; CAMPAIGN.len()];
+        if parts.query.is_empty() {
+            return Verdict::Keep;
+        }
+        self.parameters.iter_mut().for_each(|parameter| parameter.is_seen = false);
+        let mut clicked = false;
         for pair in parts.query.split('&') {
-            let Some((name, value)) = pair.split_once('=').filter(|(_, value)| !value.is_empty()) else {
-                continue;
-            };
-            let known = CAMPAIGN.iter().zip(&self.campaign).zip(&mut seen);
-            // The first of a name counts.
-            let Some((path, seen)) =
-                known.filter(|((known, _), _)| **known == name).map(|((_, p), s)| (p, s)).next()
-            else {
-                continue;
-            };
-            if !std::mem::replace(seen, true) {
-                event.put(path, New::Str(&decode(value, &mut self.text)));
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            for parameter in self.parameters.iter_mut().filter(|parameter| parameter.name == name) {
+                // The first of a name counts.
+                if !std::mem::replace(&mut parameter.is_seen, true) && !value.is_empty() {
+                    event.put(&parameter.into, New::Str(&self.room.decode(value)));
+                }
+            }
+            if let Some(click) = self.click.as_ref().filter(|_| !clicked && !value.is_empty())
+                && let Some((_, source)) = CLICKS.iter().find(|(known, _)| *known == name)
+            {
+                clicked = true;
+                event.put(&click.id, New::Str(&self.room.decode(value)));
+                event.put(&click.source, New::Str(source));
             }
         }
         Verdict::Keep
     }
 }
 
-/// A value of a query, its plus signs and percent signs undone.
-fn decode<'a>(value: &'a str, room: &'a mut String) -> Cow<'a, str> {
-    if !value.contains(['+', '%']) {
-        return Cow::Borrowed(value);
+impl Room {
+    /// A value of a query, its plus signs and percent signs undone.
+    fn decode<'a>(&'a mut self, value: &'a str) -> Cow<'a, str> {
+        if !value.contains(['+', '%']) {
+            return Cow::Borrowed(value);
+        }
+        self.text.clear();
+        self.text.extend(value.chars().map(|sign| if sign == '+' { ' ' } else { sign }));
+        self.bytes.clear();
+        self.bytes.extend(percent_decode(self.text.as_bytes()));
+        String::from_utf8_lossy(&self.bytes)
     }
-    room.clear();
-    room.extend(value.chars().map(|sign| if sign == '+' { ' ' } else { sign }));
-    percent_decode_str(room).decode_utf8_lossy()
 }
 
 /// The parts of a URL by the generic syntax of RFC 3986, appendix B.
-struct Parts<'a> {
-    host: Option<&'a str>,
+pub(super) struct Parts<'a> {
+    pub(super) host: Option<&'a str>,
     path: &'a str,
-    query: &'a str,
+    pub(super) query: &'a str,
 }
 
 impl<'a> Parts<'a> {
     /// None where it is neither an absolute URL nor a path from the root: who knows what it is then.
-    fn of(url: &'a str) -> Option<Self> {
+    pub(super) fn of(url: &'a str) -> Option<Self> {
         let url = url.trim().split('#').next().unwrap_or_default();
         let (place, query) = url.split_once('?').unwrap_or((url, ""));
         let Some((_scheme, rest)) = place.split_once("//").filter(|(scheme, _)| is_scheme(scheme)) else {
@@ -145,7 +236,7 @@ fn is_scheme(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::step::run;
+    use crate::step::{refuse, run};
     use expect_test::{Expect, expect};
 
     #[expect(clippy::needless_pass_by_value, reason = "that is how expect! is written")]
@@ -169,6 +260,7 @@ mod tests {
         page("http://[::1]/x", expect![[r#"{"host":"[::1]","path":"/x"}"#]]);
         page("//shop.example.com/x", expect![[r#"{"host":"shop.example.com","path":"/x"}"#]]);
         page("/p/7?utm_campaign=a&utm_campaign=b", expect![[r#"{"path":"/p/7","utm_campaign":"a"}"#]]);
+        page("/p/7?utm_source=&utm_source=b&utm_medium", expect![[r#"{"path":"/p/7"}"#]]);
         page("/go//twice?utm_source=", expect![[r#"{"path":"/go//twice"}"#]]);
         page(
             "https://a.example/?utm_source=%ff%zz",
@@ -181,6 +273,46 @@ mod tests {
         page(
             "https://ann:secret@shop.example.com/?email=ann%40example.com&utm_source=x",
             expect![[r#"{"host":"shop.example.com","path":"/","utm_source":"x"}"#]],
+        );
+    }
+
+    #[test]
+    fn parameters_are_kept_by_name() {
+        let settings = r#"{ from = "u", into = "p", query = ["q", "utm_source", "a.b"] }"#;
+        let after = run::<Url>(settings, r#"{"u":"/?q=%C3%A9+1&q=2&utm_source=x&a.b=3&host=h&Q=4&email=a"}"#);
+        let after: serde_json::Value = serde_json::from_str(&after).unwrap();
+        expect![[r#"{"path":"/","query":{"a.b":"3","q":"é 1","utm_source":"x"},"utm_source":"x"}"#]]
+            .assert_eq(&after["p"].to_string());
+    }
+
+    #[test]
+    fn clicks_are_kept_where_asked() {
+        let settings = r#"{ from = "u", into = "p", click_ids = true }"#;
+        let event = r#"{"u":"https://a.example/?gclid=&fbclid=x%2D1&gclid=y"}"#;
+        let after = run::<Url>(settings, event);
+        assert!(after.ends_with(
+            r#""p":{"host":"a.example","path":"/","click_id":"x-1","click_source":"facebook"}}"#
+        ));
+        let after = run::<Url>(r#"{ from = "u", into = "p" }"#, event);
+        assert!(after.ends_with(r#""p":{"host":"a.example","path":"/"}}"#));
+    }
+
+    #[test]
+    fn absolute_is_http_and_no_more() {
+        let settings = r#"{ from = "u", into = "p", absolute = true }"#;
+        for url in ["/p", "//a.example/", "ftp://a.example/", "HTTP://a.example/", " https://a.example", ""] {
+            let event = format!(r#"{{"u":"{url}"}}"#);
+            assert_eq!(run::<Url>(settings, &event), event);
+        }
+        let after = run::<Url>(settings, r#"{"u":"http://A.example:80"}"#);
+        assert!(after.ends_with(r#""p":{"host":"a.example","path":"/"}}"#), "{after}");
+    }
+
+    #[test]
+    fn what_is_read_is_not_replaced() {
+        refuse::<Url>(
+            r#"{ from = "page.url", into = "page" }"#,
+            &expect!["`into` is `page`: to write it would replace `page.url`, which is read"],
         );
     }
 

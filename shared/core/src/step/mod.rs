@@ -4,8 +4,13 @@
 //! `docs/steps.md`.
 
 mod anonymize_drop;
+mod anonymize_encrypt;
+mod anonymize_generalize;
 mod anonymize_hmac;
+mod anonymize_mask;
+mod anonymize_redact;
 mod anonymize_truncate_ip;
+mod cache;
 mod clean_cast;
 mod clean_default;
 mod clean_empty_to_null;
@@ -16,14 +21,23 @@ mod clean_require;
 mod clean_schema;
 mod clean_timestamp;
 mod clean_trim;
+mod enrich_classify;
 mod enrich_compute;
+mod enrich_constant;
+mod enrich_geoip;
+mod enrich_hash_id;
+mod enrich_lookup;
+mod enrich_referrer;
+mod enrich_session;
 mod enrich_url;
+mod enrich_user_agent;
 mod filter_bots;
 mod filter_drop;
 mod filter_ip;
 mod filter_keep;
 mod filter_sample;
 mod filter_types;
+mod object;
 mod settings;
 
 use crate::event::{Event, Path, Pattern};
@@ -49,7 +63,11 @@ macro_rules! registry {
 
 registry![
     anonymize_drop::Remove,
+    anonymize_encrypt::Encrypt,
+    anonymize_generalize::Generalize,
     anonymize_hmac::Pseudonymize,
+    anonymize_mask::Mask,
+    anonymize_redact::Redact,
     anonymize_truncate_ip::TruncateIp,
     clean_cast::Cast,
     clean_default::Fill,
@@ -61,8 +79,16 @@ registry![
     clean_schema::Schema,
     clean_timestamp::Timestamp,
     clean_trim::Trim,
+    enrich_classify::Classify,
     enrich_compute::Compute,
+    enrich_constant::Constant,
+    enrich_geoip::GeoIp,
+    enrich_hash_id::HashId,
+    enrich_lookup::Lookup,
+    enrich_referrer::Referrer,
+    enrich_session::Session,
     enrich_url::Url,
+    enrich_user_agent::UserAgent,
     filter_bots::Bots,
     filter_drop::Drop,
     filter_ip::DenyIp,
@@ -84,8 +110,16 @@ pub(crate) trait Step: Send + Sized + 'static {
     /// Which fields it has to do with.
     fn touches(&self) -> Touches;
 
+    /// Whether it encrypts, so that there must be a key for it.
+    fn needs_encryption_key(&self) -> bool {
+        false
+    }
+
+    /// Forgets what an event's fate may depend on: the batch that begins may be one that comes again.
+    fn begin_batch(&mut self) {}
+
     /// Works on one event. A step may keep room and caches from event to event, as long as what becomes of an event
-    /// does not depend on them.
+    /// depends on nothing before its batch.
     fn apply(&mut self, event: &mut Event, cx: &Context<'_>) -> Verdict;
 }
 
@@ -126,6 +160,8 @@ pub(crate) struct Touches {
 pub(crate) trait Apply: Send {
     fn name(&self) -> &'static str;
     fn touches(&self) -> Touches;
+    fn needs_encryption_key(&self) -> bool;
+    fn begin_batch(&mut self);
     fn apply(&mut self, event: &mut Event, cx: &Context<'_>) -> Verdict;
 }
 
@@ -136,6 +172,14 @@ impl<T: Step> Apply for T {
 
     fn touches(&self) -> Touches {
         Step::touches(self)
+    }
+
+    fn needs_encryption_key(&self) -> bool {
+        Step::needs_encryption_key(self)
+    }
+
+    fn begin_batch(&mut self) {
+        Step::begin_batch(self);
     }
 
     fn apply(&mut self, event: &mut Event, cx: &Context<'_>) -> Verdict {
@@ -152,6 +196,36 @@ pub(crate) struct Entry {
     pub(crate) compile: Compile,
     pub(crate) schema: fn(&mut SchemaGenerator) -> Schema,
     source: &'static str,
+}
+
+/// What there is to know of a kind of step.
+#[derive(Debug, Clone)]
+pub struct About {
+    /// What `pipeline.toml` calls it.
+    pub name: &'static str,
+    /// What it is for, in a line.
+    pub summary: String,
+    /// The rest of its documentation, Markdown.
+    pub docs: String,
+    /// What stands behind its name.
+    pub schema: Schema,
+}
+
+/// All steps there are, by name. The schemas may refer to definitions of the generator.
+pub fn catalog(generator: &mut SchemaGenerator) -> Vec<About> {
+    let about = |entry: &Entry| {
+        let docs = entry.docs();
+        let (first, rest) = docs.split_once("\n\n").unwrap_or((&docs, ""));
+        let summary = first.split_once("`: ").map_or(first, |(_name, summary)| summary).replace('\n', " ");
+        let docs = rest.trim_end().to_owned();
+        About { name: entry.name, summary: capitalized(&summary), docs, schema: (entry.schema)(generator) }
+    };
+    REGISTRY.iter().map(about).collect()
+}
+
+fn capitalized(text: &str) -> String {
+    let mut signs = text.chars();
+    signs.next().map(|first| first.to_uppercase().chain(signs).collect()).unwrap_or_default()
 }
 
 impl Entry {

@@ -289,8 +289,10 @@ impl Fields {
             event.find_all(pattern, &mut self.more);
             self.found.append(&mut self.more);
         }
-        self.found.sort_unstable();
-        self.found.dedup();
+        if self.found.len() > 1 {
+            self.found.sort_unstable();
+            self.found.dedup();
+        }
         for id in &self.found {
             work(event, *id);
         }

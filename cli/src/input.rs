@@ -1,11 +1,13 @@
 //! A file of events, cut into pieces as `core::decode` cuts a record, but in bounded memory.
 //!
-//! NDJSON is read line by line, through gzip where the file is gzip; only a JSON array has to be there as a whole.
+//! NDJSON is read in chunks of whole lines, through gzip or zstd where the file is that; only a JSON array has to be
+//! there as a whole.
 
 use crate::error::Error;
 use flate2::bufread::MultiGzDecoder;
-use indicatif::ProgressBar;
+use indicatif::{ProgressBar, ProgressStyle};
 use millrace_core::decode;
+use millrace_core::event::Event;
 use millrace_core::quarantine::Reject;
 use serde::de::IgnoredAny;
 use std::fs::File;
@@ -15,27 +17,87 @@ use std::path::Path;
 /// The longest line taken, bytes: more than any record that the pipeline can get. It bounds the memory.
 const LINE_MAX: usize = decode::INFLATED_MAX;
 
-/// How much is read at a time, bytes: large enough that the calls do not show.
+/// How much is read at a time, bytes: large enough that the calls do not show, and small enough for a core's cache.
 const CHUNK: usize = 256 << 10;
 
 /// One event as it came, or what stands in an event's place.
-pub(super) struct Piece<'a> {
+pub(crate) struct Piece<'a> {
     /// The line that it stands in, or its place in the array; from 1.
-    pub(super) number: u64,
-    pub(super) bytes: &'a [u8],
+    pub(crate) number: u64,
+    pub(crate) bytes: &'a [u8],
     /// Why it cannot be parsed, where that is known already.
-    pub(super) flaw: Option<Reject>,
+    pub(crate) flaw: Option<Reject>,
+}
+
+impl Piece<'_> {
+    /// Reads it as an event.
+    pub(crate) fn read(&self, event: &mut Event) -> Result<(), Reject> {
+        match &self.flaw {
+            Some(flaw) => Err(flaw.clone()),
+            None => decode::event(self.bytes, event),
+        }
+    }
+}
+
+/// Pieces that stand one after the other in a file.
+pub(crate) struct Chunk {
+    /// The number of the first of them.
+    first: u64,
+    bytes: Vec<u8>,
+    shape: Shape,
+}
+
+enum Shape {
+    /// Whole lines, of which the last is longer than a line may be, where there is a flaw.
+    Lines(Option<Reject>),
+    /// One object.
+    Object,
+    /// An array.
+    Array,
+}
+
+impl Chunk {
+    /// Hands over the pieces, in order.
+    pub(crate) fn each(&self, mut take: impl FnMut(Piece<'_>) -> Result<(), Error>) -> Result<(), Error> {
+        match &self.shape {
+            Shape::Object => take(Piece { number: self.first, bytes: self.bytes.trim_ascii(), flaw: None }),
+            Shape::Array => match decode::split(&self.bytes) {
+                Ok(items) => (self.first..)
+                    .zip(items)
+                    .try_for_each(|(number, bytes)| take(Piece { number, bytes, flaw: None })),
+                Err(flaw) => take(Piece { number: self.first, bytes: &self.bytes, flaw: Some(flaw) }),
+            },
+            Shape::Lines(flaw) => {
+                let mut lines = (self.first..).zip(self.bytes.split(|byte| *byte == b'\n')).peekable();
+                while let Some((number, line)) = lines.next() {
+                    let flaw = flaw.clone().filter(|_| lines.peek().is_none());
+                    let bytes = line.trim_ascii();
+                    if !bytes.is_empty() || flaw.is_some() {
+                        take(Piece { number, bytes, flaw })?;
+                    }
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// The memory of the chunk, to read the next one into.
+    pub(crate) fn into_room(self) -> Vec<u8> {
+        self.bytes
+    }
 }
 
 /// A file or stdin.
-pub(super) struct Input {
+pub(crate) struct Input {
     name: String,
     reader: Box<dyn BufRead>,
+    /// The number of the next piece; none before the first.
+    next: Option<u64>,
 }
 
 impl Input {
     /// Opens a file; `-` is stdin.
-    pub(super) fn open(path: &Path, progress: &ProgressBar) -> Result<Self, Error> {
+    pub(crate) fn open(path: &Path, progress: &ProgressBar) -> Result<Self, Error> {
         if path == Path::new("-") {
             return Self::new("stdin".to_owned(), progress.wrap_read(io::stdin()));
         }
@@ -48,7 +110,7 @@ impl Input {
         }
         if about.is_file() {
             progress.set_length(about.len());
-            super::style(progress, "{bar:40} {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left");
+            style(progress, "{bar:40} {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left");
         }
         let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
         Self::new(name, progress.wrap_read(file))
@@ -57,31 +119,56 @@ impl Input {
     fn new(name: String, source: impl Read + 'static) -> Result<Self, Error> {
         let mut source = BufReader::with_capacity(CHUNK, source);
         let mut head = Vec::new();
-        source.by_ref().take(2).read_to_end(&mut head).map_err(unreadable(&name))?;
-        let gzip = head == [0x1f, 0x8b];
+        source.by_ref().take(4).read_to_end(&mut head).map_err(unreadable(&name))?;
+        let (is_gzip, is_zstd) = (head.starts_with(&[0x1f, 0x8b]), head == [0x28, 0xb5, 0x2f, 0xfd]);
         let source = Cursor::new(head).chain(source);
-        let reader: Box<dyn BufRead> = if gzip {
+        let reader: Box<dyn BufRead> = if is_gzip {
             Box::new(BufReader::with_capacity(CHUNK, MultiGzDecoder::new(source)))
+        } else if is_zstd {
+            let zstd = zstd::Decoder::with_buffer(source).map_err(unreadable(&name))?;
+            Box::new(BufReader::with_capacity(CHUNK, zstd))
         } else {
             Box::new(source)
         };
-        Ok(Self { name, reader })
+        Ok(Self { name, reader, next: None })
     }
 
     /// The file's name, without its directory.
-    pub(super) fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         &self.name
     }
 
     /// Hands over the pieces, in order.
-    pub(super) fn each(mut self, mut take: impl FnMut(Piece<'_>) -> Result<(), Error>) -> Result<(), Error> {
-        let number = 1 + self.skip_blanks().map_err(unreadable(&self.name))?;
-        match self.reader.fill_buf().map_err(unreadable(&self.name))?.first() {
-            None => Ok(()),
-            Some(b'[') => self.array(take),
-            Some(_) => match self.object().map_err(unreadable(&self.name))? {
-                Some(object) => take(Piece { number, bytes: object.trim_ascii(), flaw: None }),
-                None => self.lines(number, take),
+    pub(crate) fn each(mut self, mut take: impl FnMut(Piece<'_>) -> Result<(), Error>) -> Result<(), Error> {
+        let mut room = Vec::new();
+        while let Some(chunk) = self.chunk(room)? {
+            chunk.each(&mut take)?;
+            room = chunk.into_room();
+        }
+        Ok(())
+    }
+
+    /// Reads the next chunk into the room that is given; none at the end.
+    pub(crate) fn chunk(&mut self, mut room: Vec<u8>) -> Result<Option<Chunk>, Error> {
+        room.clear();
+        self.read(room).map_err(unreadable(&self.name))
+    }
+
+    fn read(&mut self, mut bytes: Vec<u8>) -> io::Result<Option<Chunk>> {
+        if let Some(first) = self.next {
+            return self.lines(first, bytes);
+        }
+        let first = 1 + self.skip_blanks()?;
+        self.next = Some(first);
+        match self.reader.fill_buf()?.first() {
+            None => Ok(None),
+            Some(b'[') => {
+                self.reader.read_to_end(&mut bytes)?;
+                Ok(Some(Chunk { first: 1, bytes, shape: Shape::Array }))
+            }
+            Some(_) => match self.object()? {
+                Some(bytes) => Ok(Some(Chunk { first, bytes, shape: Shape::Object })),
+                None => self.lines(first, bytes),
             },
         }
     }
@@ -98,17 +185,6 @@ impl Input {
             if found {
                 return Ok(lines);
             }
-        }
-    }
-
-    fn array(mut self, mut take: impl FnMut(Piece<'_>) -> Result<(), Error>) -> Result<(), Error> {
-        let mut whole = Vec::new();
-        self.reader.read_to_end(&mut whole).map_err(unreadable(&self.name))?;
-        match decode::split(&whole) {
-            Ok(items) => {
-                (1..).zip(items).try_for_each(|(number, bytes)| take(Piece { number, bytes, flaw: None }))
-            }
-            Err(flaw) => take(Piece { number: 1, bytes: &whole, flaw: Some(flaw) }),
         }
     }
 
@@ -130,32 +206,23 @@ impl Input {
         Ok(None)
     }
 
-    fn lines(
-        mut self,
-        first: u64,
-        mut take: impl FnMut(Piece<'_>) -> Result<(), Error>,
-    ) -> Result<(), Error> {
-        let mut line = Vec::new();
-        for number in first.. {
-            line.clear();
-            let limit = LINE_MAX as u64 + 1;
-            let read = self.reader.by_ref().take(limit).read_until(b'\n', &mut line);
-            if read.map_err(unreadable(&self.name))? == 0 {
-                break;
-            }
-            let flaw = (line.len() > LINE_MAX && !line.ends_with(b"\n")).then(|| {
+    /// Whole lines, as many as a chunk has and the rest of the last one.
+    fn lines(&mut self, first: u64, mut bytes: Vec<u8>) -> io::Result<Option<Chunk>> {
+        self.reader.by_ref().take(CHUNK as u64).read_to_end(&mut bytes)?;
+        let mut flaw = None;
+        if !bytes.ends_with(b"\n") && !bytes.is_empty() {
+            let begun = bytes.len() - memchr::memrchr(b'\n', &bytes).map_or(0, |newline| newline + 1);
+            let limit = LINE_MAX.saturating_sub(begun) as u64 + 1;
+            let read = self.reader.by_ref().take(limit).read_until(b'\n', &mut bytes)?;
+            if begun + read > LINE_MAX && !bytes.ends_with(b"\n") {
                 let detail = format!("the line has more than {LINE_MAX} bytes, of which the first are kept");
-                Reject::new("decode", "too_large", detail)
-            });
-            if flaw.is_some() {
-                self.reader.skip_until(b'\n').map_err(unreadable(&self.name))?;
-            }
-            let bytes = line.trim_ascii();
-            if !bytes.is_empty() || flaw.is_some() {
-                take(Piece { number, bytes, flaw })?;
+                flaw = Some(Reject::new("decode", "too_large", detail));
+                self.reader.skip_until(b'\n')?;
             }
         }
-        Ok(())
+        let lines = memchr::memchr_iter(b'\n', &bytes).count() as u64;
+        self.next = Some(first + lines + u64::from(flaw.is_some()));
+        Ok((!bytes.is_empty()).then_some(Chunk { first, bytes, shape: Shape::Lines(flaw) }))
     }
 }
 
@@ -169,11 +236,24 @@ fn unreadable(name: &str) -> impl FnOnce(io::Error) -> Error {
     move |error| match error.kind() {
         io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => {
             Error::Refused(format!(
-                "the gzip data of `{name}` is damaged or cut off: what was written until there is not all"
+                "the compressed data of `{name}` is damaged or cut off: what was written until there is not all"
             ))
         }
         _ => Error::Io { tried: "cannot read", place: format!("`{name}`"), source: error },
     }
+}
+
+/// A bar on stderr, which shows only where stderr is a terminal.
+pub(crate) fn progress() -> ProgressBar {
+    let bar = ProgressBar::no_length();
+    style(&bar, "{spinner} {bytes} read, {bytes_per_sec}");
+    bar
+}
+
+fn style(bar: &ProgressBar, template: &str) {
+    bar.set_style(
+        ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner()),
+    );
 }
 
 #[cfg(test)]
@@ -262,7 +342,7 @@ mod tests {
         let whole = gzip(b"{\"a\":1}\n");
         for damaged in [&whole[..2], &whole[..whole.len() - 6], &[&whole[..], b"trailing"].concat()] {
             let why = pieces(damaged).unwrap_err().page();
-            assert!(why.starts_with("error: the gzip data of `x` is damaged or cut off"), "{why}");
+            assert!(why.starts_with("error: the compressed data of `x` is damaged or cut off"), "{why}");
         }
     }
 

@@ -1,0 +1,274 @@
+//! `millrace explain`: what each step does to each event.
+//!
+//! It shows what events hold: that is its purpose, for those on whose machine they are already.
+
+use crate::check::compile;
+use crate::diff::{self, Change};
+use crate::error::Error;
+use crate::input::{Input, Piece};
+use crate::paint::{self, ADDED, BOLD, DIM, REMOVED, paint};
+use crate::run::workers::fits;
+use crate::run::{now, read_key};
+use crate::say;
+use crate::test::public_key;
+use indicatif::ProgressBar;
+use millrace_core::account::Tally;
+use millrace_core::event::Event;
+use millrace_core::pipeline::{Outcome, Pipeline};
+use millrace_core::quarantine::Reject;
+use millrace_core::seen::Seen;
+use millrace_core::step::Context;
+use serde::Serialize;
+use serde_json::value::RawValue;
+use std::borrow::Cow;
+use std::fmt::Write as _;
+use std::io::{self, IsTerminal as _};
+use std::path::PathBuf;
+
+/// How many events a person is shown who does not say how many.
+const LIMIT: usize = 10;
+
+/// What comes behind the steps: it makes sure that an event can land.
+const ENCODE: &str = "encode";
+
+/// Show what each step does to each event
+///
+/// For people a page: each field that a step added, changed or removed, and
+/// in the end what each step did. For programs NDJSON, a line for each event:
+/// {"number", "fate", "steps": [{"step", "verdict", "changes": [{"path",
+/// "before", "after"}]}], "event"}. Nothing is written anywhere else.
+///
+/// It shows what the events hold, also what the pipeline then anonymizes.
+#[derive(clap::Args)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct Args {
+    /// The pipeline
+    #[arg(long, value_name = "FILE", default_value = "pipeline.toml")]
+    pipeline: PathBuf,
+    /// The events: NDJSON, one JSON object or a JSON array, plain or gzip; `-` is stdin
+    #[arg(long = "in", value_name = "FILE|-")]
+    input: PathBuf,
+    /// How many events to show, from the first; 0 is all [default: 10 as text, all as NDJSON]
+    #[arg(long, value_name = "N")]
+    limit: Option<usize>,
+    /// The key for tokens, {"id": "k1", "key": "32 bytes or more"} [default: that of `millrace test`]
+    #[arg(long, value_name = "FILE")]
+    key: Option<PathBuf>,
+    /// What to show it as
+    #[arg(long, value_enum, default_value_t = Format::Auto)]
+    format: Format,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Format {
+    /// Text on a terminal, NDJSON in a pipe
+    Auto,
+    /// For people
+    Text,
+    /// For programs
+    Ndjson,
+}
+
+pub(crate) fn explain(args: &Args) -> Result<(), Error> {
+    let pipeline = compile(&args.pipeline)?;
+    let key = args.key.as_deref().map_or_else(|| Ok(public_key()), read_key)?;
+    let input = Input::open(&args.input, &ProgressBar::hidden())?;
+    let is_text = match args.format {
+        Format::Auto => io::stdout().is_terminal(),
+        Format::Text => true,
+        Format::Ndjson => false,
+    };
+    let limit = match args.limit {
+        Some(0) => usize::MAX,
+        Some(limit) => limit,
+        None if is_text => LIMIT,
+        None => usize::MAX,
+    };
+    let cx = Context { key: &key, arrived_at: now() };
+    let mut lens = Lens { pipeline, cx, seen: Seen::default(), tally: Tally::default() };
+    let all = input.each(|piece| {
+        if lens.tally.r#in >= limit {
+            return Err(Error::Enough);
+        }
+        let story = lens.follow(&piece);
+        if is_text {
+            paint::print(&page(&story))
+        } else {
+            // Strings and JSON cannot refuse to be written.
+            say(&serde_json::to_string(&story).unwrap_or_default())
+        }
+    });
+    let is_all = match all {
+        Err(Error::Enough) => false,
+        other => other.map(|()| true)?,
+    };
+    if !is_text {
+        return Ok(());
+    }
+    let mut end = paint::table(&lens.pipeline.take_tallies());
+    let Tally { r#in, out, filtered, duplicates, quarantined } = lens.tally;
+    let events = if r#in == 1 { "event" } else { "events" };
+    let _ = writeln!(
+        end,
+        "\n{in} {events}: {out} out, {filtered} filtered, {duplicates} duplicates, {quarantined} quarantined"
+    );
+    if !is_all {
+        let _ =
+            writeln!(end, "{}", paint(DIM, "There are more: `--limit N` shows so many, `--limit 0` all."));
+    }
+    paint::print(&end)
+}
+
+/// What became of one event, and how.
+#[derive(Serialize)]
+struct Story {
+    /// The line that it stood in, or its place in the array.
+    number: u64,
+    #[serde(flatten)]
+    fate: Fate,
+    steps: Vec<Chapter>,
+    /// How it was in the end; none where it could not be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    event: Option<Box<RawValue>>,
+}
+
+#[derive(Serialize)]
+#[serde(tag = "fate", rename_all = "lowercase")]
+enum Fate {
+    Out,
+    Filtered { by: &'static str },
+    Duplicate,
+    Quarantined { by: &'static str, reason: &'static str, detail: Cow<'static, str> },
+}
+
+/// What one step did to an event.
+#[derive(Serialize)]
+struct Chapter {
+    step: &'static str,
+    verdict: &'static str,
+    changes: Vec<Change>,
+    /// Its place in the file, from 1; none for what comes behind the steps.
+    #[serde(skip)]
+    place: Option<usize>,
+}
+
+/// The pipeline, step by step.
+struct Lens<'a> {
+    pipeline: Pipeline,
+    cx: Context<'a>,
+    seen: Seen,
+    tally: Tally,
+}
+
+impl Lens<'_> {
+    fn follow(&mut self, piece: &Piece<'_>) -> Story {
+        self.tally.r#in += 1;
+        let mut event = Event::default();
+        let mut steps = Vec::new();
+        let read = piece.read(&mut event);
+        let is_read = read.is_ok();
+        let outcome = match read {
+            Ok(()) => self.steps(&mut event, piece.bytes.len(), &mut steps),
+            Err(why) => Outcome::Rejected(why),
+        };
+        let (count, fate) = match outcome {
+            Outcome::Out if !self.seen.insert(event.str(&self.pipeline.event().id).unwrap_or_default()) => {
+                (&mut self.tally.duplicates, Fate::Duplicate)
+            }
+            Outcome::Out => (&mut self.tally.out, Fate::Out),
+            Outcome::Filtered(at) => {
+                let by = self.pipeline.steps().nth(at).unwrap_or_default();
+                (&mut self.tally.filtered, Fate::Filtered { by })
+            }
+            Outcome::Rejected(Reject { stage, reason, detail }) => {
+                (&mut self.tally.quarantined, Fate::Quarantined { by: stage, reason, detail })
+            }
+        };
+        *count += 1;
+        let event = if is_read { diff::json(&event, event.root()) } else { None };
+        Story { number: piece.number, fate, steps, event }
+    }
+
+    fn steps(&mut self, event: &mut Event, bytes_in: usize, chapters: &mut Vec<Chapter>) -> Outcome {
+        let names: Vec<_> = self.pipeline.steps().collect();
+        let mut before = event.clone();
+        for (at, step) in names.into_iter().enumerate() {
+            let outcome = self.pipeline.apply_step(at, event, &self.cx);
+            chapters.push(Chapter::new(step, Some(at + 1), outcome.as_ref(), diff::changes(&before, event)));
+            match outcome {
+                Some(outcome) => return outcome,
+                None => before.clone_from(event),
+            }
+        }
+        let landed = self.pipeline.land(event, &self.cx);
+        let outcome = match fits(event, bytes_in) {
+            Err(why) if landed == Outcome::Out => Outcome::Rejected(why),
+            _ => landed,
+        };
+        let changes = diff::changes(&before, event);
+        chapters.push(Chapter::new(ENCODE, None, Some(&outcome), changes));
+        outcome
+    }
+}
+
+impl Chapter {
+    fn new(
+        step: &'static str,
+        place: Option<usize>,
+        outcome: Option<&Outcome>,
+        changes: Vec<Change>,
+    ) -> Self {
+        let verdict = match outcome {
+            Some(Outcome::Filtered(_)) => "dropped",
+            Some(Outcome::Rejected(_)) => "quarantined",
+            None | Some(Outcome::Out) if changes.is_empty() => "unchanged",
+            None | Some(Outcome::Out) => "changed",
+        };
+        Self { step, verdict, changes, place }
+    }
+}
+
+/// A story for people.
+fn page(story: &Story) -> String {
+    let fate = match &story.fate {
+        Fate::Out => paint(ADDED, "out"),
+        Fate::Duplicate => paint(REMOVED, "duplicate") + ": an event before it has the same id",
+        Fate::Filtered { by } => format!("{} by {by}", paint(REMOVED, "filtered")),
+        Fate::Quarantined { by, reason, detail } => {
+            format!("{} by {by}: {reason}: {}", paint(REMOVED, "quarantined"), paint::plain(detail))
+        }
+    };
+    let mut page = format!("{} {fate}\n", paint(BOLD, format!("event {}", story.number)));
+    let mut unchanged: Vec<String> = Vec::new();
+    for chapter in &story.steps {
+        let name = match chapter.place {
+            Some(place) => format!("{place} {}", chapter.step),
+            None => chapter.step.to_owned(),
+        };
+        if chapter.verdict == "unchanged" {
+            unchanged.push(name);
+            continue;
+        }
+        flush(&mut page, &mut unchanged);
+        let verdict = match chapter.verdict {
+            "changed" => String::new(),
+            verdict => format!("  {}", paint(REMOVED, verdict)),
+        };
+        // Writing to a String cannot fail.
+        let _ = writeln!(page, "  {name}{verdict}");
+        for change in &chapter.changes {
+            let _ = writeln!(page, "      {}", paint::change(change));
+        }
+    }
+    flush(&mut page, &mut unchanged);
+    page.push('\n');
+    page
+}
+
+/// The steps that changed nothing, in one line.
+fn flush(page: &mut String, unchanged: &mut Vec<String>) {
+    if !unchanged.is_empty() {
+        let _ = writeln!(page, "  {}", paint(DIM, format!("{}: unchanged", unchanged.join(", "))));
+        unchanged.clear();
+    }
+}

@@ -1,0 +1,250 @@
+//! The work on a file, shared out among threads, with a result that does not depend on which of them is faster.
+//!
+//! The file is cut into chunks, and the workers take them in turn: chunk after chunk, worker after worker. What must
+//! be in order waits for its turn: whether an id was seen before, the quarantine, and NDJSON. Rows do not wait: one that
+//! turns out to be a duplicate is taken back.
+
+use super::output::{Kept, Output, Quarantine, Sheet, Written};
+use crate::error::Error;
+use crate::input::{Chunk, Input, Piece};
+use millrace_core::account::{StepTally, Tally};
+use millrace_core::event::Event;
+use millrace_core::frame::EVENT_MAX;
+use millrace_core::pipeline::{Outcome, Pipeline};
+use millrace_core::quarantine::{Entry, Reject};
+use millrace_core::seen::{self, Seen};
+use millrace_core::step::Context;
+use serde::Serialize;
+use std::sync::mpsc::{Receiver, Sender, channel, sync_channel};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+
+/// What stands on stdout.
+#[derive(Serialize)]
+pub(super) struct Counts {
+    #[serde(flatten)]
+    tally: Tally,
+    #[serde(flatten)]
+    written: Written,
+    pub(super) steps: Vec<StepTally>,
+}
+
+/// Runs the pipelines, one a thread, on what is read.
+pub(super) fn run(
+    pipelines: Vec<Pipeline>,
+    cx: &Context<'_>,
+    mut input: Input,
+    mut output: Output<'_>,
+    quarantine: Quarantine,
+) -> Result<Counts, Error> {
+    let workers = pipelines.len();
+    let sheets: Vec<_> = (0..workers).map(|worker| output.sheet(worker, workers)).collect();
+    let line = Line {
+        state: Mutex::new(InOrder { turn: 0, is_broken: false, seen: Seen::default(), output, quarantine }),
+        moved: Condvar::new(),
+    };
+    let done = thread::scope(|scope| {
+        let (give_back, rooms) = channel();
+        let (mut desks, mut running) = (Vec::new(), Vec::new());
+        for (pipeline, sheet) in pipelines.into_iter().zip(sheets) {
+            let (desk, chunks) = sync_channel(1);
+            desks.push(desk);
+            let lot = Lot::default();
+            let worker = Worker {
+                pipeline,
+                cx: *cx,
+                line: &line,
+                event: Event::default(),
+                lot,
+                sheet,
+                tally: Tally::default(),
+            };
+            let give_back = give_back.clone();
+            running.push(scope.spawn(move || worker.run(&chunks, &give_back)));
+        }
+        drop(give_back);
+        let mut read = Ok(());
+        for number in 0_usize.. {
+            match input.chunk(rooms.try_recv().unwrap_or_default()) {
+                Ok(Some(chunk)) => {
+                    // A worker that is gone has said why, or will.
+                    let desk = desks.get(number % workers.max(1));
+                    if desk.is_none_or(|desk| desk.send((number, chunk)).is_err()) {
+                        break;
+                    }
+                }
+                Ok(None) => break,
+                Err(why) => {
+                    read = Err(why);
+                    break;
+                }
+            }
+        }
+        drop(desks);
+        let mut done = Vec::new();
+        for worker in running {
+            match worker.join() {
+                Ok(result) => done.push(result?),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+        read.map(|()| done)
+    })?;
+
+    let InOrder { output, quarantine, .. } = line.state.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let mut counts = Counts {
+        tally: Tally::default(),
+        written: output.finish()? + quarantine.finish()?,
+        steps: Vec::new(),
+    };
+    for (tally, written, steps) in done {
+        counts.tally = counts.tally + tally;
+        counts.written = counts.written + written;
+        if counts.steps.is_empty() {
+            counts.steps = steps;
+        } else {
+            counts.steps.iter_mut().zip(steps).for_each(|(sum, more)| sum.add(&more));
+        }
+    }
+    debug_assert!(counts.tally.balances(), "every event ends in exactly one place");
+    Ok(counts)
+}
+
+/// What goes on in the order of the chunks.
+struct InOrder<'a> {
+    /// The chunk whose turn it is.
+    turn: usize,
+    /// Whether a worker gave up, so that its turn never ends.
+    is_broken: bool,
+    seen: Seen,
+    output: Output<'a>,
+    quarantine: Quarantine,
+}
+
+struct Line<'a> {
+    state: Mutex<InOrder<'a>>,
+    moved: Condvar,
+}
+
+impl<'a> Line<'a> {
+    /// Waits for a chunk's turn; none where it will never come.
+    fn wait(&self, number: usize) -> Option<MutexGuard<'_, InOrder<'a>>> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        while state.turn != number && !state.is_broken {
+            state = self.moved.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        (!state.is_broken).then_some(state)
+    }
+
+    fn give_up(&self) {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).is_broken = true;
+        self.moved.notify_all();
+    }
+}
+
+struct Worker<'a, 's> {
+    pipeline: Pipeline,
+    cx: Context<'a>,
+    line: &'a Line<'s>,
+    event: Event,
+    lot: Lot,
+    sheet: Sheet<'s>,
+    tally: Tally,
+}
+
+/// What became of a chunk, until its turn.
+#[derive(Default)]
+struct Lot {
+    /// The hashes of the ids of the events that passed, and where these are.
+    passed: Vec<(u128, Kept)>,
+    rejects: Vec<Entry>,
+}
+
+impl Worker<'_, '_> {
+    fn run(
+        mut self,
+        chunks: &Receiver<(usize, Chunk)>,
+        give_back: &Sender<Vec<u8>>,
+    ) -> Result<(Tally, Written, Vec<StepTally>), Error> {
+        let done = chunks.iter().try_for_each(|(number, chunk)| {
+            self.chunk(number, &chunk)?;
+            let _ = give_back.send(chunk.into_room()); // nobody reads any more
+            Ok(())
+        });
+        match done.and_then(|()| self.sheet.finish()) {
+            Ok(written) => Ok((self.tally, written, self.pipeline.take_tallies())),
+            Err(why) => {
+                self.line.give_up();
+                Err(why)
+            }
+        }
+    }
+
+    fn chunk(&mut self, number: usize, chunk: &Chunk) -> Result<(), Error> {
+        // So that it does not matter which worker had the chunk before.
+        self.pipeline.begin_batch();
+        chunk.each(|piece| {
+            self.take(&piece);
+            Ok(())
+        })?;
+        let Some(mut state) = self.line.wait(number) else { return Ok(()) };
+        let InOrder { turn, seen, output, quarantine, .. } = &mut *state;
+        for (id, kept) in self.lot.passed.drain(..) {
+            if !seen.insert_hash(id) {
+                self.tally.duplicates += 1;
+                self.tally.out -= 1;
+                self.sheet.take_back(kept);
+            }
+        }
+        for entry in self.lot.rejects.drain(..) {
+            quarantine.push(entry)?;
+        }
+        output.take(&mut self.sheet)?;
+        *turn += 1;
+        drop(state);
+        self.line.moved.notify_all();
+        self.sheet.flush_if_full()
+    }
+
+    fn take(&mut self, piece: &Piece<'_>) {
+        self.tally.r#in += 1;
+        let fate = match piece.read(&mut self.event) {
+            Ok(()) => self.pipeline.apply(&mut self.event, &self.cx),
+            Err(why) => Outcome::Rejected(why),
+        };
+        let kept = match fate {
+            Outcome::Out => {
+                let id = seen::hash(self.event.str(&self.pipeline.event().id).unwrap_or_default());
+                let bytes = piece.bytes.len();
+                fits(&self.event, bytes).and_then(|()| Ok((id, self.sheet.push(&mut self.event, bytes)?)))
+            }
+            Outcome::Filtered(_step) => {
+                self.tally.filtered += 1;
+                return;
+            }
+            Outcome::Rejected(why) => Err(why),
+        };
+        match kept {
+            Ok(kept) => {
+                self.tally.out += 1;
+                self.lot.passed.push(kept);
+            }
+            Err(reject) => {
+                self.tally.quarantined += 1;
+                let sequence = piece.number.to_string().into();
+                let (at, payload) = (self.cx.arrived_at, piece.bytes.to_vec());
+                self.lot.rejects.push(Entry { reject, sequence, at, payload });
+            }
+        }
+    }
+}
+
+/// Refuses what would not fit a frame of the clean stream. The steps do not make an event four times as large, so only
+/// those that came large are measured.
+pub(crate) fn fits(event: &Event, bytes_in: usize) -> Result<(), Reject> {
+    if bytes_in > EVENT_MAX / 4 && event.to_string().len() > EVENT_MAX {
+        let detail = format!("the event has more than {EVENT_MAX} bytes");
+        return Err(Reject::new("encode", "too_large", detail));
+    }
+    Ok(())
+}

@@ -1,0 +1,315 @@
+//! From the parser's tree to one that is ready to be worked out: names found, constants folded, patterns compiled,
+//! and told at once what no event could make right.
+
+use super::evaluate::{Macro, MacroKind, Node, Operator, Place, Program, Relation, Run};
+use super::functions;
+use super::syntax::DEPTH_MAX;
+use super::value::{Kind, Value};
+use crate::event::{Event, Path};
+use crate::mistake::Mistake;
+use cel::IdedExpr;
+use cel::common::ast::{CallExpr, ComprehensionExpr, EntryExpr, Expr, LiteralValue, operators};
+use regex::RegexBuilder;
+use std::sync::Arc;
+
+/// What a compiled pattern may take of the memory, in bytes. Patterns for texts of an event are far below it.
+const PATTERN_SIZE_MAX: usize = 1 << 20;
+
+/// How deep the tree may be: chains of `&&` and `||` come as balanced trees, beyond what the text is nested.
+const TREE_DEPTH_MAX: usize = DEPTH_MAX + 24;
+
+pub(super) fn compile(tree: &IdedExpr) -> Result<Program, Mistake> {
+    let mut compiler = Compiler { places: Vec::new(), uses: Vec::new(), variables: Vec::new(), depth: 0 };
+    let root = compiler.node(tree)?;
+    let mut kept = 0;
+    for (place, uses) in compiler.places.iter_mut().zip(&compiler.uses) {
+        if *uses > 1 {
+            place.slot = Some(kept);
+            kept += 1;
+        }
+    }
+    Ok(Program { root, fields: compiler.places, kept })
+}
+
+struct Compiler {
+    places: Vec<Place>,
+    /// How often each place is looked at; what a macro repeats counts as often.
+    uses: Vec<usize>,
+    /// The variables of the macros around, the outermost first.
+    variables: Vec<String>,
+    depth: usize,
+}
+
+impl Compiler {
+    fn node(&mut self, tree: &IdedExpr) -> Result<Node, Mistake> {
+        self.depth += 1;
+        if self.depth > TREE_DEPTH_MAX {
+            return Err(Mistake::new(super::syntax::too_deep()));
+        }
+        let node = self.shallow(&tree.expr)?;
+        self.depth -= 1;
+        Ok(fold(node))
+    }
+
+    fn shallow(&mut self, tree: &Expr) -> Result<Node, Mistake> {
+        if let Some(keys) = self.way(tree) {
+            return Ok(self.field(&keys, false));
+        }
+        Ok(match tree {
+            Expr::Literal(literal) => Node::Constant(constant(literal)),
+            Expr::Ident(name) => Node::Variable(self.variable(name).unwrap_or_default()),
+            Expr::Select(select) if select.test => match self.way(&select.operand.expr) {
+                Some(mut keys) => {
+                    keys.push(&select.field);
+                    self.field(&keys, true)
+                }
+                None => Node::Has(Box::new(self.node(&select.operand)?), select.field.clone()),
+            },
+            Expr::Select(select) => Node::Select(Box::new(self.node(&select.operand)?), select.field.clone()),
+            Expr::Call(call) => self.call(call)?,
+            Expr::List(list) => {
+                Node::List(list.elements.iter().map(|node| self.node(node)).collect::<Result<_, _>>()?)
+            }
+            Expr::Map(map) => {
+                let mut entries = Vec::new();
+                for entry in &map.entries {
+                    let EntryExpr::MapEntry(entry) = &entry.expr else { return Err(unknown()) };
+                    entries.push((self.node(&entry.key)?, self.node(&entry.value)?));
+                }
+                Node::Map(entries)
+            }
+            Expr::Comprehension(of) => Node::Macro(Box::new(self.go_over(of)?)),
+            Expr::Struct(of) => {
+                let name = of.type_name.trim_start_matches('.');
+                return Err(Mistake::new(format!("there is no message type `{name}`"))
+                    .with_help("a map is written `{'key': value}`"));
+            }
+            Expr::Unspecified => return Err(unknown()),
+        })
+    }
+
+    // ---- Fields
+
+    /// The keys from the event to what is named here, if it is named from there: `data.x`, `data['x']`.
+    fn way<'t>(&self, tree: &'t Expr) -> Option<Vec<&'t str>> {
+        let mut keys = Vec::new();
+        let mut at = tree;
+        loop {
+            match at {
+                Expr::Ident(name) if self.variable(name).is_none() => {
+                    // With a dot before it, it is never a variable.
+                    keys.push(name.trim_start_matches('.'));
+                    keys.reverse();
+                    return Some(keys);
+                }
+                Expr::Select(select) if !select.test => {
+                    keys.push(select.field.as_str());
+                    at = &select.operand.expr;
+                }
+                Expr::Call(call) if call.func_name == operators::INDEX => match call.args.as_slice() {
+                    [of, IdedExpr { expr: Expr::Literal(LiteralValue::String(key)), .. }] => {
+                        keys.push(key.inner());
+                        at = &of.expr;
+                    }
+                    _ => return None,
+                },
+                _ => return None,
+            }
+        }
+    }
+
+    /// How many macros further out a variable is.
+    fn variable(&self, name: &str) -> Option<usize> {
+        self.variables.iter().rev().position(|known| known == name)
+    }
+
+    fn field(&mut self, keys: &[&str], tested: bool) -> Node {
+        let mut keys = keys.iter();
+        let first = keys.next().copied().unwrap_or_default();
+        let mut path = Path::from_key(first);
+        let mut above = Vec::new();
+        for key in keys {
+            let longer = path.join(key);
+            above.push(std::mem::replace(&mut path, longer));
+        }
+        self.place(path, above, Kind::named(first), tested)
+    }
+
+    fn place(&mut self, path: Path, above: Vec<Path>, kind: Option<Kind>, tested: bool) -> Node {
+        let weight = self.weight();
+        let known = self.places.iter().position(|place| place.path == path && place.tested == tested);
+        let at = known.unwrap_or_else(|| {
+            self.places.push(Place { path, above, tested, kind, slot: None });
+            self.uses.push(0);
+            self.places.len() - 1
+        });
+        if let Some(uses) = self.uses.get_mut(at) {
+            *uses += weight;
+        }
+        Node::Field(at)
+    }
+
+    fn weight(&self) -> usize {
+        if self.variables.is_empty() { 1 } else { 2 }
+    }
+
+    // ---- Calls
+
+    fn call(&mut self, call: &CallExpr) -> Result<Node, Mistake> {
+        let name = call.func_name.trim_start_matches('.');
+        let mut arguments = Vec::new();
+        for argument in call.target.as_deref().into_iter().chain(&call.args) {
+            arguments.push(argument);
+        }
+        // Operators are functions whose names are no names.
+        match (name, arguments.as_slice()) {
+            (operators::LOGICAL_NOT, [of]) => return Ok(Node::Not(Box::new(self.node(of)?))),
+            (operators::NEGATE, [of]) => return Ok(Node::Negate(Box::new(self.node(of)?))),
+            (operators::CONDITIONAL, [condition, yes, no]) => {
+                return Ok(Node::If(Box::new([self.node(condition)?, self.node(yes)?, self.node(no)?])));
+            }
+            (_, [left, right]) if !name.starts_with(|sign: char| sign.is_ascii_alphabetic()) => {
+                let sides = Box::new([self.node(left)?, self.node(right)?]);
+                return operator(name, sides);
+            }
+            _ => {}
+        }
+        let function = functions::find(name, call.target.is_some(), arguments.len())?;
+        let mut nodes = arguments.into_iter().map(|node| self.node(node)).collect::<Result<Vec<_>, _>>()?;
+        if function.name != functions::MATCHES {
+            return Ok(Node::Call(function, nodes));
+        }
+        let (pattern, of) = (nodes.pop(), nodes.pop());
+        match (of, pattern) {
+            (Some(of), Some(Node::Constant(pattern))) => matches(of, &pattern),
+            _ => Err(Mistake::new("the pattern of `matches` is no constant")
+                .with_help("patterns are compiled once, not for each event: write the pattern as a text")),
+        }
+    }
+
+    /// The parser writes macros out as loops over an accumulator; what each was is plain from its step.
+    fn go_over(&mut self, of: &ComprehensionExpr) -> Result<Macro, Mistake> {
+        let range = self.node(&of.iter_range)?;
+        if of.iter_var.starts_with('.') || of.iter_var2.is_some() {
+            return Err(Mistake::new(format!("`{}` is no name for what a macro goes over", of.iter_var)));
+        }
+        self.variables.push(of.iter_var.clone());
+        let (kind, filter, body) = match step(&of.loop_step.expr) {
+            Some((operators::LOGICAL_AND, [_, body])) => (MacroKind::All, None, self.node(body)?),
+            Some((operators::LOGICAL_OR, [_, body])) => (MacroKind::Exists, None, self.node(body)?),
+            Some((operators::ADD, added)) => (MacroKind::Map, None, self.added(added)?),
+            Some((operators::CONDITIONAL, [test, more, _])) => match step(&more.expr) {
+                Some((operators::ADD, [_, added])) if matches!(added.expr, Expr::Literal(_)) => {
+                    (MacroKind::ExistsOne, None, self.node(test)?)
+                }
+                Some((operators::ADD, added)) => (MacroKind::Map, Some(self.node(test)?), self.added(added)?),
+                _ => return Err(unknown()),
+            },
+            _ => return Err(unknown()),
+        };
+        self.variables.pop();
+        Ok(Macro { kind, range, filter, body })
+    }
+
+    /// What `accumulator + [body]` adds.
+    fn added(&mut self, sum: &[IdedExpr]) -> Result<Node, Mistake> {
+        match sum {
+            [_, IdedExpr { expr: Expr::List(list), .. }] => match list.elements.as_slice() {
+                [body] => self.node(body),
+                _ => Err(unknown()),
+            },
+            _ => Err(unknown()),
+        }
+    }
+}
+
+fn operator(name: &str, sides: Box<[Node; 2]>) -> Result<Node, Mistake> {
+    Ok(match name {
+        operators::LOGICAL_AND => Node::And(sides),
+        operators::LOGICAL_OR => Node::Or(sides),
+        operators::EQUALS => Node::Equal(true, sides),
+        operators::NOT_EQUALS => Node::Equal(false, sides),
+        operators::LESS => Node::Order(Relation::Less, sides),
+        operators::LESS_EQUALS => Node::Order(Relation::LessEqual, sides),
+        operators::GREATER => Node::Order(Relation::Greater, sides),
+        operators::GREATER_EQUALS => Node::Order(Relation::GreaterEqual, sides),
+        operators::ADD => Node::Arithmetic(Operator::Add, sides),
+        operators::SUBSTRACT => Node::Arithmetic(Operator::Subtract, sides),
+        operators::MULTIPLY => Node::Arithmetic(Operator::Multiply, sides),
+        operators::DIVIDE => Node::Arithmetic(Operator::Divide, sides),
+        operators::MODULO => Node::Arithmetic(Operator::Remainder, sides),
+        operators::IN => Node::In(sides),
+        operators::INDEX => Node::Index(sides),
+        _ => return Err(unknown()),
+    })
+}
+
+fn step(tree: &Expr) -> Option<(&str, &[IdedExpr])> {
+    match tree {
+        Expr::Call(call) if call.target.is_none() => Some((&call.func_name, &call.args)),
+        _ => None,
+    }
+}
+
+/// What the parser may give one day, and does not yet.
+fn unknown() -> Mistake {
+    Mistake::new("there is something in this expression that is not supported")
+}
+
+fn constant(literal: &LiteralValue) -> Value<'static> {
+    match literal {
+        LiteralValue::Boolean(flag) => Value::Bool(*flag.inner()),
+        LiteralValue::Bytes(bytes) => Value::Bytes(Arc::from(bytes.inner())),
+        LiteralValue::Double(double) => Value::Double(*double.inner()),
+        LiteralValue::Int(int) => Value::Int(*int.inner()),
+        LiteralValue::Null => Value::Null,
+        LiteralValue::String(text) => Value::MadeText(Arc::from(text.inner())),
+        LiteralValue::UInt(int) => Value::UInt(*int.inner()),
+    }
+}
+
+fn matches(of: Node, pattern: &Value<'_>) -> Result<Node, Mistake> {
+    let text = pattern
+        .text()
+        .ok_or_else(|| Mistake::new(format!("the pattern of `matches` is a text, not {}", pattern.kind())))?;
+    let pattern =
+        RegexBuilder::new(text).size_limit(PATTERN_SIZE_MAX).dfa_size_limit(PATTERN_SIZE_MAX).build();
+    let pattern = pattern.map_err(|error| match error {
+        regex::Error::CompiledTooBig(_) => Mistake::new("this pattern becomes too large"),
+        // The last line says what is wrong, those before draw where.
+        error => {
+            let text = error.to_string();
+            let why = text.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
+            Mistake::new(format!("no regular expression: {why}"))
+        }
+    })?;
+    Ok(Node::Matches(Box::new(of), Box::new(pattern)))
+}
+
+/// Works out what hangs on no event; what errs is left as it is, it may never be asked for.
+fn fold(node: Node) -> Node {
+    let is_constant = |node: &Node| matches!(node, Node::Constant(_));
+    let constant = match &node {
+        Node::Constant(_) | Node::Field(_) | Node::Variable(_) | Node::Macro(_) => false,
+        Node::Select(of, _) | Node::Has(of, _) | Node::Not(of) | Node::Negate(of) | Node::Matches(of, _) => {
+            is_constant(of)
+        }
+        Node::Index(sides)
+        | Node::And(sides)
+        | Node::Or(sides)
+        | Node::Equal(_, sides)
+        | Node::Order(_, sides)
+        | Node::Arithmetic(_, sides)
+        | Node::In(sides) => sides.iter().all(is_constant),
+        Node::If(parts) => parts.iter().all(is_constant),
+        Node::Call(_, nodes) | Node::List(nodes) => nodes.iter().all(is_constant),
+        Node::Map(nodes) => nodes.iter().all(|(key, value)| is_constant(key) && is_constant(value)),
+    };
+    if !constant {
+        return node;
+    }
+    let program = Program { root: node, fields: Vec::new(), kept: 0 };
+    let event = Event::default();
+    let folded = Run::new(&program, &event).run(&program.root).ok().and_then(|(value, _)| value.owned());
+    folded.map_or(program.root, Node::Constant)
+}

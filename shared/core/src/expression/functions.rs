@@ -1,0 +1,215 @@
+//! The functions that an expression can call, and how each is written.
+
+use super::evaluate::{Budget, Error};
+use super::value::{Kind, List, Value};
+use crate::mistake::{Mistake, nearest};
+use std::sync::Arc;
+
+/// A function.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Function {
+    pub(super) name: &'static str,
+    /// How it is written, told to who writes it otherwise.
+    usage: &'static str,
+    /// Whether it can stand before its arguments, `size(x)`, and behind the first, `x.size()`.
+    before: bool,
+    behind: bool,
+    arguments: usize,
+}
+
+const fn conversion(name: &'static str, usage: &'static str) -> Function {
+    Function { name, usage, before: true, behind: false, arguments: 1 }
+}
+
+const fn method(name: &'static str, usage: &'static str) -> Function {
+    Function { name, usage, before: false, behind: true, arguments: 2 }
+}
+
+/// All there are; their names are in `docs/pipeline.md`.
+const FUNCTIONS: &[Function] = &[
+    conversion("bool", "bool(x)"),
+    conversion("bytes", "bytes(x)"),
+    method("contains", "text.contains('part')"),
+    conversion("double", "double(x)"),
+    conversion("dyn", "dyn(x)"),
+    method("endsWith", "text.endsWith('end')"),
+    conversion("int", "int(x)"),
+    Function { before: true, ..method(MATCHES, "text.matches('pattern')") },
+    Function { behind: true, ..conversion("size", "size(x)") },
+    method("startsWith", "text.startsWith('start')"),
+    conversion("string", "string(x)"),
+    conversion("type", "type(x)"),
+    conversion("uint", "uint(x)"),
+];
+
+/// The one function that is not called but compiled.
+pub(super) const MATCHES: &str = "matches";
+
+/// The parser takes macros out that are written well; what it leaves as a call is not.
+const MACROS: &[(&str, &str)] = &[
+    ("all", "list.all(x, x > 0)"),
+    ("exists", "list.exists(x, x > 0)"),
+    ("exists_one", "list.exists_one(x, x > 0)"),
+    ("existsOne", "list.existsOne(x, x > 0)"),
+    ("filter", "list.filter(x, x > 0)"),
+    ("has", "has(data.x)"),
+    ("map", "list.map(x, x * 2)"),
+];
+
+/// The function of this name, written like this.
+pub(super) fn find(name: &str, behind: bool, arguments: usize) -> Result<&'static Function, Mistake> {
+    if let Some(function) = FUNCTIONS.iter().find(|function| function.name == name) {
+        let style = if behind { function.behind } else { function.before };
+        return if style && arguments == function.arguments {
+            Ok(function)
+        } else {
+            Err(Mistake::new(format!("`{name}` is written `{}`", function.usage)))
+        };
+    }
+    if let Some((_, usage)) = MACROS.iter().find(|(known, _)| *known == name) {
+        return Err(Mistake::new(format!("`{name}` is written `{usage}`")));
+    }
+    let names = FUNCTIONS.iter().map(|function| function.name).chain(MACROS.iter().map(|(name, _)| *name));
+    let mistake = Mistake::new(format!("CEL has no function `{name}`"));
+    Err(match nearest(name, names) {
+        Some(help) => mistake.with_help(help),
+        None => mistake,
+    })
+}
+
+/// Calls a function of one argument.
+pub(super) fn call<'e>(
+    function: &Function,
+    value: Value<'e>,
+    budget: &mut Budget,
+) -> Result<Value<'e>, Error> {
+    let name = function.name;
+    budget.spend_bytes(value.text().map_or(0, str::len))?;
+    match name {
+        "dyn" => return Ok(value),
+        "type" => return Ok(Value::Type(value.kind())),
+        "size" => return size(&value, budget),
+        "string" => return string(value, budget),
+        _ => {}
+    }
+    let failed = Error::Conversion(name, value.kind());
+    match (name, &value) {
+        ("bool", Value::Bool(_))
+        | ("bytes", Value::Bytes(_))
+        | ("double", Value::Double(_))
+        | ("int", Value::Int(_))
+        | ("uint", Value::UInt(_)) => return Ok(value),
+        ("int", Value::UInt(uint)) => i64::try_from(*uint).ok().map(Value::Int),
+        ("int", Value::Double(double)) => truncate(*double).map(Value::Int),
+        ("uint", Value::Int(int)) => u64::try_from(*int).ok().map(Value::UInt),
+        ("uint", Value::Double(double)) => truncate_unsigned(*double).map(Value::UInt),
+        #[expect(clippy::cast_precision_loss, reason = "the nearest double is what double() gives")]
+        ("double", Value::Int(int)) => Some(Value::Double(*int as f64)),
+        #[expect(clippy::cast_precision_loss, reason = "the nearest double is what double() gives")]
+        ("double", Value::UInt(uint)) => Some(Value::Double(*uint as f64)),
+        _ => {
+            let text = value.text().ok_or(Error::Overload(name, value.kind(), None))?;
+            match name {
+                "bool" => match text {
+                    "1" | "t" | "true" | "TRUE" | "True" => Some(Value::Bool(true)),
+                    "0" | "f" | "false" | "FALSE" | "False" => Some(Value::Bool(false)),
+                    _ => None,
+                },
+                "bytes" => Some(Value::Bytes(Arc::from(text.as_bytes()))),
+                "double" => text.parse().ok().map(Value::Double),
+                "int" => text.parse().ok().map(Value::Int),
+                _ => text.parse().ok().map(Value::UInt),
+            }
+        }
+    }
+    .ok_or(failed)
+}
+
+/// Calls a function of two arguments.
+pub(super) fn call_with<'e>(
+    function: &Function,
+    value: &Value<'e>,
+    other: &Value<'e>,
+    budget: &mut Budget,
+) -> Result<Value<'e>, Error> {
+    let (Some(text), Some(part)) = (value.text(), other.text()) else {
+        return Err(Error::overload(function.name, value, other));
+    };
+    Ok(Value::Bool(match function.name {
+        "startsWith" => {
+            budget.spend_bytes(part.len())?;
+            text.starts_with(part)
+        }
+        "endsWith" => {
+            budget.spend_bytes(part.len())?;
+            text.ends_with(part)
+        }
+        _ => {
+            budget.spend_bytes(text.len() + part.len())?;
+            text.contains(part)
+        }
+    }))
+}
+
+/// Texts count their code points.
+fn size<'e>(value: &Value<'e>, budget: &mut Budget) -> Result<Value<'e>, Error> {
+    let count = if let Some(text) = value.text() {
+        text.chars().count()
+    } else if let Value::Bytes(bytes) = value {
+        bytes.len()
+    } else if let Some(list) = value.list() {
+        match list {
+            List::Slice(values) => values.len(),
+            List::Event(items) => counted(items, budget)?,
+        }
+    } else if let Some(map) = value.map() {
+        counted(map.iter(), budget)?
+    } else {
+        return Err(Error::Overload("size", value.kind(), None));
+    };
+    i64::try_from(count).map(Value::Int).map_err(|_| Error::Overflow("size"))
+}
+
+fn counted(of: impl Iterator, budget: &mut Budget) -> Result<usize, Error> {
+    let mut count = 0;
+    for _ in of {
+        budget.spend(1)?;
+        count += 1;
+    }
+    Ok(count)
+}
+
+fn string<'e>(value: Value<'e>, budget: &mut Budget) -> Result<Value<'e>, Error> {
+    Ok(Value::MadeText(match &value {
+        Value::Text(_) | Value::MadeText(_) => return Ok(value),
+        Value::Bool(flag) => flag.to_string().into(),
+        Value::Int(int) => itoa::Buffer::new().format(*int).into(),
+        Value::UInt(int) => itoa::Buffer::new().format(*int).into(),
+        Value::Double(double) => double.to_string().into(),
+        Value::Bytes(bytes) => {
+            budget.spend_bytes(bytes.len())?;
+            std::str::from_utf8(bytes).map_err(|_| Error::Conversion("string", Kind::Bytes))?.into()
+        }
+        other => return Err(Error::Overload("string", other.kind(), None)),
+    }))
+}
+
+/// 2^63 and 2^64, where the integers end; both are doubles.
+const INT_END: f64 = 9_223_372_036_854_775_808.0;
+const UINT_END: f64 = 18_446_744_073_709_551_616.0;
+
+/// Towards zero. CEL leaves both ends out, -2^63 too.
+fn truncate(double: f64) -> Option<i64> {
+    #[expect(clippy::cast_possible_truncation, reason = "it is within")]
+    (double > -INT_END && double < INT_END).then_some(double as i64)
+}
+
+fn truncate_unsigned(double: f64) -> Option<u64> {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is within")]
+    (0.0..UINT_END).contains(&double).then_some(double as u64)
+}
+
+/// The integer that a double is, if it is one.
+pub(super) fn exact_int(double: f64) -> Option<i64> {
+    truncate(double).filter(|_| double.fract() == 0.0)
+}

@@ -1,0 +1,93 @@
+//! Expressions in CEL, the Common Expression Language, over the fields of an event.
+//!
+//! The top-level fields are the variables, and those that an event lacks are null; a nested field that is missing
+//! is an error unless `has()` guards it. Integers stay integers, and `int * double` has no overload, as CEL says.
+//! Specification: <https://github.com/cel-expr/cel-spec/blob/master/doc/langdef.md>.
+//!
+//! Text becomes the `cel` crate's tree ([`syntax`]), that becomes a tree of ours ([`compile`]), which is walked for
+//! each event ([`evaluate`]) over values that borrow from it ([`value`]). What the specification leaves open, and
+//! where we go beyond it:
+//!
+//! - `has(data.x)` is false where `data` is null, and so where it is missing. Further down CEL's rule stands:
+//!   `has(data.x.y)` is an error where `data.x` is missing.
+//! - NaN has no order: `<` and its like are errors, as in cel-go; `==` is false.
+//! - A list takes any whole number as an index, and maps and `in` take numbers of any type for equal keys.
+//! - The pattern of `matches` is a constant, compiled once; it is the `regex` crate's syntax, linear in time, where
+//!   `\d`, `\w` and `\s` know Unicode.
+//! - A name of a type, `int`, is a field where the event has one of that name.
+//! - What costs more than a million steps is an error: see [`evaluate::COST_MAX`].
+
+mod compile;
+mod evaluate;
+mod functions;
+#[cfg(test)]
+mod reference;
+mod syntax;
+mod value;
+
+use crate::event::{Event, New, Pattern};
+use crate::mistake::Mistake;
+use evaluate::{Program, Run};
+use std::borrow::Cow;
+use toml::Spanned;
+use value::Value;
+
+/// A compiled expression.
+#[derive(Debug)]
+pub(crate) struct Expression(Program);
+
+impl Expression {
+    /// Compiles the text of a setting.
+    pub(crate) fn compile(source: &Spanned<String>) -> Result<Self, Mistake> {
+        let program = syntax::parse(source.get_ref()).and_then(|tree| compile::compile(&tree));
+        program.map(Self).map_err(|mistake| mistake.within(source.span()))
+    }
+
+    /// Whether it is true of this event, or what went wrong, in words without a value of the event.
+    pub(crate) fn test(&self, event: &Event) -> Result<bool, Cow<'static, str>> {
+        match Run::new(&self.0, event).run(&self.0.root)? {
+            (Value::Bool(flag), _) => Ok(flag),
+            (other, _) => Err(format!("the expression gave {}, not true or false", other.kind()).into()),
+        }
+    }
+
+    /// The expression's value for this event, text and JSON in the room that is given.
+    pub(crate) fn compute<'r>(
+        &self,
+        event: &Event,
+        room: &'r mut String,
+    ) -> Result<New<'r>, Cow<'static, str>> {
+        room.clear();
+        let (value, mut budget) = Run::new(&self.0, event).run(&self.0.root)?;
+        Ok(match value {
+            Value::Null => New::Null,
+            Value::Bool(flag) => New::Bool(flag),
+            Value::Int(int) => New::Int(int),
+            Value::UInt(int) => New::UInt(int),
+            Value::Double(float) if float.is_finite() => New::Float(float),
+            Value::Text(text) => {
+                room.push_str(text);
+                New::Str(room)
+            }
+            Value::MadeText(text) => {
+                room.push_str(&text);
+                New::Str(room)
+            }
+            other => {
+                other.write(room, &mut budget)?;
+                New::Json(room)
+            }
+        })
+    }
+
+    /// The fields that it names, each as far down as it is named.
+    pub(crate) fn reads(&self) -> Vec<Pattern> {
+        let mut paths: Vec<_> = self.0.fields.iter().map(|place| &place.path).collect();
+        paths.sort_unstable();
+        paths.dedup();
+        paths.into_iter().cloned().map(Pattern::from).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests;

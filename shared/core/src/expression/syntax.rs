@@ -1,0 +1,304 @@
+//! From text to the parser's tree, or what is wrong with the text, in words.
+//!
+//! The grammar is that of the `cel` crate. What stands here looks at the tokens before and after it: before, because
+//! the parser goes as deep as the text is nested; after, because it tells mistakes in the words of its generator.
+
+use crate::mistake::Mistake;
+use cel::IdedExpr;
+use cel::parser::{ParseErrors, Parser};
+
+/// How deep an expression may be nested: brackets within brackets, operators in a row, each on what is before.
+/// CEL asks for less of an implementation, and a stack holds more.
+pub(super) const DEPTH_MAX: usize = 80;
+
+/// How long an expression may be, in bytes. The parser takes a millisecond for a thousand of them.
+const TEXT_MAX: usize = 32 << 10;
+
+pub(super) fn parse(text: &str) -> Result<IdedExpr, Mistake> {
+    if text.len() > TEXT_MAX {
+        return Err(Mistake::new(format!("this expression is too long: at most {TEXT_MAX} bytes")));
+    }
+    let tokens = tokens(text);
+    check(text, &tokens)?;
+    #[expect(clippy::cast_possible_truncation, reason = "a small constant")]
+    let depth = 2 * DEPTH_MAX as u16;
+    let parser = || Parser::new().max_recursion_depth(depth).enable_ident_escape_syntax(true).parse(text);
+    let unread = || mistake(text, None, "it cannot be read");
+    // A thread of its own, because nobody knows what is left of this one's stack.
+    let parsed = std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().stack_size(STACK_SIZE);
+        thread.spawn_scoped(scope, || parser().map_err(|errors| first(errors))).ok()?.join().ok()
+    });
+    parsed
+        .ok_or_else(unread)?
+        .map_err(|first| first.map_or_else(unread, |first| explain(text, &tokens, &first)))
+}
+
+/// What the parser takes for [`DEPTH_MAX`] levels where nothing is optimized, and as much again.
+const STACK_SIZE: usize = 16 << 20;
+
+/// A mistake of the parser: line, column and words.
+type Flaw = ((isize, isize), String);
+
+fn first(errors: ParseErrors) -> Option<Flaw> {
+    errors.errors.into_iter().next().map(|error| (error.pos, error.msg))
+}
+
+pub(super) fn too_deep() -> String {
+    format!("this expression is nested too deep: at most {DEPTH_MAX} levels")
+}
+
+/// A token, roughly: names and numbers are words, signs stand alone but for those that belong together.
+#[derive(Debug, Clone, Copy)]
+struct Token<'a> {
+    at: usize,
+    text: &'a str,
+    kind: TokenKind,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum TokenKind {
+    Word,
+    Text,
+    /// A text without an end.
+    Open,
+    Sign,
+}
+
+impl Token<'_> {
+    /// Whether it is the end of a value, so that an operator follows.
+    fn ends_value(&self) -> bool {
+        match self.kind {
+            TokenKind::Word => self.text != "in",
+            TokenKind::Text | TokenKind::Open => true,
+            TokenKind::Sign => matches!(self.text, ")" | "]" | "}"),
+        }
+    }
+}
+
+const SIGNS: [&str; 9] = ["&&", "||", "==", "!=", "<=", ">=", "//", ".?", "[?"];
+
+fn tokens(text: &str) -> Vec<Token<'_>> {
+    let mut tokens = Vec::new();
+    let mut at = 0;
+    while let Some(rest) = text.get(at..).filter(|rest| !rest.is_empty()) {
+        let word = rest.find(|sign: char| !sign.is_alphanumeric() && sign != '_').unwrap_or(rest.len());
+        let (prefix, quoted) = rest.split_at(word);
+        let is_prefix = prefix.len() <= 2 && prefix.chars().all(|sign| "rRbB".contains(sign));
+        let (length, kind) = if is_prefix && quoted.starts_with(['\'', '"']) {
+            let raw = prefix.contains(['r', 'R']);
+            let (length, closed) = text_length(quoted, raw);
+            (word + length, if closed { TokenKind::Text } else { TokenKind::Open })
+        } else if word > 0 {
+            (word, TokenKind::Word)
+        } else if rest.starts_with("//") {
+            at += rest.find('\n').unwrap_or(rest.len());
+            continue;
+        } else if let Some(name) = rest.strip_prefix('`') {
+            (name.find('`').map_or(rest.len(), |end| end + 2), TokenKind::Word)
+        } else {
+            let sign = SIGNS.iter().find(|sign| rest.starts_with(**sign)).map(|sign| sign.len());
+            (sign.unwrap_or_else(|| rest.chars().next().map_or(1, char::len_utf8)), TokenKind::Sign)
+        };
+        let token = rest.get(..length).unwrap_or(rest);
+        if !token.trim().is_empty() {
+            tokens.push(Token { at, text: token, kind });
+        }
+        at += length;
+    }
+    tokens
+}
+
+/// The length of a text with its quotes, and whether it has an end.
+fn text_length(quoted: &str, raw: bool) -> (usize, bool) {
+    let quote = if quoted.starts_with('"') { '"' } else { '\'' };
+    let three = if quote == '"' { "\"\"\"" } else { "'''" };
+    let end = if quoted.starts_with(three) { three } else { three.get(..1).unwrap_or(three) };
+    let mut at = end.len();
+    while let Some(rest) = quoted.get(at..).filter(|rest| !rest.is_empty()) {
+        if rest.starts_with(end) {
+            return (at + end.len(), true);
+        }
+        if end.len() == 1 && rest.starts_with('\n') {
+            break;
+        }
+        let mut signs = rest.chars();
+        if signs.next() == Some('\\') && !raw {
+            at += 1;
+            at += signs.next().map_or(0, char::len_utf8);
+        } else {
+            at += rest.chars().next().map_or(1, char::len_utf8);
+        }
+    }
+    (at, false)
+}
+
+/// A bracket that is open, and how deep what is in it goes so far.
+struct Level<'a> {
+    open: Token<'a>,
+    /// Whether it stands behind a value, as an index or arguments do.
+    behind: bool,
+    /// What is in a row, each on what is before.
+    chain: usize,
+    /// Conditions in conditions.
+    conditions: usize,
+    /// Those whose `:` is to come.
+    open_conditions: usize,
+}
+
+impl<'a> Level<'a> {
+    fn new(open: Token<'a>, behind: bool) -> Self {
+        Self { open, behind, chain: 0, conditions: 0, open_conditions: 0 }
+    }
+
+    fn check(&self, text: &str) -> Result<(), Mistake> {
+        if self.open_conditions == 0 { Ok(()) } else { Err(mistake(text, None, "a `?` has no `:`")) }
+    }
+}
+
+/// Looks for what the parser would tell badly, or would not live to tell.
+fn check(text: &str, tokens: &[Token<'_>]) -> Result<(), Mistake> {
+    let start = Token { at: 0, text: "", kind: TokenKind::Sign };
+    let mut levels = vec![Level::new(start, false)];
+    let mut last = &start;
+    for token in tokens {
+        let behind = last.ends_value();
+        last = token;
+        if token.kind == TokenKind::Open {
+            return Err(mistake(text, Some(token.at), "a text has no end")
+                .with_help("a text stands in quotes, and on one line: 'like this'"));
+        }
+        if matches!(token.text, ")" | "]" | "}") && token.kind == TokenKind::Sign {
+            let level = if levels.len() > 1 { levels.pop() } else { None };
+            let open = level.as_ref().map_or("", |level| level.open.text);
+            if !matches!((open, token.text), ("(", ")") | ("[" | "[?", "]") | ("{", "}")) {
+                return Err(mistake(
+                    text,
+                    Some(token.at),
+                    &format!("no bracket is open for `{}`", token.text),
+                ));
+            }
+            level.iter().try_for_each(|level| level.check(text))?;
+            if let (Some(above), true) = (levels.last_mut(), level.is_some_and(|level| level.behind)) {
+                above.chain += 1;
+            }
+        }
+        let Some(level) = levels.last_mut() else { break };
+        match (token.kind, token.text) {
+            (TokenKind::Sign, "&&" | "||") => level.chain = 0,
+            (TokenKind::Sign, ",") => {
+                level.check(text)?;
+                (level.chain, level.conditions) = (0, 0);
+            }
+            (TokenKind::Sign, "?") => {
+                level.chain = 0;
+                level.conditions += 1;
+                level.open_conditions += 1;
+            }
+            (TokenKind::Sign, ":") => {
+                level.chain = 0;
+                level.open_conditions = level.open_conditions.saturating_sub(1);
+            }
+            (TokenKind::Sign, "(" | "[" | "[?" | "{" | ")" | "]" | "}") => {}
+            (TokenKind::Sign, _) | (TokenKind::Word, "in") => level.chain += 1,
+            _ => {}
+        }
+        if matches!(token.text, "(" | "[" | "[?" | "{") && token.kind == TokenKind::Sign {
+            levels.push(Level::new(*token, behind));
+        }
+        let depth: usize = levels.iter().map(|level| 1 + level.chain + level.conditions).sum();
+        if depth > DEPTH_MAX {
+            return Err(Mistake::new(too_deep()));
+        }
+    }
+    match levels.pop() {
+        Some(level) if level.open.at > 0 || level.open.text != "" => {
+            let why = format!("`{}` is never closed", level.open.text);
+            Err(mistake(text, Some(level.open.at), &why))
+        }
+        Some(level) => level.check(text),
+        None => Ok(()),
+    }
+}
+
+const NO_ESCAPE: &str =
+    "a text has a `\\` before what it cannot stand before: `\\\\` is one that stands for itself";
+
+/// Says what the parser stumbled over: what is found where, and what should be there.
+fn explain(text: &str, tokens: &[Token<'_>], (place, message): &Flaw) -> Mistake {
+    let at = offset(text, *place);
+    if let Some(word) = message.strip_prefix("reserved identifier: ") {
+        return mistake(text, at, &format!("`{word}` is a word that CEL keeps for itself"));
+    }
+    let told = [
+        ("invalid int literal", "this is more than an int holds"),
+        ("invalid uint literal", "this is more than a uint holds"),
+        ("invalid double literal", "this is more than a double holds"),
+        ("invalid string literal", NO_ESCAPE),
+        ("invalid bytes literal", NO_ESCAPE),
+        ("invalid argument to has()", "`has` is written `has(data.x)`"),
+        ("argument must be a simple name", "a macro wants a name first: `list.all(x, x > 0)`"),
+        ("unsupported syntax", "optional fields and elements, with `?`, are not supported"),
+    ];
+    if let Some((_, words)) = told.iter().find(|(start, _)| message.starts_with(start)) {
+        return mistake(text, at, words);
+    }
+    if tokens.is_empty() {
+        return mistake(text, None, "it is empty");
+    }
+    let Some(at) = at else { return mistake(text, None, "it cannot be read") };
+    // The parser points at a sign that is none, or at the first token that fits no more.
+    let found = tokens.iter().find(|token| token.at + token.text.len() > at);
+    let before = tokens.iter().take_while(|token| token.at + token.text.len() <= at).last();
+    let wanted = if before.is_some_and(Token::ends_value) { "an operator" } else { "a value" };
+    let Some(found) = found else {
+        return mistake(text, Some(at), &format!("it ends where {wanted} should stand"));
+    };
+    if found.kind == TokenKind::Text && message.contains("token recognition") {
+        return mistake(text, Some(found.at), NO_ESCAPE);
+    }
+    if found.kind == TokenKind::Word && !found.text.is_ascii() {
+        return mistake(
+            text,
+            Some(found.at),
+            &format!("`{}` is no name: CEL has a to z, digits and _", found.text),
+        );
+    }
+    if wanted == "a value" && found.kind != TokenKind::Sign {
+        return mistake(text, Some(found.at), &format!("it cannot be read from `{}` on", found.text));
+    }
+    let wrong = mistake(text, Some(found.at), &format!("`{}` stands where {wanted} should", found.text));
+    let help = match found.text {
+        "=" => "`==` compares",
+        "&" | "and" | "AND" => "`&&` is and",
+        "|" | "or" | "OR" => "`||` is or",
+        "not" | "NOT" => "`!` is not",
+        "is" | "IS" => "`==` compares, with null too",
+        _ if before.is_some_and(|before| matches!(before.text, "not" | "NOT")) => "`!` is not",
+        _ => return wrong,
+    };
+    wrong.with_help(help)
+}
+
+/// Where a line and a column are, from 1 and 1, in characters.
+fn offset(text: &str, (line, column): (isize, isize)) -> Option<usize> {
+    let (line, column) = (usize::try_from(line).ok()?.checked_sub(1)?, usize::try_from(column).ok()?);
+    let starts = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1));
+    let start = starts.into_iter().nth(line)?;
+    let rest = text.get(start..)?;
+    let within = rest.char_indices().nth(column.checked_sub(1)?).map_or(rest.len(), |(at, _)| at);
+    Some(start + within)
+}
+
+fn mistake(text: &str, at: Option<usize>, why: &str) -> Mistake {
+    let before = at.and_then(|at| text.get(..at));
+    Mistake::new(match before {
+        None => format!("no CEL expression: {why}"),
+        Some(before) => {
+            let line = before.matches('\n').count() + 1;
+            let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+            let line = if text.contains('\n') { format!("line {line}, ") } else { String::new() };
+            format!("no CEL expression: {line}column {column}: {why}")
+        }
+    })
+}

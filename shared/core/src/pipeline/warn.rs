@@ -1,0 +1,353 @@
+//! What is probably not meant so: the warnings of `millrace check`.
+//!
+//! They follow from what each step says it touches, so they are no proof: a field can also get away under another
+//! name, in an expression or in free text. `[check] allow` says of a field that it is meant so.
+
+use super::file::{Compiled, Words};
+use super::{EventSettings, LakeSettings};
+use crate::event::{Path, Pattern};
+use crate::mistake::Mistake;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use std::collections::HashSet;
+use std::ops::Range;
+use toml::Spanned;
+
+/// `[check]`: what `millrace check` is not to warn of.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CheckSettings {
+    /// Fields of which it is meant as it is.
+    #[serde(default)]
+    #[schemars(with = "Vec<Pattern>")]
+    pub allow: Vec<Spanned<Pattern>>,
+}
+
+/// The parts of a file without mistakes.
+pub(super) struct Parts<'a> {
+    pub(super) event: &'a EventSettings,
+    pub(super) event_words: Words,
+    pub(super) steps: &'a [Compiled],
+    pub(super) lake: &'a LakeSettings,
+    pub(super) check: &'a CheckSettings,
+}
+
+/// These make something else of a field, which a step that reads meaning from it no longer understands.
+const SPOILING: [&str; 5] = [
+    "anonymize.encrypt",
+    "anonymize.generalize",
+    "anonymize.hmac",
+    "anonymize.mask",
+    "anonymize.truncate_ip",
+];
+
+/// These read meaning from a field, and what they read it for.
+const READING: [(&str, &str); 6] = [
+    ("enrich.geoip", "place"),
+    ("enrich.referrer", "site"),
+    ("enrich.url", "URL"),
+    ("enrich.user_agent", "browser"),
+    ("filter.bots", "browser"),
+    ("filter.ip", "address"),
+];
+
+/// It reads a field and sets it where it is missing.
+const FILLING: &str = "clean.default";
+
+/// Names that personal data goes by, without signs and capitals.
+const PERSONAL: [&str; 46] = [
+    "address",
+    "addressline1",
+    "addressline2",
+    "birthdate",
+    "birthday",
+    "cardnumber",
+    "clientip",
+    "creditcard",
+    "customerid",
+    "customername",
+    "dateofbirth",
+    "dob",
+    "email",
+    "emailaddress",
+    "familyname",
+    "firstname",
+    "fullname",
+    "givenname",
+    "iban",
+    "idfa",
+    "ip",
+    "ipaddress",
+    "lastname",
+    "latitude",
+    "longitude",
+    "mail",
+    "maidenname",
+    "mobile",
+    "mobilenumber",
+    "mobilephone",
+    "passport",
+    "passportnumber",
+    "password",
+    "phone",
+    "phonenumber",
+    "remoteaddr",
+    "remoteip",
+    "socialsecuritynumber",
+    "ssn",
+    "streetaddress",
+    "surname",
+    "taxid",
+    "telephone",
+    "userid",
+    "username",
+    "xforwardedfor",
+];
+
+/// `name` is a person's at the top of an event, or in one of these.
+const PEOPLE: [&str; 16] = [
+    "account",
+    "author",
+    "billing",
+    "buyer",
+    "contact",
+    "customer",
+    "employee",
+    "member",
+    "patient",
+    "person",
+    "profile",
+    "recipient",
+    "sender",
+    "shipping",
+    "traits",
+    "user",
+];
+
+/// What happened to fields on the way, in order.
+#[derive(Default)]
+struct Log<'a> {
+    entries: Vec<(Deed, &'a Compiled)>,
+}
+
+enum Deed {
+    Wrote(Path),
+    Removed(Pattern),
+    Spoiled(Pattern),
+}
+
+impl<'a> Log<'a> {
+    /// The step that took this field out, where none set it since.
+    fn remover(&self, field: &Path) -> Option<&'a Compiled> {
+        self.last(field).and_then(|(deed, step)| matches!(deed, Deed::Removed(_)).then_some(*step))
+    }
+
+    /// The step that made something else of this field, where none set it since.
+    fn spoiler(&self, field: &Path) -> Option<&'a Compiled> {
+        self.last(field).and_then(|(deed, step)| matches!(deed, Deed::Spoiled(_)).then_some(*step))
+    }
+
+    fn last(&self, field: &Path) -> Option<&(Deed, &'a Compiled)> {
+        self.entries.iter().rev().find(|(deed, _)| match deed {
+            Deed::Wrote(path) => path.is_within(field) || field.is_within(path),
+            Deed::Removed(pattern) | Deed::Spoiled(pattern) => pattern.may_cover(field),
+        })
+    }
+}
+
+/// A field that the file names, and the place.
+struct Named {
+    field: Path,
+    at: Range<usize>,
+}
+
+/// All that is probably not meant so.
+pub(super) fn warnings(text: &str, parts: &Parts<'_>) -> Vec<Mistake> {
+    let mut found: Vec<(Path, Mistake)> = Vec::new();
+    let mut named = event_fields(text, parts);
+    let mut log = Log::default();
+    let mut hidden: Vec<Pattern> = Vec::new();
+    let mut own: Vec<Path> = Vec::new();
+    for compiled in parts.steps {
+        let (step, words) = (&compiled.step, &compiled.words);
+        let (name, touches) = (step.name(), step.touches());
+        let fields = |patterns: &[Pattern]| -> Vec<Named> {
+            let field = |pattern: &Pattern| {
+                Some(Named { field: pattern.roughly()?, at: words.find(text, &pattern.to_string()) })
+            };
+            patterns.iter().filter_map(field).collect()
+        };
+        let reads = fields(&touches.reads);
+        for Named { field, at } in reads.iter().chain(&fields(&touches.hides)) {
+            if name == FILLING {
+                break;
+            }
+            let gone = log.remover(field).map(|by| gone(text, name, field, by));
+            let spoiled = || {
+                let (_, what) = READING.iter().find(|(reader, _)| *reader == name)?;
+                log.spoiler(field).map(|by| spoiled(text, name, what, field, by))
+            };
+            found.extend(gone.or_else(spoiled).map(|mistake| (field.clone(), mistake.within(at.clone()))));
+        }
+
+        // What a step makes itself is no producer's; what it makes a field of still is.
+        if name.starts_with("enrich.") {
+            let made = touches.writes.iter().filter(|path| !reads.iter().any(|read| read.field == **path));
+            own.extend(made.cloned());
+        } else {
+            let at = |field: &Path| words.find(text, &field.to_string());
+            named.extend(touches.writes.iter().map(|field| Named { field: field.clone(), at: at(field) }));
+        }
+        if name == FILLING {
+            log.entries.extend(reads.iter().map(|read| (Deed::Wrote(read.field.clone()), compiled)));
+        }
+        named.extend(reads);
+        let spoils = if SPOILING.contains(&name) { touches.hides.as_slice() } else { &[] };
+        log.entries.extend(spoils.iter().map(|fields| (Deed::Spoiled(fields.clone()), compiled)));
+        log.entries.extend(touches.removes.into_iter().map(|fields| (Deed::Removed(fields), compiled)));
+        log.entries.extend(touches.writes.into_iter().map(|field| (Deed::Wrote(field), compiled)));
+        hidden.extend(touches.hides);
+    }
+
+    for (field, what) in [(&parts.event.id, "id"), (&parts.event.r#type, "type"), (&parts.event.time, "time")]
+    {
+        if let Some(by) = log.remover(field) {
+            let (line, name) = (line(text, by), by.step.name());
+            let message =
+                format!("the {what} of an event is gone: `{name}` in line {line} removes `{field}`");
+            let help = "every event would go to the quarantine: leave the field, or name another here";
+            let at = parts.event_words.find(text, &field.to_string());
+            found.push((field.clone(), Mistake::warning(message).with_help(help).within(at)));
+        }
+    }
+    for column in &parts.lake.columns {
+        let (field, at) = (column.name.get_ref(), column.name.span());
+        if let Some(by) = log.remover(field) {
+            let (line, name) = (line(text, by), by.step.name());
+            let message =
+                format!("the column of `{field}` is always null: `{name}` in line {line} removes the field");
+            let help = "take the column out, or leave the field";
+            found.push((field.clone(), Mistake::warning(message).with_help(help).within(at.clone())));
+        }
+        named.push(Named { field: field.clone(), at });
+    }
+
+    let is_hidden = |field: &Path| {
+        hidden.iter().any(|pattern| pattern.may_cover(field))
+            || own.iter().any(|path| field.is_within(path))
+            || log.remover(field).is_some()
+    };
+    let mut told = HashSet::new();
+    for Named { field, at } in named {
+        if is_personal(&field) && !is_hidden(&field) && told.insert(field.clone()) {
+            let message = format!("`{field}` looks personal, and no step anonymizes it");
+            let help = format!(
+                "add `anonymize.hmac = [\"{field}\"]` or another anonymize step; if it is nobody's, say so: `[check]`, `allow = [\"{field}\"]`"
+            );
+            found.push((field, Mistake::warning(message).with_help(help).within(at)));
+        }
+    }
+    let ip = Path::from_key("ip");
+    if parts.lake.rest && !is_hidden(&ip) && !told.contains(&ip) {
+        let message = "ingest gives each event the sender's `ip`, and no step anonymizes it";
+        let help = "add `anonymize.truncate_ip = [\"ip\"]` or `anonymize.drop = [\"ip\"]`; if no sender is a person, say so: `[check]`, `allow = [\"ip\"]`";
+        found.push((ip, Mistake::warning(message).with_help(help).within(parts.event_words.name())));
+    }
+    allowed(found, parts.check)
+}
+
+/// The warnings but those that somebody has allowed, and one for each permission that nothing needs.
+fn allowed(mut found: Vec<(Path, Mistake)>, check: &CheckSettings) -> Vec<Mistake> {
+    let mut needless = Vec::new();
+    for pattern in &check.allow {
+        let before = found.len();
+        found.retain(|(field, _)| !pattern.get_ref().may_cover(field));
+        if found.len() == before {
+            let message = format!("nothing is to be said of `{}` that this would allow", pattern.get_ref());
+            let mistake = Mistake::warning(message).with_help("take it out");
+            needless.push(mistake.within(pattern.span()));
+        }
+    }
+    found.into_iter().map(|(_, mistake)| mistake).chain(needless).collect()
+}
+
+fn event_fields(text: &str, parts: &Parts<'_>) -> Vec<Named> {
+    let event = parts.event;
+    let fields = [&event.id, &event.r#type, &event.time].into_iter().chain(&event.partition_key);
+    let named =
+        |field: &Path| Named { field: field.clone(), at: parts.event_words.find(text, &field.to_string()) };
+    fields.map(named).collect()
+}
+
+fn gone(text: &str, name: &str, field: &Path, by: &Compiled) -> Mistake {
+    let (line, remover) = (line(text, by), by.step.name());
+    Mistake::warning(format!("`{name}` finds no `{field}`: `{remover}` in line {line} removes it"))
+        .with_help(format!("put this step before that one, or take `{field}` out here"))
+}
+
+fn spoiled(text: &str, name: &str, what: &str, field: &Path, by: &Compiled) -> Mistake {
+    let (line, spoiler) = (line(text, by), by.step.name());
+    Mistake::warning(format!(
+        "`{name}` cannot read the {what} from `{field}`: `{spoiler}` in line {line} has made something else of it"
+    ))
+    .with_help("put this step before that one")
+}
+
+fn line(text: &str, step: &Compiled) -> usize {
+    crate::mistake::line_of(text, step.words.name().start)
+}
+
+/// Whether a field of this name usually holds something about a person.
+fn is_personal(field: &Path) -> bool {
+    let names: Vec<String> = field.names().map(plain).collect();
+    let Some((last, above)) = names.split_last() else { return false };
+    if last == "name" {
+        return above.last().is_none_or(|name| PEOPLE.contains(&name.as_str()));
+    }
+    PERSONAL.contains(&last.as_str())
+}
+
+/// A name without signs and capitals: `user_id`, `user-id` and `userId` are one.
+fn plain(name: &str) -> String {
+    name.chars().filter(|sign| sign.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn personal_names_are_told_from_others() {
+        for name in [
+            "email",
+            "E-Mail",
+            "user_id",
+            "userId",
+            "user-id",
+            "data.first_name",
+            "name",
+            "user.name",
+            "X-Forwarded-For",
+        ] {
+            assert!(is_personal(&Path::try_from(name.to_owned()).unwrap()), "{name}");
+        }
+        for name in [
+            "id",
+            "product.name",
+            "page.name",
+            "eventName",
+            "ip.country",
+            "emailed",
+            "userAgent",
+            "sessionId",
+        ] {
+            assert!(!is_personal(&Path::try_from(name.to_owned()).unwrap()), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_names_are_in_order_and_plain() {
+        assert!(PERSONAL.is_sorted() && PEOPLE.is_sorted());
+        assert!(PERSONAL.iter().chain(&PEOPLE).all(|name| plain(name) == *name));
+    }
+}

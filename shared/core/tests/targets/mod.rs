@@ -1,0 +1,325 @@
+//! What must hold for any bytes. `tests/json.rs` feeds these with what it makes up, `tests/corpus.rs` with what is
+//! kept under `tests/corpus/`, and `make fuzz` with what an engine finds that looks for new ways through the code.
+
+#![allow(dead_code, reason = "each test uses its own part")]
+#![allow(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "tests fail by panicking")]
+
+use millrace_core::batch::Batch;
+use millrace_core::event::{Event, Flaw, New, NoPath, Number, Path, Pattern, Value};
+use millrace_core::frame::{Body, Header, Reader, Writer};
+use millrace_core::pipeline::Pipeline;
+use millrace_core::record::{Record, Source};
+use millrace_core::time::Micros;
+use millrace_core::token::TokenKey;
+use millrace_core::{decode, files, quarantine};
+use serde_json::Value as Json;
+use std::cell::RefCell;
+
+pub(crate) type Target = fn(&[u8]);
+
+/// All targets, by the folder of their corpus.
+pub(crate) const ALL: &[(&str, Target)] =
+    &[("json", json), ("decode", decode), ("frame", frame), ("pipeline", pipeline), ("path", path)];
+
+/// What the API reads, as `serde_json` has it.
+pub(crate) fn to_json(value: Value<'_>) -> Json {
+    match value {
+        Value::Null => Json::Null,
+        Value::Bool(flag) => flag.into(),
+        Value::Number(number) => to_number(number),
+        Value::String(text) => text.into(),
+        Value::Array(items) => items.map(to_json).collect(),
+        Value::Object(members) => members.map(|(key, value)| (key.to_owned(), to_json(value))).collect(),
+    }
+}
+
+fn to_number(number: Number<'_>) -> Json {
+    assert_eq!(number.is_integer(), !number.text().contains(['.', 'e', 'E']));
+    // serde_json takes `-0` for a float.
+    let integer = Some(number).filter(|number| number.text() != "-0");
+    let signed = integer.and_then(Number::as_i64).map(Json::from);
+    let unsigned = integer.and_then(Number::as_u64).map(Json::from);
+    signed.or(unsigned).unwrap_or_else(|| {
+        assert!(number.as_f64().is_finite());
+        number.as_f64().into()
+    })
+}
+
+/// The event as `serde_json` has it, by all ways that lead there: its values, its text, and its text read again.
+pub(crate) fn whole(event: &Event) -> Json {
+    let walked = to_json(event.value(event.root()));
+    let text = event.to_string();
+    assert!(!text.contains(['\n', '\r']), "an event is one line");
+    assert_eq!(serde_json::from_str::<Json>(&text).unwrap(), walked, "{text}");
+    let again = Event::read(&text).unwrap();
+    assert_eq!((again.to_string(), again.edits()), (text, 0), "what is written is read as the same");
+    walked
+}
+
+/// Any text is taken or refused as `serde_json` takes or refuses it, and means the same. There are two differences:
+/// [`Flaw::TooDeep`] comes some levels earlier, and [`Flaw::TooMuch`] only here.
+pub(crate) fn json(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else {
+        return assert_eq!(decode::event(data, &mut Event::default()).unwrap_err().reason, "not_utf8");
+    };
+    let theirs = serde_json::from_str::<Json>(text);
+    let ours = Event::read(text);
+    thread_local! { static USED: RefCell<Event> = RefCell::default() }
+    USED.with_borrow_mut(|used| match (&ours, used.parse(text)) {
+        (Ok(fresh), Ok(())) => {
+            assert_eq!((fresh.to_string(), fresh.edits()), (used.to_string(), used.edits()));
+        }
+        (Err(fresh), Err(used)) => assert_eq!(*fresh, used, "what was read before makes no difference"),
+        (fresh, used) => panic!("fresh {fresh:?}, used {used:?}"),
+    });
+    match (ours, theirs) {
+        (Ok(event), Ok(theirs)) => {
+            assert_eq!((event.edits(), event.outgrown()), (0, None));
+            assert_eq!(whole(&event), theirs);
+        }
+        (Err(Flaw::NotAnObject), Ok(theirs)) => assert!(!theirs.is_object()),
+        (Err(Flaw::TooDeep | Flaw::TooMuch(_)), _) | (Err(_), Err(_)) => {}
+        (Ok(_), Err(why)) => panic!("taken here, not there: {why}: {text:?}"),
+        (Err(why), Ok(_)) => panic!("taken there, not here: {why}: {text:?}"),
+    }
+    if let Ok(value) = serde_json::from_str::<Json>(text)
+        && let Ok(mut event) = Event::read(r#"{"a":1}"#)
+    {
+        event.put(&Path::from_key("b"), New::Json(text));
+        if event.outgrown().is_none() {
+            assert_eq!(
+                whole(&event),
+                serde_json::json!({"a": 1, "b": value}),
+                "set in an event it is the same"
+            );
+        }
+    }
+}
+
+/// Any bytes are cut into pieces that lie within them, in order, and each piece is an event or a reject.
+pub(crate) fn decode(data: &[u8]) {
+    let mut room = Vec::new();
+    let Ok(plain) = decode::inflate(data, &mut room) else { return };
+    let Ok(pieces) = decode::split(plain) else { return };
+    let (mut event, mut rest, mut count) = (Event::default(), plain.as_ptr_range(), 0);
+    for piece in pieces {
+        count += 1;
+        let place = piece.as_ptr_range();
+        assert!(rest.start <= place.start && place.end <= rest.end && !piece.is_empty());
+        rest.start = place.end;
+        if decode::event(piece, &mut event).is_ok() {
+            whole(&event);
+        }
+    }
+    assert!(count <= decode::EVENTS_MAX);
+}
+
+/// An event with the record and the place in it that it came from.
+type Placed = (String, u32, String);
+
+fn unframe(data: &[u8]) -> Option<(Header, Vec<Placed>)> {
+    let mut reader = Reader::default();
+    let (header, body): (Header, Body<'_>) = reader.read(data).ok()?;
+    let events: Vec<_> = body.events().map(str::to_owned).collect();
+    assert_eq!(events.len(), header.events as usize);
+    let positions = body.positions().ok()?;
+    let placed = positions.into_iter().zip(events);
+    Some((header, placed.map(|(at, event)| (at.sequence.as_str().to_owned(), at.index, event)).collect()))
+}
+
+/// Any bytes are a frame or a reject; the events of a frame, framed again, are the same. The last bytes of the input
+/// are also taken as the body of a frame that is sound otherwise.
+pub(crate) fn frame(data: &[u8]) {
+    let mut writer = Writer::default();
+    let mut again = |events: &[Placed]| {
+        writer.begin("lane".to_owned());
+        for (sequence, index, event) in events {
+            assert!(writer.push(sequence, *index, |line| line.push_str(event)));
+        }
+        let frames = writer.finish();
+        frames.iter().flat_map(|frame| unframe(&frame.data).unwrap().1).collect::<Vec<_>>()
+    };
+    if let Some((_, events)) = unframe(data)
+        && events.iter().all(|(sequence, ..)| sequence.bytes().all(|byte| byte.is_ascii_digit()))
+    {
+        assert_eq!(again(&events), events);
+    }
+    let events: Vec<_> = String::from_utf8_lossy(data)
+        .split('\n')
+        .zip(0..)
+        .map(|(line, n)| ((n / 3).to_string(), n, line.to_owned()))
+        .collect();
+    assert_eq!(again(&events), events);
+    let (body, size) = data.split_at(data.len().saturating_sub(4));
+    let (events, bytes) = size.split_at(size.len() / 2);
+    let number = |bytes: &[u8]| bytes.iter().fold(0, |sum, byte| sum << 8 | u32::from(*byte));
+    let header = Header {
+        lane: String::new(),
+        first: "0".into(),
+        last: "0".into(),
+        events: number(events),
+        bytes: number(bytes),
+    };
+    let head = serde_json::to_vec(&header).unwrap();
+    let mut framed = vec![millrace_core::frame::VERSION];
+    framed.extend(u32::try_from(head.len()).unwrap().to_le_bytes());
+    framed.extend(head);
+    framed.extend(body);
+    unframe(&framed);
+}
+
+const SHIPPED: &str = include_str!("../../../../pipeline.toml");
+
+fn source() -> Source {
+    Source { stream: "raw".into(), shard: "shardId-000000000000".into() }
+}
+
+struct Works(Pipeline, Batch);
+
+/// Any bytes go through the shipped pipeline: each event ends in one place, what goes out has what an event needs, and
+/// what an earlier batch left behind makes no difference.
+pub(crate) fn pipeline(data: &[u8]) {
+    thread_local! {
+        static WORKS: RefCell<Works> =
+            RefCell::new(Works(Pipeline::compile(SHIPPED, &files::NONE).unwrap(), Batch::default()));
+    }
+    WORKS.with_borrow_mut(|Works(pipeline, used)| {
+        let mut fresh = Batch::default();
+        let [once, again] = [used, &mut fresh].map(|batch| outcome(pipeline, batch, data));
+        assert_eq!(once, again);
+    });
+}
+
+fn outcome(pipeline: &mut Pipeline, batch: &mut Batch, data: &[u8]) -> (Vec<String>, Vec<String>) {
+    let key = TokenKey::new("k1", b"0123456789abcdef0123456789abcdef").unwrap();
+    let arrived_at = Micros::new(1_573_841_200_000_000).unwrap();
+    let mut run = batch.begin(pipeline, &key, &source());
+    for sequence in ["1", "2"] {
+        run.record(&Record { sequence, arrived_at, data });
+    }
+    let tally = batch.tally(None);
+    assert!(tally.balances());
+    assert!(tally.out <= tally.duplicates, "the second record brings what the first one brought");
+    let frames = batch.take_frames();
+    let events: Vec<_> = frames.iter().flat_map(|frame| unframe(&frame.data).unwrap().1).collect();
+    assert_eq!(events.len(), tally.out);
+    for (_, _, text) in &events {
+        let event = whole(&Event::read(text).unwrap());
+        assert!(event["id"].is_string() && event["eventType"].is_string());
+        assert!(event["timestamp"].is_i64() && event["receivedAt"].is_i64());
+        assert!(event.get("path").is_none() && event.get("referrer").is_none());
+    }
+    let rejects = batch.take_rejects();
+    assert_eq!(rejects.len(), tally.quarantined);
+    assert_eq!(quarantine::page("transform", &source(), &rejects).is_some(), tally.quarantined > 0);
+    let told = rejects.iter().map(|entry| entry.reject.to_string()).collect();
+    (events.into_iter().map(|(_, _, event)| event).collect(), told)
+}
+
+/// Any text is a path, a pattern or neither, is written as it is read, and finds what a plain search finds. The first
+/// line is the pattern, the rest an event.
+pub(crate) fn path(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    if text.contains(HIDDEN) {
+        return;
+    }
+    let (line, json) = text.split_once('\n').unwrap_or((&text, "{}"));
+    let pattern = match Pattern::try_from(line.to_owned()) {
+        Ok(pattern) => pattern,
+        Err(why) => {
+            assert!(!matches!(why, NoPath::Many(_)));
+            return assert_eq!(Path::try_from(line.to_owned()), Err(why));
+        }
+    };
+    assert_eq!(Pattern::try_from(pattern.to_string()).as_ref(), Ok(&pattern));
+    let path = Path::try_from(line.to_owned());
+    assert_eq!(path.is_ok(), pattern.clone().into_path().is_ok());
+    let Ok(mut event) = Event::read(json) else { return };
+    let mut found = Vec::new();
+    event.find_all(&pattern, &mut found);
+    let mut values: Vec<_> = found.iter().map(|id| to_json(event.value(*id)).to_string()).collect();
+    let mut expected = search(&whole(&event), &pattern.to_string());
+    values.sort();
+    expected.sort();
+    assert_eq!(values, expected, "{pattern} in {event}");
+    if let Ok(path) = &path {
+        assert_eq!(event.find(path), found.first().copied());
+        assert!(pattern.may_cover(path));
+        assert_eq!(path.first(), path.to_string().parse_first());
+    }
+    found.sort();
+    found.dedup();
+    assert_eq!(found.len(), values.len(), "each value is found once");
+    // Gone is gone.
+    for id in found {
+        event.remove(id);
+    }
+    let mut left = Vec::new();
+    event.find_all(&pattern, &mut left);
+    assert_eq!(left, []);
+    whole(&event);
+    if let Ok(path) = path {
+        event.put(&path, New::Str("x"));
+        if event.outgrown().is_none() {
+            assert_eq!(event.str(&path), Some("x"));
+            whole(&event);
+        }
+    }
+}
+
+/// Stands for a dot that is part of a key.
+const HIDDEN: &str = "\u{fffe}";
+
+trait ParseFirst {
+    fn parse_first(&self) -> String;
+}
+
+impl ParseFirst for String {
+    /// The first key of a path: up to the first dot without a backslash.
+    fn parse_first(&self) -> String {
+        let hidden = self.replace("\\.", HIDDEN);
+        hidden.split('.').next().unwrap().replace(HIDDEN, ".")
+    }
+}
+
+/// A step on the way to a value.
+#[derive(Clone)]
+enum Way {
+    Key(String),
+    Item,
+}
+
+/// The values that a pattern fits, by looking at the ways to all values.
+fn search(event: &Json, pattern: &str) -> Vec<String> {
+    let hidden = pattern.replace("\\.", HIDDEN).replace("[]", ".[]");
+    let parts: Vec<_> = hidden.split('.').map(|part| part.replace(HIDDEN, ".")).collect();
+    let mut ways = vec![(Vec::new(), event)];
+    let mut found = Vec::new();
+    while let Some((way, value)) = ways.pop() {
+        if fits(&parts, &way, !value.is_object() && !value.is_array()) {
+            found.push(value.to_string());
+        }
+        let longer = |step: Way| way.iter().cloned().chain([step]).collect::<Vec<_>>();
+        match value {
+            Json::Array(items) => ways.extend(items.iter().map(|item| (longer(Way::Item), item))),
+            Json::Object(map) => {
+                ways.extend(map.iter().map(|(key, value)| (longer(Way::Key(key.clone())), value)));
+            }
+            _ => {}
+        }
+    }
+    found
+}
+
+fn fits(parts: &[String], way: &[Way], is_leaf: bool) -> bool {
+    match (parts.split_first(), way.split_first()) {
+        (None, None) => true,
+        (Some((part, [])), _) if part == "**" => is_leaf,
+        (Some((part, rest)), _) if part == "**" => (0..=way.len()).any(|at| fits(rest, &way[at..], is_leaf)),
+        (Some((part, rest)), Some((Way::Item, way))) => part == "[]" && fits(rest, way, is_leaf),
+        (Some((part, rest)), Some((Way::Key(key), way))) => {
+            part != "[]" && part == key && fits(rest, way, is_leaf)
+        }
+        _ => false,
+    }
+}

@@ -1,0 +1,187 @@
+//! What `millrace check` warns of, as a reviewer sees it.
+
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+use expect_test::{Expect, expect};
+use millrace_core::files::NONE;
+use millrace_core::pipeline::Pipeline;
+
+const EVENT: &str = "[event]\nid = \"id\"\ntype = \"t\"\ntime = \"at\"\n";
+const IP: &str = "[[step]]\nanonymize.truncate_ip = [\"ip\"]\n";
+
+fn warnings(text: &str) -> String {
+    let (_, warnings) = Pipeline::check(text, &NONE).map_err(|m| m.render("pipeline.toml")).unwrap();
+    warnings.render("pipeline.toml")
+}
+
+/// The warnings of a pipeline that truncates the address in line 6, before these lines.
+#[expect(clippy::needless_pass_by_value, reason = "that is how expect! is written")]
+fn check(text: &str, expected: Expect) {
+    expected.assert_eq(&warnings(&format!("{EVENT}{IP}{text}")));
+}
+
+#[test]
+fn what_is_meant_so_has_no_warnings() {
+    check("", expect![[""]]);
+    check(
+        "[[step]]\nclean.cast = { price = \"float\" }\n[lake]\ncolumns = [{ name = \"ip\", type = \"string\" }]\n",
+        expect![[""]],
+    );
+}
+
+#[test]
+fn a_field_that_an_earlier_step_removed_is_told() {
+    check(
+        "[[step]]\nanonymize.drop = [\"data\"]\n[[step]]\nclean.cast = { price = \"float\", \"data.x\" = \"int\" }\n",
+        expect![[r#"
+        pipeline.toml:10:33: warning: `clean.cast` finds no `data.x`: `anonymize.drop` in line 8 removes it
+           |
+        10 | clean.cast = { price = "float", "data.x" = "int" }
+           |                                 ^^^^^^^^
+           = put this step before that one, or take `data.x` out here
+    "#]],
+    );
+    check(
+        "[[step]]\nanonymize.drop = [\"price\"]\n[[step]]\nfilter.keep = \"unprice > 2 || price > 1\"\n",
+        expect![[r#"
+        pipeline.toml:10:31: warning: `filter.keep` finds no `price`: `anonymize.drop` in line 8 removes it
+           |
+        10 | filter.keep = "unprice > 2 || price > 1"
+           |                               ^^^^^
+           = put this step before that one, or take `price` out here
+    "#]],
+    );
+    check(
+        "[[step]]\nanonymize.drop = [\"**.note\"]\n[[step]]\nanonymize.hmac = [\"data.note\"]\n",
+        expect![[r#"
+        pipeline.toml:10:19: warning: `anonymize.hmac` finds no `data.note`: `anonymize.drop` in line 8 removes it
+           |
+        10 | anonymize.hmac = ["data.note"]
+           |                   ^^^^^^^^^^^
+           = put this step before that one, or take `data.note` out here
+    "#]],
+    );
+}
+
+#[test]
+fn a_field_that_was_written_again_is_there() {
+    check(
+        "[[step]]\nanonymize.drop = [\"page\"]\n[[step]]\nenrich.url = { from = \"url\", into = \"page\" }\n[[step]]\nclean.require = [\"page.host\"]\n[lake]\ncolumns = [{ name = \"page.path\", type = \"string\" }]\n",
+        expect![[""]],
+    );
+}
+
+#[test]
+fn a_step_that_comes_too_late_to_read_a_field_is_told() {
+    check(
+        "[[step]]\nanonymize.hmac = [\"url\"]\n[[step]]\nenrich.url = { from = \"url\", into = \"page\" }\n",
+        expect![[r#"
+        pipeline.toml:10:23: warning: `enrich.url` cannot read the URL from `url`: `anonymize.hmac` in line 8 has made something else of it
+           |
+        10 | enrich.url = { from = "url", into = "page" }
+           |                       ^^^^^
+           = put this step before that one
+    "#]],
+    );
+}
+
+#[test]
+fn what_every_event_needs_and_every_column_shows_must_not_be_gone() {
+    check(
+        "[[step]]\nanonymize.drop = [\"id\", \"note\"]\n[lake]\ncolumns = [\n  { name = \"price\", type = \"double\" },\n  { name = \"note.text\", type = \"string\" },\n]\n",
+        expect![[r#"
+        pipeline.toml:2:1: warning: the id of an event is gone: `anonymize.drop` in line 8 removes `id`
+          |
+        2 | id = "id"
+          | ^^
+          = every event would go to the quarantine: leave the field, or name another here
+        pipeline.toml:12:12: warning: the column of `note.text` is always null: `anonymize.drop` in line 8 removes the field
+           |
+        12 |   { name = "note.text", type = "string" },
+           |            ^^^^^^^^^^^
+           = take the column out, or leave the field
+    "#]],
+    );
+}
+
+#[test]
+fn personal_fields_that_no_step_anonymizes_are_told() {
+    check(
+        "[[step]]\nclean.require = [\"user.first_name\", \"page.name\"]\n[lake]\ncolumns = [{ name = \"E-Mail\", type = \"string\" }, { name = \"user.first_name\", type = \"string\" }]\n",
+        expect![[r#"
+            pipeline.toml:8:18: warning: `user.first_name` looks personal, and no step anonymizes it
+              |
+            8 | clean.require = ["user.first_name", "page.name"]
+              |                  ^^^^^^^^^^^^^^^^^
+              = add `anonymize.hmac = ["user.first_name"]` or another anonymize step; if it is nobody's, say so: `[check]`, `allow = ["user.first_name"]`
+            pipeline.toml:10:21: warning: `E-Mail` looks personal, and no step anonymizes it
+               |
+            10 | columns = [{ name = "E-Mail", type = "string" }, { name = "user.first_name", type = "string" }]
+               |                     ^^^^^^^^
+               = add `anonymize.hmac = ["E-Mail"]` or another anonymize step; if it is nobody's, say so: `[check]`, `allow = ["E-Mail"]`
+        "#]],
+    );
+    check(
+        "[[step]]\nanonymize.hmac = [\"**.email\", \"user\"]\n[[step]]\nclean.require = [\"a.email\", \"user.name\"]\n",
+        expect![[""]],
+    );
+    check(
+        "[[step]]\nenrich.compute = { name = \"t\" }\n[lake]\ncolumns = [{ name = \"name\", type = \"string\" }]\n",
+        expect![[""]],
+    );
+    check(
+        "[[step]]\nenrich.compute = { name = \"name + t\" }\n",
+        expect![[r#"
+        pipeline.toml:8:20: warning: `name` looks personal, and no step anonymizes it
+          |
+        8 | enrich.compute = { name = "name + t" }
+          |                    ^^^^
+          = add `anonymize.hmac = ["name"]` or another anonymize step; if it is nobody's, say so: `[check]`, `allow = ["name"]`
+    "#]],
+    );
+    expect![[r#"
+        pipeline.toml:1:2: warning: ingest gives each event the sender's `ip`, and no step anonymizes it
+          |
+        1 | [event]
+          |  ^^^^^
+          = add `anonymize.truncate_ip = ["ip"]` or `anonymize.drop = ["ip"]`; if no sender is a person, say so: `[check]`, `allow = ["ip"]`
+        pipeline.toml:5:18: warning: `userId` looks personal, and no step anonymizes it
+          |
+        5 | partition_key = ["userId"]
+          |                  ^^^^^^^^
+          = add `anonymize.hmac = ["userId"]` or another anonymize step; if it is nobody's, say so: `[check]`, `allow = ["userId"]`
+    "#]].assert_eq(&warnings("[event]\nid = \"id\"\ntype = \"t\"\ntime = \"at\"\npartition_key = [\"userId\"]\n"));
+}
+
+#[test]
+fn what_is_meant_so_can_be_said_and_only_what_needs_it() {
+    check(
+        "[[step]]\nclean.require = [\"name\", \"data.email\"]\n[check]\nallow = [\"name\", \"data.**\"]\n",
+        expect![[""]],
+    );
+    check(
+        "[check]\nallow = [\"name\"]\n",
+        expect![[r#"
+        pipeline.toml:8:10: warning: nothing is to be said of `name` that this would allow
+          |
+        8 | allow = ["name"]
+          |          ^^^^^^
+          = take it out
+    "#]],
+    );
+    check(
+        "[lake]\ncolumns = [{ name = \"email\", type = \"string\" }]\n[check]\nallow = [\"emial\"]\n",
+        expect![[r#"
+        pipeline.toml:8:21: warning: `email` looks personal, and no step anonymizes it
+          |
+        8 | columns = [{ name = "email", type = "string" }]
+          |                     ^^^^^^^
+          = add `anonymize.hmac = ["email"]` or another anonymize step; if it is nobody's, say so: `[check]`, `allow = ["email"]`
+        pipeline.toml:10:10: warning: nothing is to be said of `emial` that this would allow
+           |
+        10 | allow = ["emial"]
+           |          ^^^^^^^
+           = take it out
+    "#]],
+    );
+}
