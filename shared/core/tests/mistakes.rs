@@ -61,18 +61,18 @@ fn unknown_names_are_pointed_at_and_mended() {
               |
             6 | filter.frobnicate = 1
               |        ^^^^^^^^^^
-              = there are anonymize.drop, anonymize.hmac, anonymize.truncate_ip, clean.cast, clean.default, clean.empty_to_null, clean.lowercase, clean.max_length, clean.rename, clean.require, clean.schema, clean.timestamp, clean.trim, enrich.compute, enrich.url, filter.bots, filter.drop, filter.ip, filter.keep, filter.sample, filter.types
+              = there are anonymize.drop, anonymize.encrypt, anonymize.generalize, anonymize.hmac, anonymize.mask, anonymize.redact, anonymize.truncate_ip, clean.cast, clean.default, clean.empty_to_null, clean.lowercase, clean.max_length, clean.rename, clean.require, clean.schema, clean.timestamp, clean.trim, enrich.classify, enrich.compute, enrich.constant, enrich.geoip, enrich.hash_id, enrich.lookup, enrich.referrer, enrich.session, enrich.url, enrich.user_agent, filter.bots, filter.drop, filter.ip, filter.keep, filter.sample, filter.types
         "#]],
     );
     check(
         "[[step]]\nenrich.url = { form = \"path\", into = \"page\" }\n",
         expect![[r#"
-        pipeline.toml:6:16: error: unknown field `form`, expected `from` or `into`
-          |
-        6 | enrich.url = { form = "path", into = "page" }
-          |                ^^^^
-          = did you mean `from`?
-    "#]],
+            pipeline.toml:6:16: error: unknown field `form`, expected one of `from`, `into`, `absolute`, `query`, `click_ids`
+              |
+            6 | enrich.url = { form = "path", into = "page" }
+              |                ^^^^
+              = did you mean `from`?
+        "#]],
     );
     check(
         "[[step]]\nclean.cast = { price = \"flaot\" }\n",

@@ -597,7 +597,6 @@ impl Iterator for Children<'_> {
 #[derive(Debug, Clone)]
 pub struct Ids<'a>(Children<'a>);
 
-#[expect(clippy::copy_iterator, reason = "a value that is read is copied, and this is two words of it")]
 impl Iterator for Ids<'_> {
     type Item = Id;
 

@@ -479,13 +479,11 @@ mod tests {
     fn read(formats: &str, value: &str) -> Option<i64> {
         let after =
             run::<Timestamp>(&format!(r#"{{ field = "t", {formats} }}"#), &format!("{{\"t\":{value}}}"));
-        match after.strip_prefix("{\"t\":").and_then(|rest| rest.strip_suffix('}')) {
-            Some(micros) => Some(micros.parse().unwrap()),
-            None => {
-                assert_eq!(after, "bad_timestamp: `t` is no time in the formats that are taken", "{value}");
-                None
-            }
+        if let Some(micros) = after.strip_prefix("{\"t\":").and_then(|rest| rest.strip_suffix('}')) {
+            return Some(micros.parse().unwrap());
         }
+        assert_eq!(after, "bad_timestamp: `t` is no time in the formats that are taken", "{value}");
+        None
     }
 
     #[test]

@@ -324,10 +324,6 @@ mod tests {
     fn each_example_in_the_documentation_compiles() {
         for entry in REGISTRY {
             let docs = entry.docs();
-            let mut examples = docs.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap());
-            let settings = |example: &str| {
-                example.strip_prefix(entry.name)?.trim().strip_prefix("= ").map(str::to_owned)
-            };
             assert!(
                 docs.starts_with(&format!("`{}`: ", entry.name)) && docs.contains("```toml"),
                 "{}",
