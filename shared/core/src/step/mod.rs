@@ -329,12 +329,14 @@ mod tests {
                 "{}",
                 entry.name
             );
-            examples
-                .try_for_each(|example| {
-                    let settings = settings(example).ok_or_else(|| Mistake::new("this is another step"))?;
-                    (entry.compile)(DeValue::parse(&settings).unwrap(), &AnyFile).map(|_| ())
-                })
-                .unwrap_or_else(|mistake| panic!("{}: {mistake}", entry.name));
+            let blocks = docs.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next());
+            let start = format!("{} = ", entry.name);
+            // Some stand in tables of their own, `[step.enrich.classify]`.
+            for example in blocks.flat_map(|block| block.split(&start).skip(1)) {
+                let value = DeValue::parse(example.trim()).unwrap_or_else(|why| panic!("{example}: {why}"));
+                let compiled = (entry.compile)(value, &AnyFile).map(|_| ());
+                compiled.unwrap_or_else(|mistake| panic!("{}: {mistake}", entry.name));
+            }
         }
     }
 }
