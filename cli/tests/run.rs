@@ -279,7 +279,7 @@ fn without_a_key_it_makes_one_and_says_so() {
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert_eq!(
         stderr,
-        "note: the tokens of this run have a random key: `--key FILE` gives them one that lasts\n"
+        "note: the tokens of this run have a random key, and what it encrypts nobody can read: `--key FILE` gives one that lasts\n"
     );
     let event = fs::read_to_string(dir.path().join("out/part-00000.ndjson")).unwrap();
     assert!(event.contains("\"userId\":\"run:"), "{event}");

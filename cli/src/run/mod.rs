@@ -3,8 +3,6 @@
 mod output;
 pub(crate) mod workers;
 
-pub(crate) use workers::fits;
-
 use crate::check::compile;
 use crate::error::Error;
 use crate::input::{Input, progress};

@@ -163,7 +163,7 @@ fn bad_bodies_are_problems() {
     answers(
         "{\"a\":".repeat(1000),
         expect![[
-            r#"400 {"accepted":0,"detail":"no event of this request could be accepted; `rejected` tells why, by index","rejected":[{"index":0,"reason":"no JSON: nesting deeper than it may be at byte 600"}],"status":400,"title":"No event could be accepted","type":"urn:millrace:problem:nothing-accepted"}"#
+            r#"400 {"accepted":0,"detail":"no event of this request could be accepted; `rejected` tells why, by index","rejected":[{"index":0,"reason":"it is nested deeper than 120 levels"}],"status":400,"title":"No event could be accepted","type":"urn:millrace:problem:nothing-accepted"}"#
         ]],
     );
     answers(

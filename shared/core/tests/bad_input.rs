@@ -8,7 +8,7 @@ mod targets;
 
 use expect_test::{Expect, expect};
 use millrace_core::batch::Batch;
-use millrace_core::event::{Event, Flaw, NODES_MAX, New, Path, Pattern, Value};
+use millrace_core::event::{Event, Flaw, NODES_MAX, New, Number, Path, Pattern, Value};
 use millrace_core::files;
 use millrace_core::frame::{EVENT_MAX, Reader};
 use millrace_core::pipeline::Pipeline;
@@ -78,7 +78,7 @@ fn an_event_of_a_megabyte_goes_through_and_a_larger_one_is_told() {
         format!("\"{}\"", "é".repeat(fits / 2)),
         format!("[{}0]", "0,".repeat(fits / 2 - 100)),
         format!("[{}{{}}]", "{},".repeat(fits / 3 - 100)),
-        format!("{{{}\"a\":0}}", (0..fits / 10).map(|n| format!("\"{n:05}\":0,")).collect::<String>()),
+        format!("{{{}\"a\":0}}", (0..fits / 10).map(|n| format!("\"{n:05}\":0,")).collect::<Vec<_>>().concat()),
     ] {
         let out = run(STEPS, &[&line(&filler)]);
         assert!(out[0].contains(&filler) && out[0].len() <= EVENT_MAX, "{:.200}", out[0]);
@@ -151,11 +151,11 @@ fn keys_that_differ_by_normalisation_are_two_fields() {
     let text = "\"é\":1,\"e\u{301}\":2,\"\\u0065\\u0301\\u0302\":3,\"ﬁ\":4,\"fi\":5,\"Å\":6,\"\u{212b}\":7";
     let mut read = Event::read(&format!("{{{text}}}")).unwrap();
     let values = ["é", "e\u{301}", "e\u{301}\u{302}", "ﬁ", "fi", "Å", "\u{212b}"].map(|key| {
-        read.get(&Path::from_key(key)).and_then(Value::as_number).and_then(|number| number.as_i64())
+        read.get(&Path::from_key(key)).and_then(Value::as_number).and_then(Number::as_i64)
     });
     assert_eq!(values, [1, 2, 3, 4, 5, 6, 7].map(Some));
     read.put(&path("e\u{301}"), New::Null);
-    assert_eq!(read.get(&path("é")).and_then(Value::as_number).and_then(|number| number.as_i64()), Some(1));
+    assert_eq!(read.get(&path("é")).and_then(Value::as_number).and_then(Number::as_i64), Some(1));
     let out = run("[[step]]\nanonymize.drop = [\"e\u{301}\", \"fi\"]\n", &[&event(text)]);
     assert!(out[0].contains("\"é\":1,") && out[0].contains("\"ﬁ\":4,"), "{}", out[0]);
     assert!(!out[0].contains("e\u{301}\"") && !out[0].contains("\"fi\""), "{}", out[0]);

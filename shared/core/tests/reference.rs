@@ -458,7 +458,7 @@ proptest! {
 
     #[test]
     fn any_bytes_are_cut_and_framed(lines in prop::collection::vec(object(), 0..5), seed in any::<u64>()) {
-        let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+        let text = lines.iter().map(|line| format!("{line}\n")).collect::<Vec<_>>().concat();
         let bent = damage(&text, seed);
         targets::decode(&bent);
         targets::decode(format!("[{}]", text.trim_end().replace('\n', ",")).as_bytes());
