@@ -26,16 +26,14 @@ const STEP_BYTES_MATCHED: usize = 8;
 /// Elements that are only passed by.
 const STEP_ITEMS: usize = 8;
 
-/// How many fields are kept for their next use without room of their own: few expressions name more than that twice.
-const KEPT: usize = 3;
+/// How many fields are kept for their next use without room being made for them: few expressions name more.
+const KEPT: usize = 4;
 
 /// An expression, ready to be worked out.
 #[derive(Debug)]
 pub(super) struct Program {
     pub(super) root: Node,
     pub(super) fields: Vec<Place>,
-    /// How many of the fields are used more than once.
-    pub(super) kept: usize,
 }
 
 /// A field that an expression names.
@@ -48,8 +46,6 @@ pub(super) struct Place {
     pub(super) tested: bool,
     /// What the name means where no event has it.
     pub(super) kind: Option<Kind>,
-    /// Where its value is kept, if it is used more than once.
-    pub(super) slot: Option<usize>,
 }
 
 #[derive(Debug)]
@@ -177,6 +173,7 @@ impl From<Error> for Cow<'static, str> {
 }
 
 /// What is left of the cost that an expression may have.
+#[derive(Default)]
 pub(super) struct Budget(u32);
 
 impl Budget {
@@ -226,7 +223,11 @@ impl<'e> Run<'e> {
             event,
             budget: Budget::new(),
             kept: [const { None }; KEPT],
-            kept_more: if program.kept > KEPT { vec![None; program.kept - KEPT] } else { Vec::new() },
+            kept_more: if program.fields.len() > KEPT {
+                vec![None; program.fields.len() - KEPT]
+            } else {
+                Vec::new()
+            },
         }
     }
 
@@ -253,17 +254,16 @@ impl<'e> Run<'e> {
                 }
             }
             Node::Equal(wanted, sides) => {
-                let [left, right] = self.both(sides, scope)?;
-                Ok(Value::Bool(equal(&left, &right, &mut self.budget)? == *wanted))
+                let same = self.with(sides, scope, equal)?;
+                Ok(Value::Bool(same == *wanted))
             }
             Node::Order(relation, sides) => {
-                let [left, right] = self.both(sides, scope)?;
-                let order = order(&left, &right, relation.sign(), &mut self.budget)?;
-                Ok(Value::Bool(relation.holds(order)))
+                let holds =
+                    self.with(sides, scope, |left, right, budget| relation.apply(left, right, budget))?;
+                Ok(Value::Bool(holds))
             }
             Node::Arithmetic(operator, sides) => {
-                let [left, right] = self.both(sides, scope)?;
-                operator.apply(&left, &right, &mut self.budget)
+                self.with(sides, scope, |left, right, budget| operator.apply(left, right, budget))
             }
             other => self.eval_more(other, scope),
         }
@@ -332,21 +332,45 @@ impl<'e> Run<'e> {
         }
     }
 
-    #[inline]
     fn both(&mut self, sides: &'e [Node; 2], scope: Option<&Scope<'_, 'e>>) -> Result<[Value<'e>; 2], Error> {
         let [left, right] = sides;
-        Ok([self.side(left, scope)?, self.side(right, scope)?])
+        Ok([self.eval(left, scope)?, self.eval(right, scope)?])
     }
 
-    /// A side of an operator, which is often a constant.
+    /// Gives both sides of an operator to what works on them. Fields and constants, which most are, stay where they
+    /// are.
     #[inline]
-    fn side(&mut self, node: &'e Node, scope: Option<&Scope<'_, 'e>>) -> Answer<'e> {
+    fn with<T>(
+        &mut self,
+        sides: &'e [Node; 2],
+        scope: Option<&Scope<'_, 'e>>,
+        work: impl FnOnce(&Value<'e>, &Value<'e>, &mut Budget) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let [left, right] = sides;
+        if let Node::Field(at) = left {
+            self.load(*at);
+        }
+        if let Node::Field(at) = right {
+            self.load(*at);
+        }
+        let mut budget = std::mem::take(&mut self.budget);
+        if let (Some(left), Some(right)) = (self.ready(left), self.ready(right)) {
+            let worked = budget.spend(2).and_then(|()| work(left, right, &mut budget));
+            self.budget = budget;
+            return worked;
+        }
+        self.budget = budget;
+        let [left, right] = self.both(sides, scope)?;
+        work(&left, &right, &mut self.budget)
+    }
+
+    /// A constant, or a field that was looked up and found.
+    #[inline]
+    fn ready(&self, node: &'e Node) -> Option<&Value<'e>> {
         match node {
-            Node::Constant(value) => {
-                self.budget.spend(1)?;
-                Ok(value.borrowed())
-            }
-            node => self.eval(node, scope),
+            Node::Constant(value) => Some(value),
+            Node::Field(at) => self.kept(*at)?.as_ref().ok(),
+            _ => None,
         }
     }
 
@@ -457,26 +481,40 @@ impl<'e> Run<'e> {
     // ---- Fields
 
     fn field(&mut self, at: usize) -> Answer<'e> {
-        let Some(place) = self.program.get(at) else { return Ok(Value::Null) };
-        let Some(slot) = place.slot else { return self.read(place) };
-        if let Some(Some(known)) = self.kept(slot) {
-            return known.clone();
-        }
-        let answer = self.read(place);
-        if let Some(kept) = self.kept(slot) {
-            *kept = Some(answer.clone());
-        }
-        answer
+        self.load(at);
+        self.kept(at).map_or(Ok(Value::Null), Clone::clone)
     }
 
-    fn kept(&mut self, slot: usize) -> Option<&mut Option<Answer<'e>>> {
-        match slot.checked_sub(KEPT) {
-            None => self.kept.get_mut(slot),
+    /// Looks a field up, unless that was done before.
+    #[inline]
+    fn load(&mut self, at: usize) {
+        if self.kept(at).is_none() {
+            self.look_up(at);
+        }
+    }
+
+    #[inline(never)]
+    fn look_up(&mut self, at: usize) {
+        let answer = self.program.get(at).map(|place| self.read(place));
+        let kept = match at.checked_sub(KEPT) {
+            None => self.kept.get_mut(at),
             Some(more) => self.kept_more.get_mut(more),
+        };
+        if let Some(kept) = kept {
+            *kept = answer;
         }
     }
 
-    fn read(&mut self, place: &'e Place) -> Answer<'e> {
+    #[inline]
+    fn kept(&self, at: usize) -> Option<&Answer<'e>> {
+        match at.checked_sub(KEPT) {
+            None => self.kept.get(at),
+            Some(more) => self.kept_more.get(more),
+        }?
+        .as_ref()
+    }
+
+    fn read(&self, place: &'e Place) -> Answer<'e> {
         match self.event.get(&place.path) {
             Some(_) if place.tested => Ok(Value::Bool(true)),
             Some(value) => Ok(value.into()),
@@ -598,6 +636,19 @@ impl Relation {
             Self::LessEqual => &"<=",
             Self::Greater => &">",
             Self::GreaterEqual => &">=",
+        }
+    }
+
+    #[inline]
+    fn apply(self, left: &Value<'_>, right: &Value<'_>, budget: &mut Budget) -> Result<bool, Error> {
+        let plain = match (left, right) {
+            (Value::Double(left), Value::Double(right)) => left.partial_cmp(right),
+            (Value::Int(left), Value::Int(right)) => Some(left.cmp(right)),
+            _ => None,
+        };
+        match plain {
+            Some(order) => Ok(self.holds(order)),
+            None => order(left, right, self.sign(), budget).map(|order| self.holds(order)),
         }
     }
 
