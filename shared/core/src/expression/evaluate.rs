@@ -131,6 +131,8 @@ pub(super) enum Error {
     KeyTwice,
     Range(Kind),
     Condition(Name, Kind),
+    /// Something else where true or false is wanted, which whoever wants it tells better.
+    NoBool(Kind),
     NotJson,
     TooLong,
 }
@@ -138,6 +140,23 @@ pub(super) enum Error {
 impl Error {
     pub(super) fn overload(operator: Name, left: &Value<'_>, right: &Value<'_>) -> Self {
         Self::Overload(operator, left.kind(), Some(right.kind()))
+    }
+
+    /// Says better what is not true or false.
+    fn or_of(self, better: impl FnOnce(Kind) -> Self) -> Self {
+        if let Self::NoBool(kind) = self { better(kind) } else { self }
+    }
+}
+
+/// Why `&&` or `||` has no answer: an error first, then what is not true or false.
+#[cold]
+fn no_logic(sign: Name, left: Result<bool, Error>, right: Result<bool, Error>) -> Error {
+    match (left, right) {
+        (Err(Error::NoBool(left)), Err(Error::NoBool(right))) => Error::Overload(sign, left, Some(right)),
+        (Err(Error::NoBool(left)), Ok(_)) => Error::Overload(sign, left, Some(Kind::Bool)),
+        (Ok(_), Err(Error::NoBool(right))) => Error::Overload(sign, Kind::Bool, Some(right)),
+        (Err(Error::NoBool(_)) | Ok(_), Err(error)) | (Err(error), _) => error,
+        (Ok(_), Ok(_)) => Error::NoBool(Kind::Bool),
     }
 }
 
@@ -159,6 +178,7 @@ impl fmt::Display for Error {
             Self::Key(kind) => write!(f, "{kind} is no key of a map"),
             Self::KeyTwice => f.write_str("a map has a key twice"),
             Self::Range(kind) => write!(f, "a macro goes over lists and maps, not over {kind}"),
+            Self::NoBool(kind) => write!(f, "the expression gave {kind}, not true or false"),
             Self::Condition(name, kind) => write!(f, "`{name}` wants true or false, not {kind}"),
             Self::NotJson => f.write_str("nothing that JSON can hold"),
             Self::TooLong => f.write_str("it takes too long"),
@@ -237,35 +257,50 @@ impl<'e> Run<'e> {
         Ok((value, self.budget))
     }
 
+    /// Whether it is true.
+    pub(super) fn test(mut self, root: &'e Node) -> Result<bool, Error> {
+        self.truth(root, None)
+    }
+
     /// What most expressions are made of; the rest stands apart, so that this has little to set up.
     fn eval(&mut self, node: &'e Node, scope: Option<&Scope<'_, 'e>>) -> Answer<'e> {
         self.budget.spend(1)?;
         match node {
             Node::Constant(value) => Ok(value.borrowed()),
             Node::Field(at) => self.field(*at),
-            Node::And(sides) => self.logic(&"&&", false, sides, scope),
-            Node::Or(sides) => self.logic(&"||", true, sides, scope),
             Node::If(parts) => {
                 let [condition, yes, no] = &**parts;
-                match self.eval(condition, scope)? {
-                    Value::Bool(true) => self.eval(yes, scope),
-                    Value::Bool(false) => self.eval(no, scope),
-                    other => Err(Error::Condition(&"? :", other.kind())),
+                match self.truth(condition, scope) {
+                    Ok(true) => self.eval(yes, scope),
+                    Ok(false) => self.eval(no, scope),
+                    Err(error) => Err(error.or_of(|kind| Error::Condition(&"? :", kind))),
                 }
-            }
-            Node::Equal(wanted, sides) => {
-                let same = self.with(sides, scope, equal)?;
-                Ok(Value::Bool(same == *wanted))
-            }
-            Node::Order(relation, sides) => {
-                let holds =
-                    self.with(sides, scope, |left, right, budget| relation.apply(left, right, budget))?;
-                Ok(Value::Bool(holds))
             }
             Node::Arithmetic(operator, sides) => {
                 self.with(sides, scope, |left, right, budget| operator.apply(left, right, budget))
             }
             other => self.eval_more(other, scope),
+        }
+    }
+
+    /// What gives true or false, without a value being made of it; [`Error::NoBool`] where it gives something else.
+    fn truth(&mut self, node: &'e Node, scope: Option<&Scope<'_, 'e>>) -> Result<bool, Error> {
+        self.budget.spend(1)?;
+        match node {
+            Node::And(sides) => self.logic(&"&&", false, sides, scope),
+            Node::Or(sides) => self.logic(&"||", true, sides, scope),
+            Node::Not(of) => match self.truth(of, scope) {
+                Ok(flag) => Ok(!flag),
+                Err(error) => Err(error.or_of(|kind| Error::Overload(&"!", kind, None))),
+            },
+            Node::Equal(wanted, sides) => Ok(self.with(sides, scope, equal)? == *wanted),
+            Node::Order(relation, sides) => {
+                self.with(sides, scope, |left, right, budget| relation.apply(left, right, budget))
+            }
+            other => match self.eval(other, scope)? {
+                Value::Bool(flag) => Ok(flag),
+                other => Err(Error::NoBool(other.kind())),
+            },
         }
     }
 
@@ -291,10 +326,9 @@ impl<'e> Run<'e> {
                 let [of, key] = self.both(sides, scope)?;
                 index(&of, &key, &mut self.budget)
             }
-            Node::Not(of) => match self.eval(of, scope)? {
-                Value::Bool(flag) => Ok(Value::Bool(!flag)),
-                other => Err(Error::Overload(&"!", other.kind(), None)),
-            },
+            Node::And(_) | Node::Or(_) | Node::Not(_) | Node::Equal(..) | Node::Order(..) => {
+                self.truth(node, scope).map(Value::Bool)
+            }
             Node::Negate(of) => match self.eval(of, scope)? {
                 Value::Int(int) => int.checked_neg().map(Value::Int).ok_or(Error::Overflow(&"-")),
                 Value::Double(double) => Ok(Value::Double(-double)),
@@ -332,6 +366,7 @@ impl<'e> Run<'e> {
         }
     }
 
+    #[inline(never)]
     fn both(&mut self, sides: &'e [Node; 2], scope: Option<&Scope<'_, 'e>>) -> Result<[Value<'e>; 2], Error> {
         let [left, right] = sides;
         Ok([self.eval(left, scope)?, self.eval(right, scope)?])
@@ -360,8 +395,9 @@ impl<'e> Run<'e> {
             return worked;
         }
         self.budget = budget;
-        let [left, right] = self.both(sides, scope)?;
-        work(&left, &right, &mut self.budget)
+        let sides = self.both(sides, scope)?;
+        let [left, right] = &sides;
+        work(left, right, &mut self.budget)
     }
 
     /// A constant, or a field that was looked up and found.
@@ -381,18 +417,16 @@ impl<'e> Run<'e> {
         decides: bool,
         sides: &'e [Node; 2],
         scope: Option<&Scope<'_, 'e>>,
-    ) -> Answer<'e> {
+    ) -> Result<bool, Error> {
         let [left, right] = sides;
-        let left = self.eval(left, scope);
-        if matches!(left, Ok(Value::Bool(flag)) if flag == decides) {
+        let left = self.truth(left, scope);
+        if left == Ok(decides) {
             return left;
         }
-        let right = self.eval(right, scope);
-        match (left, right) {
-            (_, Ok(Value::Bool(flag))) if flag == decides => Ok(Value::Bool(decides)),
-            (Ok(Value::Bool(_)), Ok(Value::Bool(_))) => Ok(Value::Bool(!decides)),
-            (Err(error), _) | (Ok(_), Err(error)) => Err(error),
-            (Ok(left), Ok(right)) => Err(Error::overload(sign, &left, &right)),
+        match (left, self.truth(right, scope)) {
+            (_, Ok(flag)) if flag == decides => Ok(decides),
+            (Ok(_), Ok(_)) => Ok(!decides),
+            (left, right) => Err(no_logic(sign, left, right)),
         }
     }
 
@@ -421,36 +455,33 @@ impl<'e> Run<'e> {
             let inner = Scope { value, outer: scope };
             let inner = Some(&inner);
             if let Some(filter) = &of.filter {
-                match run.eval(filter, inner)? {
-                    Value::Bool(true) => {}
-                    Value::Bool(false) => return Ok(None),
-                    other => return Err(Error::Condition(&"filter", other.kind())),
+                let passes = run.truth(filter, inner);
+                if !passes.map_err(|error| error.or_of(|kind| Error::Condition(&"filter", kind)))? {
+                    return Ok(None);
                 }
             }
-            let body = run.eval(&of.body, inner);
             let (decides, sign): (bool, Name) = match of.kind {
                 MacroKind::All => (false, &"&&"),
                 MacroKind::Exists => (true, &"||"),
                 MacroKind::ExistsOne => {
-                    match body? {
-                        Value::Bool(flag) => count += u32::from(flag),
-                        other => return Err(Error::Condition(&"exists_one", other.kind())),
-                    }
+                    let is = run.truth(&of.body, inner);
+                    let is = is.map_err(|error| error.or_of(|kind| Error::Condition(&"exists_one", kind)))?;
+                    count += u32::from(is);
                     return Ok(None);
                 }
                 MacroKind::Map => {
-                    made.push(body?);
+                    made.push(run.eval(&of.body, inner)?);
                     return Ok(None);
                 }
             };
             // As `&&` and `||` between all of them: an error waits for an element that decides.
-            match body {
-                Ok(Value::Bool(flag)) if flag == decides => return Ok(Some(Value::Bool(decides))),
-                Ok(Value::Bool(_)) => {}
-                Ok(other) => {
-                    pending = pending.or(Some(Error::Overload(sign, Kind::Bool, Some(other.kind()))));
+            match run.truth(&of.body, inner) {
+                Ok(flag) if flag == decides => return Ok(Some(Value::Bool(decides))),
+                Ok(_) => {}
+                Err(_) if pending.is_some() => {}
+                Err(error) => {
+                    pending = Some(error.or_of(|kind| Error::Overload(sign, Kind::Bool, Some(kind))));
                 }
-                Err(error) => pending = pending.or(Some(error)),
             }
             Ok(None)
         };
