@@ -19,22 +19,13 @@ const PATTERN_SIZE_MAX: usize = 1 << 20;
 const TREE_DEPTH_MAX: usize = DEPTH_MAX + 24;
 
 pub(super) fn compile(tree: &IdedExpr) -> Result<Program, Mistake> {
-    let mut compiler = Compiler { places: Vec::new(), uses: Vec::new(), variables: Vec::new(), depth: 0 };
+    let mut compiler = Compiler { places: Vec::new(), variables: Vec::new(), depth: 0 };
     let root = compiler.node(tree)?;
-    let mut kept = 0;
-    for (place, uses) in compiler.places.iter_mut().zip(&compiler.uses) {
-        if *uses > 1 {
-            place.slot = Some(kept);
-            kept += 1;
-        }
-    }
-    Ok(Program { root, fields: compiler.places, kept })
+    Ok(Program { root, fields: compiler.places })
 }
 
 struct Compiler {
     places: Vec<Place>,
-    /// How often each place is looked at; what a macro repeats counts as often.
-    uses: Vec<usize>,
     /// The variables of the macros around, the outermost first.
     variables: Vec<String>,
     depth: usize,
@@ -136,21 +127,11 @@ impl Compiler {
     }
 
     fn place(&mut self, path: Path, above: Vec<Path>, kind: Option<Kind>, tested: bool) -> Node {
-        let weight = self.weight();
         let known = self.places.iter().position(|place| place.path == path && place.tested == tested);
-        let at = known.unwrap_or_else(|| {
-            self.places.push(Place { path, above, tested, kind, slot: None });
-            self.uses.push(0);
+        Node::Field(known.unwrap_or_else(|| {
+            self.places.push(Place { path, above, tested, kind });
             self.places.len() - 1
-        });
-        if let Some(uses) = self.uses.get_mut(at) {
-            *uses += weight;
-        }
-        Node::Field(at)
-    }
-
-    fn weight(&self) -> usize {
-        if self.variables.is_empty() { 1 } else { 2 }
+        }))
     }
 
     // ---- Calls
@@ -308,7 +289,7 @@ fn fold(node: Node) -> Node {
     if !constant {
         return node;
     }
-    let program = Program { root: node, fields: Vec::new(), kept: 0 };
+    let program = Program { root: node, fields: Vec::new() };
     let event = Event::default();
     let folded = Run::new(&program, &event).run(&program.root).ok().and_then(|(value, _)| value.owned());
     folded.map_or(program.root, Node::Constant)

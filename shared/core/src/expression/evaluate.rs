@@ -26,16 +26,14 @@ const STEP_BYTES_MATCHED: usize = 8;
 /// Elements that are only passed by.
 const STEP_ITEMS: usize = 8;
 
-/// How many fields are kept for their next use without room of their own: few expressions name more than that twice.
-const KEPT: usize = 3;
+/// How many fields are kept for their next use without room being made for them: few expressions name more.
+const KEPT: usize = 4;
 
 /// An expression, ready to be worked out.
 #[derive(Debug)]
 pub(super) struct Program {
     pub(super) root: Node,
     pub(super) fields: Vec<Place>,
-    /// How many of the fields are used more than once.
-    pub(super) kept: usize,
 }
 
 /// A field that an expression names.
@@ -48,8 +46,6 @@ pub(super) struct Place {
     pub(super) tested: bool,
     /// What the name means where no event has it.
     pub(super) kind: Option<Kind>,
-    /// Where its value is kept, if it is used more than once.
-    pub(super) slot: Option<usize>,
 }
 
 #[derive(Debug)]
@@ -135,6 +131,8 @@ pub(super) enum Error {
     KeyTwice,
     Range(Kind),
     Condition(Name, Kind),
+    /// Something else where true or false is wanted, which whoever wants it tells better.
+    NoBool(Kind),
     NotJson,
     TooLong,
 }
@@ -142,6 +140,23 @@ pub(super) enum Error {
 impl Error {
     pub(super) fn overload(operator: Name, left: &Value<'_>, right: &Value<'_>) -> Self {
         Self::Overload(operator, left.kind(), Some(right.kind()))
+    }
+
+    /// Says better what is not true or false.
+    fn or_of(self, better: impl FnOnce(Kind) -> Self) -> Self {
+        if let Self::NoBool(kind) = self { better(kind) } else { self }
+    }
+}
+
+/// Why `&&` or `||` has no answer: an error first, then what is not true or false.
+#[cold]
+fn no_logic(sign: Name, left: Result<bool, Error>, right: Result<bool, Error>) -> Error {
+    match (left, right) {
+        (Err(Error::NoBool(left)), Err(Error::NoBool(right))) => Error::Overload(sign, left, Some(right)),
+        (Err(Error::NoBool(left)), Ok(_)) => Error::Overload(sign, left, Some(Kind::Bool)),
+        (Ok(_), Err(Error::NoBool(right))) => Error::Overload(sign, Kind::Bool, Some(right)),
+        (Err(Error::NoBool(_)) | Ok(_), Err(error)) | (Err(error), _) => error,
+        (Ok(_), Ok(_)) => Error::NoBool(Kind::Bool),
     }
 }
 
@@ -163,6 +178,7 @@ impl fmt::Display for Error {
             Self::Key(kind) => write!(f, "{kind} is no key of a map"),
             Self::KeyTwice => f.write_str("a map has a key twice"),
             Self::Range(kind) => write!(f, "a macro goes over lists and maps, not over {kind}"),
+            Self::NoBool(kind) => write!(f, "the expression gave {kind}, not true or false"),
             Self::Condition(name, kind) => write!(f, "`{name}` wants true or false, not {kind}"),
             Self::NotJson => f.write_str("nothing that JSON can hold"),
             Self::TooLong => f.write_str("it takes too long"),
@@ -177,6 +193,7 @@ impl From<Error> for Cow<'static, str> {
 }
 
 /// What is left of the cost that an expression may have.
+#[derive(Default)]
 pub(super) struct Budget(u32);
 
 impl Budget {
@@ -226,7 +243,11 @@ impl<'e> Run<'e> {
             event,
             budget: Budget::new(),
             kept: [const { None }; KEPT],
-            kept_more: if program.kept > KEPT { vec![None; program.kept - KEPT] } else { Vec::new() },
+            kept_more: if program.fields.len() > KEPT {
+                vec![None; program.fields.len() - KEPT]
+            } else {
+                Vec::new()
+            },
         }
     }
 
@@ -236,36 +257,50 @@ impl<'e> Run<'e> {
         Ok((value, self.budget))
     }
 
+    /// Whether it is true.
+    pub(super) fn test(mut self, root: &'e Node) -> Result<bool, Error> {
+        self.truth(root, None)
+    }
+
     /// What most expressions are made of; the rest stands apart, so that this has little to set up.
     fn eval(&mut self, node: &'e Node, scope: Option<&Scope<'_, 'e>>) -> Answer<'e> {
         self.budget.spend(1)?;
         match node {
             Node::Constant(value) => Ok(value.borrowed()),
             Node::Field(at) => self.field(*at),
-            Node::And(sides) => self.logic(&"&&", false, sides, scope),
-            Node::Or(sides) => self.logic(&"||", true, sides, scope),
             Node::If(parts) => {
                 let [condition, yes, no] = &**parts;
-                match self.eval(condition, scope)? {
-                    Value::Bool(true) => self.eval(yes, scope),
-                    Value::Bool(false) => self.eval(no, scope),
-                    other => Err(Error::Condition(&"? :", other.kind())),
+                match self.truth(condition, scope) {
+                    Ok(true) => self.eval(yes, scope),
+                    Ok(false) => self.eval(no, scope),
+                    Err(error) => Err(error.or_of(|kind| Error::Condition(&"? :", kind))),
                 }
             }
-            Node::Equal(wanted, sides) => {
-                let [left, right] = self.both(sides, scope)?;
-                Ok(Value::Bool(equal(&left, &right, &mut self.budget)? == *wanted))
-            }
-            Node::Order(relation, sides) => {
-                let [left, right] = self.both(sides, scope)?;
-                let order = order(&left, &right, relation.sign(), &mut self.budget)?;
-                Ok(Value::Bool(relation.holds(order)))
-            }
             Node::Arithmetic(operator, sides) => {
-                let [left, right] = self.both(sides, scope)?;
-                operator.apply(&left, &right, &mut self.budget)
+                self.with(sides, scope, |left, right, budget| operator.apply(left, right, budget))
             }
             other => self.eval_more(other, scope),
+        }
+    }
+
+    /// What gives true or false, without a value being made of it; [`Error::NoBool`] where it gives something else.
+    fn truth(&mut self, node: &'e Node, scope: Option<&Scope<'_, 'e>>) -> Result<bool, Error> {
+        self.budget.spend(1)?;
+        match node {
+            Node::And(sides) => self.logic(&"&&", false, sides, scope),
+            Node::Or(sides) => self.logic(&"||", true, sides, scope),
+            Node::Not(of) => match self.truth(of, scope) {
+                Ok(flag) => Ok(!flag),
+                Err(error) => Err(error.or_of(|kind| Error::Overload(&"!", kind, None))),
+            },
+            Node::Equal(wanted, sides) => Ok(self.with(sides, scope, equal)? == *wanted),
+            Node::Order(relation, sides) => {
+                self.with(sides, scope, |left, right, budget| relation.apply(left, right, budget))
+            }
+            other => match self.eval(other, scope)? {
+                Value::Bool(flag) => Ok(flag),
+                other => Err(Error::NoBool(other.kind())),
+            },
         }
     }
 
@@ -291,10 +326,9 @@ impl<'e> Run<'e> {
                 let [of, key] = self.both(sides, scope)?;
                 index(&of, &key, &mut self.budget)
             }
-            Node::Not(of) => match self.eval(of, scope)? {
-                Value::Bool(flag) => Ok(Value::Bool(!flag)),
-                other => Err(Error::Overload(&"!", other.kind(), None)),
-            },
+            Node::And(_) | Node::Or(_) | Node::Not(_) | Node::Equal(..) | Node::Order(..) => {
+                self.truth(node, scope).map(Value::Bool)
+            }
             Node::Negate(of) => match self.eval(of, scope)? {
                 Value::Int(int) => int.checked_neg().map(Value::Int).ok_or(Error::Overflow(&"-")),
                 Value::Double(double) => Ok(Value::Double(-double)),
@@ -332,21 +366,47 @@ impl<'e> Run<'e> {
         }
     }
 
-    #[inline]
+    #[inline(never)]
     fn both(&mut self, sides: &'e [Node; 2], scope: Option<&Scope<'_, 'e>>) -> Result<[Value<'e>; 2], Error> {
         let [left, right] = sides;
-        Ok([self.side(left, scope)?, self.side(right, scope)?])
+        Ok([self.eval(left, scope)?, self.eval(right, scope)?])
     }
 
-    /// A side of an operator, which is often a constant.
+    /// Gives both sides of an operator to what works on them. Fields and constants, which most are, stay where they
+    /// are.
     #[inline]
-    fn side(&mut self, node: &'e Node, scope: Option<&Scope<'_, 'e>>) -> Answer<'e> {
+    fn with<T>(
+        &mut self,
+        sides: &'e [Node; 2],
+        scope: Option<&Scope<'_, 'e>>,
+        work: impl FnOnce(&Value<'e>, &Value<'e>, &mut Budget) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let [left, right] = sides;
+        if let Node::Field(at) = left {
+            self.load(*at);
+        }
+        if let Node::Field(at) = right {
+            self.load(*at);
+        }
+        let mut budget = std::mem::take(&mut self.budget);
+        if let (Some(left), Some(right)) = (self.ready(left), self.ready(right)) {
+            let worked = budget.spend(2).and_then(|()| work(left, right, &mut budget));
+            self.budget = budget;
+            return worked;
+        }
+        self.budget = budget;
+        let sides = self.both(sides, scope)?;
+        let [left, right] = &sides;
+        work(left, right, &mut self.budget)
+    }
+
+    /// A constant, or a field that was looked up and found.
+    #[inline]
+    fn ready(&self, node: &'e Node) -> Option<&Value<'e>> {
         match node {
-            Node::Constant(value) => {
-                self.budget.spend(1)?;
-                Ok(value.borrowed())
-            }
-            node => self.eval(node, scope),
+            Node::Constant(value) => Some(value),
+            Node::Field(at) => self.kept(*at)?.as_ref().ok(),
+            _ => None,
         }
     }
 
@@ -357,18 +417,16 @@ impl<'e> Run<'e> {
         decides: bool,
         sides: &'e [Node; 2],
         scope: Option<&Scope<'_, 'e>>,
-    ) -> Answer<'e> {
+    ) -> Result<bool, Error> {
         let [left, right] = sides;
-        let left = self.eval(left, scope);
-        if matches!(left, Ok(Value::Bool(flag)) if flag == decides) {
+        let left = self.truth(left, scope);
+        if left == Ok(decides) {
             return left;
         }
-        let right = self.eval(right, scope);
-        match (left, right) {
-            (_, Ok(Value::Bool(flag))) if flag == decides => Ok(Value::Bool(decides)),
-            (Ok(Value::Bool(_)), Ok(Value::Bool(_))) => Ok(Value::Bool(!decides)),
-            (Err(error), _) | (Ok(_), Err(error)) => Err(error),
-            (Ok(left), Ok(right)) => Err(Error::overload(sign, &left, &right)),
+        match (left, self.truth(right, scope)) {
+            (_, Ok(flag)) if flag == decides => Ok(decides),
+            (Ok(_), Ok(_)) => Ok(!decides),
+            (left, right) => Err(no_logic(sign, left, right)),
         }
     }
 
@@ -397,36 +455,33 @@ impl<'e> Run<'e> {
             let inner = Scope { value, outer: scope };
             let inner = Some(&inner);
             if let Some(filter) = &of.filter {
-                match run.eval(filter, inner)? {
-                    Value::Bool(true) => {}
-                    Value::Bool(false) => return Ok(None),
-                    other => return Err(Error::Condition(&"filter", other.kind())),
+                let passes = run.truth(filter, inner);
+                if !passes.map_err(|error| error.or_of(|kind| Error::Condition(&"filter", kind)))? {
+                    return Ok(None);
                 }
             }
-            let body = run.eval(&of.body, inner);
             let (decides, sign): (bool, Name) = match of.kind {
                 MacroKind::All => (false, &"&&"),
                 MacroKind::Exists => (true, &"||"),
                 MacroKind::ExistsOne => {
-                    match body? {
-                        Value::Bool(flag) => count += u32::from(flag),
-                        other => return Err(Error::Condition(&"exists_one", other.kind())),
-                    }
+                    let is = run.truth(&of.body, inner);
+                    let is = is.map_err(|error| error.or_of(|kind| Error::Condition(&"exists_one", kind)))?;
+                    count += u32::from(is);
                     return Ok(None);
                 }
                 MacroKind::Map => {
-                    made.push(body?);
+                    made.push(run.eval(&of.body, inner)?);
                     return Ok(None);
                 }
             };
             // As `&&` and `||` between all of them: an error waits for an element that decides.
-            match body {
-                Ok(Value::Bool(flag)) if flag == decides => return Ok(Some(Value::Bool(decides))),
-                Ok(Value::Bool(_)) => {}
-                Ok(other) => {
-                    pending = pending.or(Some(Error::Overload(sign, Kind::Bool, Some(other.kind()))));
+            match run.truth(&of.body, inner) {
+                Ok(flag) if flag == decides => return Ok(Some(Value::Bool(decides))),
+                Ok(_) => {}
+                Err(_) if pending.is_some() => {}
+                Err(error) => {
+                    pending = Some(error.or_of(|kind| Error::Overload(sign, Kind::Bool, Some(kind))));
                 }
-                Err(error) => pending = pending.or(Some(error)),
             }
             Ok(None)
         };
@@ -457,26 +512,40 @@ impl<'e> Run<'e> {
     // ---- Fields
 
     fn field(&mut self, at: usize) -> Answer<'e> {
-        let Some(place) = self.program.get(at) else { return Ok(Value::Null) };
-        let Some(slot) = place.slot else { return self.read(place) };
-        if let Some(Some(known)) = self.kept(slot) {
-            return known.clone();
-        }
-        let answer = self.read(place);
-        if let Some(kept) = self.kept(slot) {
-            *kept = Some(answer.clone());
-        }
-        answer
+        self.load(at);
+        self.kept(at).map_or(Ok(Value::Null), Clone::clone)
     }
 
-    fn kept(&mut self, slot: usize) -> Option<&mut Option<Answer<'e>>> {
-        match slot.checked_sub(KEPT) {
-            None => self.kept.get_mut(slot),
+    /// Looks a field up, unless that was done before.
+    #[inline]
+    fn load(&mut self, at: usize) {
+        if self.kept(at).is_none() {
+            self.look_up(at);
+        }
+    }
+
+    #[inline(never)]
+    fn look_up(&mut self, at: usize) {
+        let answer = self.program.get(at).map(|place| self.read(place));
+        let kept = match at.checked_sub(KEPT) {
+            None => self.kept.get_mut(at),
             Some(more) => self.kept_more.get_mut(more),
+        };
+        if let Some(kept) = kept {
+            *kept = answer;
         }
     }
 
-    fn read(&mut self, place: &'e Place) -> Answer<'e> {
+    #[inline]
+    fn kept(&self, at: usize) -> Option<&Answer<'e>> {
+        match at.checked_sub(KEPT) {
+            None => self.kept.get(at),
+            Some(more) => self.kept_more.get(more),
+        }?
+        .as_ref()
+    }
+
+    fn read(&self, place: &'e Place) -> Answer<'e> {
         match self.event.get(&place.path) {
             Some(_) if place.tested => Ok(Value::Bool(true)),
             Some(value) => Ok(value.into()),
@@ -598,6 +667,19 @@ impl Relation {
             Self::LessEqual => &"<=",
             Self::Greater => &">",
             Self::GreaterEqual => &">=",
+        }
+    }
+
+    #[inline]
+    fn apply(self, left: &Value<'_>, right: &Value<'_>, budget: &mut Budget) -> Result<bool, Error> {
+        let plain = match (left, right) {
+            (Value::Double(left), Value::Double(right)) => left.partial_cmp(right),
+            (Value::Int(left), Value::Int(right)) => Some(left.cmp(right)),
+            _ => None,
+        };
+        match plain {
+            Some(order) => Ok(self.holds(order)),
+            None => order(left, right, self.sign(), budget).map(|order| self.holds(order)),
         }
     }
 

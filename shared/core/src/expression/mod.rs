@@ -45,10 +45,7 @@ impl Expression {
 
     /// Whether it is true of this event, or what went wrong, in words without a value of the event.
     pub(crate) fn test(&self, event: &Event) -> Result<bool, Cow<'static, str>> {
-        match Run::new(&self.0, event).run(&self.0.root)? {
-            (Value::Bool(flag), _) => Ok(flag),
-            (other, _) => Err(format!("the expression gave {}, not true or false", other.kind()).into()),
-        }
+        Ok(Run::new(&self.0, event).test(&self.0.root)?)
     }
 
     /// The expression's value for this event, text and JSON in the room that is given.

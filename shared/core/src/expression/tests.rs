@@ -415,6 +415,19 @@ fn deep_values_are_compared() {
     assert_eq!(compiled("a == b && [[a]] == [[b]] && a != [b]").test(&event), Ok(true));
 }
 
+#[test]
+fn deep_expressions_are_worked_out() {
+    let event = Event::read(r#"{"a":1,"l":[1]}"#).unwrap();
+    let list = "[".repeat(75) + "a" + &"]".repeat(75);
+    assert_eq!(compiled(&format!("{list} == {list}")).test(&event), Ok(true));
+    let sum = "a".to_owned() + &" + a".repeat(70);
+    assert_eq!(compiled(&format!("({sum}) == 71")).test(&event), Ok(true));
+    let loops = "l.all(x, ".repeat(25) + "x == a" + &")".repeat(25);
+    assert_eq!(compiled(&loops).test(&event), Ok(true));
+    let conditions = "a == 2 ? false : ".repeat(70) + "true";
+    assert_eq!(compiled(&conditions).test(&event), Ok(true));
+}
+
 // ---- Mistakes
 
 #[expect(clippy::needless_pass_by_value, reason = "that is how expect! is written")]
