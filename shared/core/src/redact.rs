@@ -36,7 +36,8 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 6] = [Self::Email, Self::Phone, Self::CreditCard, Self::Iban, Self::UsSsn, Self::Ip];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Email, Self::Phone, Self::CreditCard, Self::Iban, Self::UsSsn, Self::Ip];
 
     /// What `pipeline.toml` calls it.
     const fn name(self) -> &'static str {

@@ -247,7 +247,8 @@ mod tests {
             assert_eq!(encrypting().decrypt(&text).as_deref(), Ok(json));
         }
         // Were it to change, nobody could read what stands in the lakes.
-        expect_test::expect!["k1:VH7NU6zT14R0RQNdJjmgPs5w8_lhYoaMw8jpqVu3iVzf"].assert_eq(&encrypted(r#""ann@example.com""#));
+        expect_test::expect!["k1:VH7NU6zT14R0RQNdJjmgPs5w8_lhYoaMw8jpqVu3iVzf"]
+            .assert_eq(&encrypted(r#""ann@example.com""#));
     }
 
     #[test]

@@ -318,9 +318,8 @@ mod tests {
         let bare = "[event]\nid = \"id\"\ntype = \"t\"\ntime = \"at\"\n";
         let encrypting = format!("{bare}[[step]]\nanonymize.encrypt = [\"a\"]\n");
         let key = TokenKey::new("k1", &[7; 32]).unwrap();
-        let check = |text: &str, key: &TokenKey| {
-            Pipeline::compile(text, &crate::files::NONE).unwrap().check_key(key)
-        };
+        let check =
+            |text: &str, key: &TokenKey| Pipeline::compile(text, &crate::files::NONE).unwrap().check_key(key);
         assert_eq!(check(bare, &key), Ok(()));
         assert_eq!(check(&encrypting, &key), Err(NoKey::NoEncryption));
         assert_eq!(check(&encrypting, &key.with_encryption(&[8; 32]).unwrap()), Ok(()));

@@ -95,8 +95,16 @@ mod tests {
 
     #[test]
     fn whatever_stands_there_comes_back() {
-        for value in [r#""ann@example.com""#, r#""""#, r#""say \"é\"""#, "42", "1.50", "true", "[1,{}]", r#"{"x":null}"#]
-        {
+        for value in [
+            r#""ann@example.com""#,
+            r#""""#,
+            r#""say \"é\"""#,
+            "42",
+            "1.50",
+            "true",
+            "[1,{}]",
+            r#"{"x":null}"#,
+        ] {
             let (after, key) = run(r#"["a"]"#, &format!("{{\"a\":{value}}}"));
             let text = after.strip_prefix(r#"{"a":""#).and_then(|text| text.strip_suffix(r#""}"#)).unwrap();
             assert_eq!(key.decrypt(text).as_deref(), Ok(value));
@@ -106,7 +114,8 @@ mod tests {
 
     #[test]
     fn the_same_text_is_the_same_however_it_is_escaped() {
-        let (after, _) = run(r#"["a", "l[].x", "d.**"]"#, r#"{"a":"\u00e9","l":[{"x":"é"},{}],"d":{"e":["é",null]}}"#);
+        let (after, _) =
+            run(r#"["a", "l[].x", "d.**"]"#, r#"{"a":"\u00e9","l":[{"x":"é"},{}],"d":{"e":["é",null]}}"#);
         let text = after.split('"').nth(3).unwrap();
         assert_eq!(after.matches(text).count(), 3, "{after}");
     }

@@ -69,7 +69,9 @@ impl<'de> Deserialize<'de> for How {
             type Value = How;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("the bounds of ranges `[18, 30]`, a step, a period like \"day\", or `{ decimals = 1 }`")
+                f.write_str(
+                    "the bounds of ranges `[18, 30]`, a step, a period like \"day\", or `{ decimals = 1 }`",
+                )
             }
 
             fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<How, A::Error> {
@@ -229,7 +231,11 @@ impl How {
                 let begun = period.beginning(moment)?;
                 if let Value::Number(number) = value {
                     // In the unit that it came in, if it would be read in that again.
-                    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "both saturate")]
+                    #[expect(
+                        clippy::cast_possible_truncation,
+                        clippy::cast_sign_loss,
+                        reason = "both saturate"
+                    )]
                     let unit_of = |number: f64| unit(number.abs() as u64);
                     let came = unit_of(number.as_f64());
                     let rough = begun.get() / came;
@@ -279,7 +285,8 @@ mod tests {
         for (value, expected) in pairs {
             let settings = format!("{{ \"a.**\" = {how}, \"items[].sku\" = {how} }}");
             let after = run::<Generalize>(&settings, &format!("{{\"a\":{value}}}"));
-            let expected = if expected.is_empty() { "{}".to_owned() } else { format!("{{\"a\":{expected}}}") };
+            let expected =
+                if expected.is_empty() { "{}".to_owned() } else { format!("{{\"a\":{expected}}}") };
             assert_eq!(after, expected, "{value} by {how}");
             assert_eq!(edits::<Generalize>(&settings, "{\"a\":null,\"items\":7}"), 0);
         }
@@ -308,14 +315,23 @@ mod tests {
 
     #[test]
     fn numbers_go_down_to_a_step() {
-        check("10", &[("37", "30"), ("-1", "-10"), ("30", "30"), ("37.5", "30.0"), (r#""37""#, "30"), ("\"x\"", "")]);
+        check(
+            "10",
+            &[("37", "30"), ("-1", "-10"), ("30", "30"), ("37.5", "30.0"), (r#""37""#, "30"), ("\"x\"", "")],
+        );
         check("0.5", &[("1.7", "1.5"), ("2", "2.0"), ("1e300", "1e300")]);
     }
 
     #[test]
     fn numbers_are_rounded_to_decimals() {
-        check("{ decimals = 2 }", &[("48.13743", "48.14"), ("-0.001", "-0.0"), ("7", "7"), ("1e308", "1e308")]);
-        check("{ decimals = 0 }", &[("48.13743", "48.0"), (r#""11.5755""#, "12.0"), ("[]", "[]"), ("false", "")]);
+        check(
+            "{ decimals = 2 }",
+            &[("48.13743", "48.14"), ("-0.001", "-0.0"), ("7", "7"), ("1e308", "1e308")],
+        );
+        check(
+            "{ decimals = 0 }",
+            &[("48.13743", "48.0"), (r#""11.5755""#, "12.0"), ("[]", "[]"), ("false", "")],
+        );
     }
 
     #[test]
@@ -367,9 +383,22 @@ mod tests {
         refuse("[30, 18]", &expect!["the bounds of ranges must be numbers that increase"]);
         refuse("[1, \"x\"]", &expect![[r#"wrong type: string "x", expected a number"#]]);
         refuse("0", &expect!["a step is a number above 0"]);
-        refuse("\"days\"", &expect!["unknown period `days`, expected one of `minute`, `hour`, `day`, `week`, `month`, `year` = did you mean `day`?"]);
+        refuse(
+            "\"days\"",
+            &expect![
+                "unknown period `days`, expected one of `minute`, `hour`, `day`, `week`, `month`, `year` = did you mean `day`?"
+            ],
+        );
         refuse("{ decimals = 10 }", &expect!["`decimals` is 0 to 9"]);
-        refuse("{ decimal = 1 }", &expect!["unknown field `decimal`, expected `decimals` = did you mean `decimals`?"]);
-        refuse("true", &expect![[r#"wrong type: boolean `true`, expected the bounds of ranges `[18, 30]`, a step, a period like "day", or `{ decimals = 1 }`"#]]);
+        refuse(
+            "{ decimal = 1 }",
+            &expect!["unknown field `decimal`, expected `decimals` = did you mean `decimals`?"],
+        );
+        refuse(
+            "true",
+            &expect![[
+                r#"wrong type: boolean `true`, expected the bounds of ranges `[18, 30]`, a step, a period like "day", or `{ decimals = 1 }`"#
+            ]],
+        );
     }
 }

@@ -147,7 +147,10 @@ mod tests {
         );
         check(
             r#"{ fields = ["a"], keep_first = 2, keep_last = 3, with = "•" }"#,
-            &[(r#""DE89370400440532013000""#, r#""DE•••••••••••••••••000""#), (r#""abcdefghi""#, r#""•••••••••""#)],
+            &[
+                (r#""DE89370400440532013000""#, r#""DE•••••••••••••••••000""#),
+                (r#""abcdefghi""#, r#""•••••••••""#),
+            ],
         );
         check(r#"{ fields = ["a"], keep_last = 0, with = "" }"#, &[(r#""abc""#, r#""""#)]);
         check(
@@ -160,7 +163,10 @@ mod tests {
     fn what_holds_more_than_a_text_is_removed_or_gone_through() {
         assert_eq!(run::<Mask>(r#"["a"]"#, r#"{"a":["4111111111111111"]}"#), "{}");
         assert_eq!(
-            run::<Mask>(r#"["a.**", "items[].sku"]"#, r#"{"a":["secret",{"b":"secret"}],"items":[{"sku":"secret"},{}]}"#),
+            run::<Mask>(
+                r#"["a.**", "items[].sku"]"#,
+                r#"{"a":["secret",{"b":"secret"}],"items":[{"sku":"secret"},{}]}"#
+            ),
             r#"{"a":["******",{"b":"******"}],"items":[{"sku":"******"},{}]}"#
         );
     }

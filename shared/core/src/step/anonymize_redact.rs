@@ -242,7 +242,9 @@ mod tests {
         );
         refuse::<Redact>(
             r#"{ fields = ["a"], find = ["mail"] }"#,
-            &expect!["unknown kind `mail`, expected one of `email`, `phone`, `credit_card`, `iban`, `us_ssn`, `ip` = did you mean `email`?"],
+            &expect![
+                "unknown kind `mail`, expected one of `email`, `phone`, `credit_card`, `iban`, `us_ssn`, `ip` = did you mean `email`?"
+            ],
         );
     }
 }

@@ -58,7 +58,10 @@ mod tests {
         let (mut cache, mut times) = (Cache::<usize>::new(), 0);
         let long = "x".repeat(TEXT_MAX + 1);
         for text in ["", "a", "", "a", &long, &long] {
-            assert_eq!(*cache.get(text, |text, answer| (times, *answer) = (times + 1, text.len())), text.len());
+            assert_eq!(
+                *cache.get(text, |text, answer| (times, *answer) = (times + 1, text.len())),
+                text.len()
+            );
         }
         assert_eq!(times, 4);
     }

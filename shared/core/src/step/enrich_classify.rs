@@ -246,15 +246,22 @@ mod tests {
         refuse("", &expect!["no rule is named, so the step does nothing"]);
         refuse(
             r#"{ any = ["x"], label = "x" }, { label = "y" }"#,
-            &expect![[r#"rule 2: it has neither `any` nor `regex` = a rule has one of them: `{ any = ["Edg/"], label = "Edge" }`"#]],
+            &expect![[
+                r#"rule 2: it has neither `any` nor `regex` = a rule has one of them: `{ any = ["Edg/"], label = "Edge" }`"#
+            ]],
         );
         refuse(
             r#"{ any = ["x"], regex = "x", label = "y" }"#,
-            &expect![[r#"rule 1: it has both `any` and `regex` = a rule has one of them: `{ any = ["Edg/"], label = "Edge" }`"#]],
+            &expect![[
+                r#"rule 1: it has both `any` and `regex` = a rule has one of them: `{ any = ["Edg/"], label = "Edge" }`"#
+            ]],
         );
         refuse(r#"{ regex = "(x", label = "y" }"#, &expect!["rule 1: no regular expression: unclosed group"]);
         refuse(r#"{ any = [], label = "y" }"#, &expect!["rule 1: there is no word in the list"]);
-        refuse(r#"{ any = "x", label = "y" }"#, &expect![[r#"wrong type: string "x", expected a list, `[…]`"#]]);
+        refuse(
+            r#"{ any = "x", label = "y" }"#,
+            &expect![[r#"wrong type: string "x", expected a list, `[…]`"#]],
+        );
     }
 
     #[test]

@@ -27,10 +27,12 @@ impl Step for Constant {
     type Settings = Entries<Path, Constants>;
 
     fn compile(fields: Self::Settings, _files: &dyn Files) -> Result<Self, Mistake> {
-        let scalar = |(path, Constants(value))| match Scalar::new(value) {
+        let scalar = |(path, Constants(value))| {
+            match Scalar::new(value) {
             Some(value) => Ok((path, value)),
             None => Err(Mistake::new(format!("the value of `{path}` is a table or a list, or no number"))
                 .with_help("it may be a string, a number, true or false; a field with dots in its name needs quotes here: \"data.x\"")),
+        }
         };
         some(fields.0, "field")?.into_iter().map(scalar).collect::<Result<_, _>>().map(Self)
     }
@@ -126,7 +128,9 @@ mod tests {
         for settings in ["{ a = [1] }", "{ a.b = 1 }", "{ a = nan }"] {
             refuse::<Constant>(
                 settings,
-                &expect![[r#"the value of `a` is a table or a list, or no number = it may be a string, a number, true or false; a field with dots in its name needs quotes here: "data.x""#]],
+                &expect![[
+                    r#"the value of `a` is a table or a list, or no number = it may be a string, a number, true or false; a field with dots in its name needs quotes here: "data.x""#
+                ]],
             );
         }
     }

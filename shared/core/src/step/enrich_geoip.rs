@@ -161,7 +161,9 @@ mod tests {
 
     #[test]
     fn what_is_no_address_or_nobody_knows_has_none_and_a_claim_goes() {
-        for value in [r#""127.0.0.1""#, r#""ann""#, r#""""#, r#""٢.0.113.77""#, "null", "7", r#"["203.0.113.77"]"#] {
+        for value in
+            [r#""127.0.0.1""#, r#""ann""#, r#""""#, r#""٢.0.113.77""#, "null", "7", r#"["203.0.113.77"]"#]
+        {
             let event = format!(r#"{{"ip":{value}}}"#);
             assert_eq!(run("", &event), event);
         }

@@ -105,7 +105,11 @@ mod tests {
     #[test]
     fn the_same_values_give_the_same_id() {
         // It must not change: the same events, sent again, would come with other ids.
-        check::<HashId>(SETTINGS, r#"{"a":"x","b":{"c":1}}"#, &expect![[r#"{"a":"x","b":{"c":1},"id":"be0d8db2c3198f3fad09a2b55c167e74"}"#]]);
+        check::<HashId>(
+            SETTINGS,
+            r#"{"a":"x","b":{"c":1}}"#,
+            &expect![[r#"{"a":"x","b":{"c":1},"id":"be0d8db2c3198f3fad09a2b55c167e74"}"#]],
+        );
         let other = run::<HashId>(SETTINGS, r#"{"b":{"c":1,"d":2},"z":0,"a":"\u0078","id":"claimed"}"#);
         let id = |event: &str| serde_json::from_str::<serde_json::Value>(event).unwrap()["id"].clone();
         assert_eq!(id(&other), id(&run::<HashId>(SETTINGS, r#"{"a":"x","b":{"c":1}}"#)));

@@ -120,7 +120,8 @@ impl<'de> Deserialize<'de> for Otherwise {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Otherwise, A::Error> {
-                toml::Table::deserialize(serde::de::value::MapAccessDeserializer::new(map)).map(Otherwise::Set)
+                toml::Table::deserialize(serde::de::value::MapAccessDeserializer::new(map))
+                    .map(Otherwise::Set)
             }
         }
 
@@ -242,7 +243,9 @@ fn csv(text: &str, delimiter: u8, settings: &Settings, wrong: Wrong<'_>) -> Resu
         }
         let (mut row, mut flaw) = (String::new(), None);
         object(&mut row, |members| {
-            for (name, cell) in names.iter().zip(&record).filter(|(name, cell)| wanted(name) && !cell.is_empty()) {
+            for (name, cell) in
+                names.iter().zip(&record).filter(|(name, cell)| wanted(name) && !cell.is_empty())
+            {
                 let kind = settings.types.get(name).copied().unwrap_or(Type::String);
                 match kind.read(cell) {
                     Some(json) => members.json(name, &json),
@@ -372,9 +375,8 @@ fn json(text: &str, settings: &Settings, wrong: Wrong<'_>) -> Result<Rows, Mista
             }
             (None, Some(key)) => {
                 let value = members.iter().rfind(|(name, _)| name == key).map(|(_, value)| value.get());
-                key_of(value).ok_or_else(|| {
-                    wrong(format!(" has no string or number `{key}` in row {}", number + 1))
-                })?
+                key_of(value)
+                    .ok_or_else(|| wrong(format!(" has no string or number `{key}` in row {}", number + 1)))?
             }
         };
         let mut row = String::new();
@@ -394,7 +396,10 @@ fn json(text: &str, settings: &Settings, wrong: Wrong<'_>) -> Result<Rows, Mista
             }
         });
         if rows.insert(name.as_str().into(), row.into()).is_some() {
-            return Err(wrong(format!(" has the key `{name}` in row {}, and before that already", number + 1)));
+            return Err(wrong(format!(
+                " has the key `{name}` in row {}, and before that already",
+                number + 1
+            )));
         }
     }
     Ok(rows)
@@ -439,16 +444,27 @@ mod tests {
     fn a_row_is_put_into_the_event() {
         let csv = r#"table = "p.csv", key = "sku""#;
         let all = run(csv, r#"{"sku":"A-1"}"#);
-        assert_eq!(all, r#"{"sku":"A-1","p":{"sku":"A-1","name":"Shoes, \"red\"","price":"59.90","n":"1","ok":"true"}}"#);
-        let typed = format!(r#"{csv}, fields = ["name", "price", "n", "ok"], types = {{ price = "float", n = "int", ok = "bool" }}"#);
+        assert_eq!(
+            all,
+            r#"{"sku":"A-1","p":{"sku":"A-1","name":"Shoes, \"red\"","price":"59.90","n":"1","ok":"true"}}"#
+        );
+        let typed = format!(
+            r#"{csv}, fields = ["name", "price", "n", "ok"], types = {{ price = "float", n = "int", ok = "bool" }}"#
+        );
         for (sku, expected) in [
             (r#""A-1""#, r#"{"name":"Shoes, \"red\"","price":59.9,"n":1,"ok":true}"#),
             (r#""B-2""#, r#"{"name":"Größe"}"#),
             ("7", r#"{"name":"seven","price":1000.0,"n":-5,"ok":false}"#),
         ] {
-            assert_eq!(run(&typed, &format!(r#"{{"sku":{sku}}}"#)), format!(r#"{{"sku":{sku},"p":{expected}}}"#));
+            assert_eq!(
+                run(&typed, &format!(r#"{{"sku":{sku}}}"#)),
+                format!(r#"{{"sku":{sku},"p":{expected}}}"#)
+            );
         }
-        assert_eq!(run(r#"table = "p.tsv", key = "sku", fields = ["name"]"#, r#"{"sku":"A-1"}"#), r#"{"sku":"A-1","p":{"name":"Shoes"}}"#);
+        assert_eq!(
+            run(r#"table = "p.tsv", key = "sku", fields = ["name"]"#, r#"{"sku":"A-1"}"#),
+            r#"{"sku":"A-1","p":{"name":"Shoes"}}"#
+        );
     }
 
     #[test]
@@ -458,7 +474,10 @@ mod tests {
             run(list, r#"{"sku":"A-1"}"#),
             r#"{"sku":"A-1","p":{"sku":"A-1","name":"Shoes","tags":["x",{"y":1}]}}"#
         );
-        assert_eq!(run(&format!("{list}, fields = [\"name\", \"none\", \"other\"]"), r#"{"sku":7}"#), r#"{"sku":7,"p":{"name":"seven"}}"#);
+        assert_eq!(
+            run(&format!("{list}, fields = [\"name\", \"none\", \"other\"]"), r#"{"sku":7}"#),
+            r#"{"sku":7,"p":{"name":"seven"}}"#
+        );
         let object = r#"table = "object.json""#;
         assert_eq!(run(object, r#"{"sku":"A-1"}"#), r#"{"sku":"A-1","p":{"name":"Shoes"}}"#);
         assert_eq!(run(object, r#"{"sku":"B","p":"claimed"}"#), r#"{"sku":"B"}"#);
@@ -496,23 +515,83 @@ mod tests {
 
     #[test]
     fn mistakes_are_told_with_their_lines() {
-        refuse(r#"table = "no.csv", key = "sku""#, expect!["the table `no.csv` cannot be read: there is no such file"]);
-        refuse(r#"table = "p.txt", key = "sku""#, expect!["the table `p.txt` is of an unknown form = its name ends with `.csv`, `.tsv` or `.json`, which tells how it is read"]);
-        refuse(r#"table = "p.csv""#, expect![[r#"the table `p.csv` is looked up by a column: say which = key = "sku", for instance"#]]);
-        refuse(r#"table = "p.csv", key = "skuu""#, expect!["the table `p.csv` has no column `skuu` = did you mean `sku`?"]);
-        refuse(r#"table = "p.csv", key = "sku", fields = ["colour"]"#, expect!["the table `p.csv` has no column `colour` = there are sku, name, price, n, ok"]);
-        refuse(r#"table = "p.csv", key = "sku", types = { price = "number" }"#, expect!["unknown value `number`, expected one of `string`, `int`, `float`, `bool`"]);
-        refuse(r#"table = "p.csv", key = "sku", otherwise = "reject""#, expect!["unknown value `reject`, expected one of `keep`, `drop`, `quarantine`"]);
-        refuse(r#"table = "twice.csv", key = "sku""#, expect!["the table `twice.csv` has the key `A` in line 5, and in line 2 already"]);
+        refuse(
+            r#"table = "no.csv", key = "sku""#,
+            expect!["the table `no.csv` cannot be read: there is no such file"],
+        );
+        refuse(
+            r#"table = "p.txt", key = "sku""#,
+            expect![
+                "the table `p.txt` is of an unknown form = its name ends with `.csv`, `.tsv` or `.json`, which tells how it is read"
+            ],
+        );
+        refuse(
+            r#"table = "p.csv""#,
+            expect![[r#"the table `p.csv` is looked up by a column: say which = key = "sku", for instance"#]],
+        );
+        refuse(
+            r#"table = "p.csv", key = "skuu""#,
+            expect!["the table `p.csv` has no column `skuu` = did you mean `sku`?"],
+        );
+        refuse(
+            r#"table = "p.csv", key = "sku", fields = ["colour"]"#,
+            expect!["the table `p.csv` has no column `colour` = there are sku, name, price, n, ok"],
+        );
+        refuse(
+            r#"table = "p.csv", key = "sku", types = { price = "number" }"#,
+            expect!["unknown value `number`, expected one of `string`, `int`, `float`, `bool`"],
+        );
+        refuse(
+            r#"table = "p.csv", key = "sku", otherwise = "reject""#,
+            expect!["unknown value `reject`, expected one of `keep`, `drop`, `quarantine`"],
+        );
+        refuse(
+            r#"table = "twice.csv", key = "sku""#,
+            expect!["the table `twice.csv` has the key `A` in line 5, and in line 2 already"],
+        );
         refuse(r#"table = "none.csv", key = "sku""#, expect!["the table `none.csv` has no key in line 3"]);
-        refuse(r#"table = "short.csv", key = "sku""#, expect!["the table `short.csv`: CSV error: record 1 (line: 2, byte: 9): found record with 1 fields, but the previous record has 2 fields"]);
-        refuse(r#"table = "bad.csv", key = "sku", types = { n = "int" }"#, expect!["the table `bad.csv` has a `n` in line 3 that is no int"]);
+        refuse(
+            r#"table = "short.csv", key = "sku""#,
+            expect![
+                "the table `short.csv`: CSV error: record 1 (line: 2, byte: 9): found record with 1 fields, but the previous record has 2 fields"
+            ],
+        );
+        refuse(
+            r#"table = "bad.csv", key = "sku", types = { n = "int" }"#,
+            expect!["the table `bad.csv` has a `n` in line 3 that is no int"],
+        );
         refuse(r#"table = "latin.csv", key = "sku""#, expect!["the table `latin.csv` is not UTF-8"]);
-        refuse(r#"table = "list.json""#, expect![[r#"the table `list.json` is looked up by a member: say which = key = "sku", for instance"#]]);
-        refuse(r#"table = "list.json", key = "name2""#, expect!["the table `list.json` has no string or number `name2` in row 1"]);
-        refuse(r#"table = "object.json", key = "name""#, expect!["the table `object.json` is an object of objects: their names are the keys = leave `key` out"]);
-        refuse(r#"table = "twice.json""#, expect!["the table `twice.json` has the key `A` in row 2, and before that already"]);
-        refuse(r#"table = "flat.json""#, expect!["the table `flat.json`: invalid type: integer `1`, expected an object at line 1 column 6"]);
-        refuse(r#"table = "p.csv", key = "sku", otherwise = 7"#, expect![[r#"wrong type: integer `7`, expected "keep", "drop", "quarantine", or a table of what to set"#]]);
+        refuse(
+            r#"table = "list.json""#,
+            expect![[
+                r#"the table `list.json` is looked up by a member: say which = key = "sku", for instance"#
+            ]],
+        );
+        refuse(
+            r#"table = "list.json", key = "name2""#,
+            expect!["the table `list.json` has no string or number `name2` in row 1"],
+        );
+        refuse(
+            r#"table = "object.json", key = "name""#,
+            expect![
+                "the table `object.json` is an object of objects: their names are the keys = leave `key` out"
+            ],
+        );
+        refuse(
+            r#"table = "twice.json""#,
+            expect!["the table `twice.json` has the key `A` in row 2, and before that already"],
+        );
+        refuse(
+            r#"table = "flat.json""#,
+            expect![
+                "the table `flat.json`: invalid type: integer `1`, expected an object at line 1 column 6"
+            ],
+        );
+        refuse(
+            r#"table = "p.csv", key = "sku", otherwise = 7"#,
+            expect![[
+                r#"wrong type: integer `7`, expected "keep", "drop", "quarantine", or a table of what to set"#
+            ]],
+        );
     }
 }

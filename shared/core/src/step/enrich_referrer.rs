@@ -165,7 +165,9 @@ mod tests {
     fn what_is_no_host_is_a_mistake() {
         refuse::<Referrer>(
             r#"{ from = "r", into = "s", own = ["https://example.com"] }"#,
-            &expect!["`https://example.com` is no host = a host is written `example.com`, and stands for its subdomains too"],
+            &expect![
+                "`https://example.com` is no host = a host is written `example.com`, and stands for its subdomains too"
+            ],
         );
     }
 }

@@ -191,7 +191,9 @@ mod tests {
         let mut step = session();
         let batch = |step: &mut Session| {
             Step::begin_batch(step);
-            (0..50).map(|n| id(step, if n % 3 == 0 { "1" } else { "\"2\"" }, 1_573_841_100 + n * n * 20)).collect::<Vec<_>>()
+            (0..50)
+                .map(|n| id(step, if n % 3 == 0 { "1" } else { "\"2\"" }, 1_573_841_100 + n * n * 20))
+                .collect::<Vec<_>>()
         };
         let first = batch(&mut step);
         id(&mut step, "1", 1_573_841_000);
@@ -227,7 +229,13 @@ mod tests {
 
     #[test]
     fn mistakes_are_told() {
-        refuse::<Session>(r#"{ user = "u", time = "at", into = "s", gap = "30" }"#, &expect!["`30` is no stretch of time: it is a number and one of s, m, h, d, w, like `30d`"]);
-        refuse::<Session>(r#"{ user = "u", time = "at", into = "u" }"#, &expect!["`into` is `u`: to write it would replace `u`, which is read"]);
+        refuse::<Session>(
+            r#"{ user = "u", time = "at", into = "s", gap = "30" }"#,
+            &expect!["`30` is no stretch of time: it is a number and one of s, m, h, d, w, like `30d`"],
+        );
+        refuse::<Session>(
+            r#"{ user = "u", time = "at", into = "u" }"#,
+            &expect!["`into` is `u`: to write it would replace `u`, which is read"],
+        );
     }
 }

@@ -128,8 +128,7 @@ impl Step for Url {
             host: into.join("host"),
             path: into.join("path"),
             parameters: parameters.collect(),
-            click: click_ids
-                .then(|| Click { id: into.join("click_id"), source: into.join("click_source") }),
+            click: click_ids.then(|| Click { id: into.join("click_id"), source: into.join("click_source") }),
             from,
             into,
             absolute,
@@ -290,9 +289,11 @@ mod tests {
         let settings = r#"{ from = "u", into = "p", click_ids = true }"#;
         let event = r#"{"u":"https://a.example/?gclid=&fbclid=x%2D1&gclid=y"}"#;
         let after = run::<Url>(settings, event);
-        assert!(after.ends_with(
-            r#""p":{"host":"a.example","path":"/","click_id":"x-1","click_source":"facebook"}}"#
-        ));
+        assert!(
+            after.ends_with(
+                r#""p":{"host":"a.example","path":"/","click_id":"x-1","click_source":"facebook"}}"#
+            )
+        );
         let after = run::<Url>(r#"{ from = "u", into = "p" }"#, event);
         assert!(after.ends_with(r#""p":{"host":"a.example","path":"/"}}"#));
     }
