@@ -38,7 +38,8 @@ FUZZ_HOST = $(shell rustc -vV | sed -n 's/^host: //p')
 # libFuzzer finds inputs by what they reach in the code; that needs no nightly, for no unsafe code of ours wants a
 # sanitizer, but a C++ compiler. What breaks a target is written to shared/core/tests/corpus/, where `make test` finds it.
 fuzz: ## Look for input that breaks the core: make fuzz SECONDS=60 [FUZZ_TARGETS=json]
-	$(FUZZ_ENV) cargo build --release --locked --manifest-path fuzz/Cargo.toml --target $(FUZZ_HOST) --target-dir target/fuzz
+	@cp Cargo.lock fuzz/Cargo.lock
+	$(FUZZ_ENV) cargo build --release --manifest-path fuzz/Cargo.toml --target $(FUZZ_HOST) --target-dir target/fuzz
 	@for target in $(FUZZ_TARGETS); do \
 	  found=target/fuzz/corpus/$$target kept=shared/core/tests/corpus/$$target; mkdir -p $$found; echo "fuzz $$target ..."; \
 	  TARGET=$$target target/fuzz/$(FUZZ_HOST)/release/fuzz $$found $$kept -artifact_prefix=$$kept/ -timeout=20 -max_len=4096 \

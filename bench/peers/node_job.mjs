@@ -1,9 +1,8 @@
 // Job T as a Node Lambda behind a Kinesis stream, NDJSON gzip out: node_job.mjs lambda-ndjson <batches> <outdir>
 
 import { createHmac } from 'node:crypto';
-import { createReadStream, mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, openSync, readSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import { gzipSync } from 'node:zlib';
 
 const KEY = Buffer.from(Array.from({ length: 32 }, (_, i) => i));
@@ -178,9 +177,23 @@ function redact(match) {
   return sum % 10 ? match : '[card]';
 }
 
-mkdirSync(out, { recursive: true });
-// Plays Lambda: each line of the file is a payload.
-for await (const payload of createInterface({ input: createReadStream(process.argv[3]), crlfDelay: Infinity })) {
-  handler(JSON.parse(payload));
+// The lines of a file, each a payload that fits the buffer. `readline` would cost a seventh of the whole run.
+function* payloads(path) {
+  const file = openSync(path);
+  const buffer = Buffer.allocUnsafe(16 << 20);
+  let filled = 0;
+  for (let read = 1; read > 0; ) {
+    read = readSync(file, buffer, filled, buffer.length - filled);
+    filled += read;
+    let start = 0;
+    for (let end; (end = buffer.subarray(0, filled).indexOf(10, start)) >= 0; start = end + 1) {
+      yield buffer.toString('utf8', start, end);
+    }
+    buffer.copyWithin(0, start, filled);
+    filled -= start;
+  }
 }
+
+mkdirSync(out, { recursive: true });
+for (const payload of payloads(process.argv[3])) handler(JSON.parse(payload));
 console.log(JSON.stringify(counts));

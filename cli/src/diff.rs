@@ -4,6 +4,7 @@ use millrace_core::event::{Event, Id, Value};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use std::collections::HashMap;
+use std::fmt::Write as _;
 
 /// A field that differs. Without `before` it was added, without `after` it was removed.
 #[derive(Debug, Serialize)]
@@ -70,7 +71,7 @@ impl Diff<'_> {
         let new: Vec<Id> = self.after.children(after).collect();
         for index in 0..old.len().max(new.len()) {
             let length = self.path.len();
-            self.path.push_str(&format!("[{index}]"));
+            let _ = write!(self.path, "[{index}]"); // writing to a String cannot fail
             match (old.get(index), new.get(index)) {
                 (Some(old), Some(new)) => self.both(*old, *new),
                 (old, new) => self.note(old.copied(), new.copied()),

@@ -45,7 +45,7 @@ pub(crate) struct Args {
     /// The pipeline
     #[arg(long, value_name = "FILE", default_value = "pipeline.toml")]
     pipeline: PathBuf,
-    /// The events: NDJSON, one JSON object or a JSON array, plain or gzip; `-` is stdin
+    /// The events: NDJSON, one JSON object or a JSON array, plain, gzip or zstd; `-` is stdin
     #[arg(long = "in", value_name = "FILE|-")]
     input: PathBuf,
     /// How many events to show, from the first; 0 is all [default: 10 as text, all as NDJSON]
@@ -72,7 +72,7 @@ pub(crate) enum Format {
 pub(crate) fn explain(args: &Args) -> Result<(), Error> {
     let pipeline = compile(&args.pipeline)?;
     let key = args.key.as_deref().map_or_else(|| Ok(public_key()), read_key)?;
-    let input = Input::open(&args.input, &ProgressBar::hidden())?;
+    let mut input = Input::open(&args.input, &ProgressBar::hidden())?;
     let is_text = match args.format {
         Format::Auto => io::stdout().is_terminal(),
         Format::Text => true,
@@ -86,7 +86,7 @@ pub(crate) fn explain(args: &Args) -> Result<(), Error> {
     };
     let cx = Context { key: &key, arrived_at: now() };
     let mut lens = Lens { pipeline, cx, seen: Seen::default(), tally: Tally::default() };
-    let all = input.each(|piece| {
+    let mut show = |piece: Piece<'_>| {
         if lens.tally.r#in >= limit {
             return Err(Error::Enough);
         }
@@ -97,11 +97,18 @@ pub(crate) fn explain(args: &Args) -> Result<(), Error> {
             // Strings and JSON cannot refuse to be written.
             say(&serde_json::to_string(&story).unwrap_or_default())
         }
-    });
-    let is_all = match all {
-        Err(Error::Enough) => false,
-        other => other.map(|()| true)?,
     };
+    let mut is_all = true;
+    while let Some(chunk) = input.chunk(Vec::new())? {
+        match chunk.each(&mut show) {
+            Ok(()) => {}
+            Err(Error::Enough) => {
+                is_all = false;
+                break;
+            }
+            Err(why) => return Err(why),
+        }
+    }
     if !is_text {
         return Ok(());
     }

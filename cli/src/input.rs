@@ -138,16 +138,6 @@ impl Input {
         &self.name
     }
 
-    /// Hands over the pieces, in order.
-    pub(crate) fn each(mut self, mut take: impl FnMut(Piece<'_>) -> Result<(), Error>) -> Result<(), Error> {
-        let mut room = Vec::new();
-        while let Some(chunk) = self.chunk(room)? {
-            chunk.each(&mut take)?;
-            room = chunk.into_room();
-        }
-        Ok(())
-    }
-
     /// Reads the next chunk into the room that is given; none at the end.
     pub(crate) fn chunk(&mut self, mut room: Vec<u8>) -> Result<Option<Chunk>, Error> {
         room.clear();
@@ -271,12 +261,17 @@ mod tests {
 
     fn pieces(data: &[u8]) -> Result<Vec<String>, Error> {
         let mut pieces = Vec::new();
-        Input::new("x".to_owned(), Cursor::new(data.to_vec()))?.each(|piece| {
-            let bytes = String::from_utf8_lossy(piece.bytes);
-            let flaw = piece.flaw.map(|flaw| format!(" {flaw}")).unwrap_or_default();
-            pieces.push(format!("{}: {bytes}{flaw}", piece.number));
-            Ok(())
-        })?;
+        let mut input = Input::new("x".to_owned(), Cursor::new(data.to_vec()))?;
+        let mut room = Vec::new();
+        while let Some(chunk) = input.chunk(room)? {
+            chunk.each(|piece| {
+                let bytes = String::from_utf8_lossy(piece.bytes);
+                let flaw = piece.flaw.map(|flaw| format!(" {flaw}")).unwrap_or_default();
+                pieces.push(format!("{}: {bytes}{flaw}", piece.number));
+                Ok(())
+            })?;
+            room = chunk.into_room();
+        }
         Ok(pieces)
     }
 

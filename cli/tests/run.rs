@@ -64,13 +64,13 @@ struct Counts {
     quarantined: u64,
     files: u64,
     bytes: u64,
-    steps: Vec<Step>,
+    steps: Vec<Work>,
 }
 
 /// What a step did.
 #[derive(Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Step {
+struct Work {
     step: String,
     r#in: u64,
     changed: u64,
@@ -302,7 +302,7 @@ fn what_cannot_be_read_is_told() {
     let told = failure(&dir, &["--in", "events", "--out", "cut", "--key", "key.json"]);
     assert_eq!(
         told,
-        "error: the gzip data of `events` is damaged or cut off: what was written until there is not all\n"
+        "error: the compressed data of `events` is damaged or cut off: what was written until there is not all\n"
     );
 }
 
@@ -338,7 +338,7 @@ fn a_second_run_does_not_mix_with_the_first() {
 fn nothing_in_is_nothing_out() {
     let dir = workplace(b"");
     let counts = counts(&dir, &["--in", "events", "--out", "out"], b"");
-    assert!(counts.steps.iter().all(|step| *step == Step { step: step.step.clone(), ..Step::default() }));
+    assert!(counts.steps.iter().all(|step| *step == Work { step: step.step.clone(), ..Work::default() }));
     assert_eq!(Counts { steps: Vec::new(), ..counts }, Counts::default());
 }
 

@@ -73,8 +73,7 @@ impl Job<'_> {
         let (mut line, mut room, mut event, mut seen) =
             (Vec::new(), Vec::new(), Event::default(), Seen::default());
         for number in 0.. {
-            line.clear();
-            if batches.read_until(b'\n', &mut line)? == 0 {
+            if !next_line(&mut batches, &mut line)? {
                 break;
             }
             let invocation: KinesisEvent = serde_json::from_slice(&line)?;
@@ -134,8 +133,7 @@ impl Job<'_> {
         let mut waiting: Vec<Frame> = Vec::new();
         let mut number = 0;
         loop {
-            line.clear();
-            let more = batches.read_until(b'\n', &mut line)? > 0;
+            let more = next_line(&mut batches, &mut line)?;
             if more {
                 let invocation: KinesisEvent = serde_json::from_slice(&line)?;
                 if let Some(source) = invocation.source() {
@@ -200,6 +198,22 @@ impl Job<'_> {
         println!(
             r#"{{"in":{in},"malformed":{malformed},"rejected":{rejected},"bots":{bots},"duplicates":{duplicates},"rows":{rows}}}"#
         );
+    }
+}
+
+/// Reads a line; whether there was one.
+fn next_line(reader: &mut impl BufRead, line: &mut Vec<u8>) -> std::io::Result<bool> {
+    line.clear();
+    loop {
+        let buffer = reader.fill_buf()?;
+        let end = memchr::memchr(b'\n', buffer);
+        let taken = end.map_or(buffer.len(), |end| end + 1);
+        line.extend_from_slice(buffer.get(..taken).unwrap_or_default());
+        let ended = end.is_some() || buffer.is_empty();
+        reader.consume(taken);
+        if ended {
+            return Ok(!line.is_empty());
+        }
     }
 }
 

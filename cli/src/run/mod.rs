@@ -3,6 +3,8 @@
 mod output;
 pub(crate) mod workers;
 
+pub(crate) use workers::fits;
+
 use crate::check::compile;
 use crate::error::Error;
 use crate::input::{Input, progress};
@@ -65,7 +67,9 @@ pub(crate) fn run(args: &Args) -> Result<(), Error> {
     let output = Output::begin(&args.out, args.format, &layout)?;
     let quarantine = Quarantine::new(&args.out, input.name());
     if args.key.is_none() {
-        note("the tokens of this run have a random key, and what it encrypts nobody can read: `--key FILE` gives one that lasts");
+        note(
+            "the tokens of this run have a random key, and what it encrypts nobody can read: `--key FILE` gives one that lasts",
+        );
     }
 
     let threads = args.threads.or_else(|| thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get);

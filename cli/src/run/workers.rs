@@ -34,7 +34,7 @@ pub(super) fn run(
     pipelines: Vec<Pipeline>,
     cx: &Context<'_>,
     mut input: Input,
-    mut output: Output<'_>,
+    output: Output<'_>,
     quarantine: Quarantine,
 ) -> Result<Counts, Error> {
     let workers = pipelines.len();

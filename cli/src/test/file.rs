@@ -96,7 +96,7 @@ pub(super) fn read(text: &str, steps: &[&'static str]) -> Result<Vec<Test>, Mist
                         for item in items {
                             let line = line_of(text, item.span().start);
                             match Test::read(item, line, steps) {
-                                Ok(test) => tests.push(test),
+                                Ok(ready) => tests.push(ready),
                                 Err(mistake) => mistakes.push(mistake),
                             }
                         }

@@ -33,6 +33,7 @@ const ARRIVAL: i64 = 1_767_225_600_000_000;
 /// Exits with 1 where one fails, and shows what differs. Tokens have a key of
 /// their own, the same each time, which everybody knows.
 #[derive(clap::Args)]
+#[expect(clippy::doc_markdown, reason = "clap prints it as it stands")]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Args {
     /// The tests [default: pipeline.test.toml beside pipeline.toml]

@@ -70,14 +70,12 @@ fn partition_key(event: &Event, settings: &EventSettings) -> String {
     let mut fields = settings.partition_key.iter().chain([&settings.id]);
     let is_there = |id: &Id| !event.value(*id).is_null();
     let key = fields.find_map(|path| event.find(path).filter(is_there)).unwrap_or(event.root());
-    match event.value(key) {
-        Value::String(text) => fingerprint(text.as_bytes(), 8),
-        _ => {
-            let mut json = String::new();
-            event.write_value(key, &mut json);
-            fingerprint(json.as_bytes(), 8)
-        }
+    if let Some(text) = event.value(key).as_str() {
+        return fingerprint(text.as_bytes(), 8);
     }
+    let mut json = String::new();
+    event.write_value(key, &mut json);
+    fingerprint(json.as_bytes(), 8)
 }
 
 /// Packs events into records, NDJSON, one a partition key as long as they fit; in the order of the events, so that

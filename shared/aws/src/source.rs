@@ -58,9 +58,8 @@ impl KinesisEvent {
             let stream = name_of(&record.event_source_arn);
             self.source = Some(Source { stream, shard: shard.to_owned() });
         }
-        let data = record.kinesis.data.as_bytes();
         base64_simd::STANDARD
-            .decode_append(data, &mut self.data)
+            .decode_append(&record.kinesis.data.0, &mut self.data)
             .map_err(|_| "the data of a record is not base64")?;
         self.sequences.push_str(&record.kinesis.sequence_number);
         let arrived_at = Micros::read_number(record.kinesis.approximate_arrival_timestamp);
@@ -89,8 +88,39 @@ struct KinesisData<'a> {
     #[serde(borrow)]
     sequence_number: Cow<'a, str>,
     #[serde(borrow)]
-    data: Cow<'a, str>,
+    data: Base64<'a>,
     approximate_arrival_timestamp: f64,
+}
+
+/// The bytes of a string, which base64 will find to be text or not.
+struct Base64<'a>(Cow<'a, [u8]>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Base64<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Bytes;
+
+        impl<'de> Visitor<'de> for Bytes {
+            type Value = Base64<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("base64")
+            }
+
+            fn visit_borrowed_bytes<E>(self, bytes: &'de [u8]) -> Result<Base64<'de>, E> {
+                Ok(Base64(Cow::Borrowed(bytes)))
+            }
+
+            fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Base64<'de>, E> {
+                Ok(Base64(Cow::Owned(bytes.to_vec())))
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Base64<'de>, E> {
+                Ok(Base64(Cow::Owned(text.as_bytes().to_vec())))
+            }
+        }
+
+        deserializer.deserialize_bytes(Bytes)
+    }
 }
 
 impl<'de> Deserialize<'de> for KinesisEvent {

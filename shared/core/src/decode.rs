@@ -162,8 +162,10 @@ fn raw<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Reject> {
 }
 
 fn utf8(bytes: &[u8]) -> Result<&str, Reject> {
-    std::str::from_utf8(bytes)
-        .map_err(|error| Reject::new(STAGE, "not_utf8", format!("byte {} is not UTF-8", error.valid_up_to())))
+    simdutf8::basic::from_utf8(bytes).map_err(|_| {
+        let at = simdutf8::compat::from_utf8(bytes).map_or_else(|error| error.valid_up_to(), str::len);
+        Reject::new(STAGE, "not_utf8", format!("byte {at} is not UTF-8"))
+    })
 }
 
 /// Parses one event in place of the one that was here.

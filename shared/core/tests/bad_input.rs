@@ -108,6 +108,21 @@ fn ten_thousand_fields_keep_their_order_and_are_found() {
 }
 
 #[test]
+fn the_last_of_very_many_fields_is_found_like_the_first() {
+    let fields: Vec<_> = (0..70_000).map(|n| format!("\"field{n}\":{n}")).collect();
+    let mut read = Event::read(&format!("{{{}}}", fields.join(","))).unwrap();
+    let number = |read: &Event, key: &str| read.get(&path(key)).and_then(Value::as_number)?.as_i64();
+    for n in [0, 1, 254, 255, 256, 65_533, 65_534, 65_535, 65_536, 69_999] {
+        assert_eq!(number(&read, &format!("field{n}")), Some(n));
+    }
+    read.put(&path("new"), New::Int(1));
+    read.rename(read.find(&path("field69999")).unwrap(), "renamed");
+    read.remove_at(&path("field0"));
+    let told = ["new", "renamed", "field69999", "field0", "nothing"].map(|key| number(&read, key));
+    assert_eq!(told, [Some(1), Some(69_999), None, None, None]);
+}
+
+#[test]
 fn keys_that_are_made_to_look_alike_take_no_more_work() {
     // The parser tells keys apart by their length and their ends first; these have all of that in common.
     let key = |n: usize| format!("k{:06}k", n % 50_000);

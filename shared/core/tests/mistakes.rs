@@ -61,7 +61,7 @@ fn unknown_names_are_pointed_at_and_mended() {
               |
             6 | filter.frobnicate = 1
               |        ^^^^^^^^^^
-              = there are anonymize.drop, anonymize.encrypt, anonymize.generalize, anonymize.hmac, anonymize.mask, anonymize.redact, anonymize.truncate_ip, clean.cast, clean.default, clean.empty_to_null, clean.lowercase, clean.max_length, clean.rename, clean.require, clean.schema, clean.timestamp, clean.trim, enrich.classify, enrich.compute, enrich.constant, enrich.geoip, enrich.hash_id, enrich.lookup, enrich.referrer, enrich.session, enrich.url, enrich.user_agent, filter.bots, filter.drop, filter.ip, filter.keep, filter.sample, filter.types
+              = there are anonymize.drop, anonymize.encrypt, anonymize.generalize, anonymize.hmac, anonymize.mask, anonymize.redact, anonymize.truncate_ip, clean.cast, clean.default, clean.empty_to_null, clean.lowercase, clean.max_length, clean.rename, clean.require, clean.schema, clean.timestamp, clean.trim, clean.typed, enrich.classify, enrich.compute, enrich.constant, enrich.geoip, enrich.hash_id, enrich.lookup, enrich.referrer, enrich.session, enrich.url, enrich.user_agent, filter.bots, filter.drop, filter.ip, filter.keep, filter.sample, filter.types
         "#]],
     );
     check(
@@ -87,7 +87,7 @@ fn unknown_names_are_pointed_at_and_mended() {
     check(
         "[lake]\ncolums = []\n",
         expect![[r#"
-            pipeline.toml:6:1: error: unknown field `colums`, expected `columns` or `rest`
+            pipeline.toml:6:1: error: unknown field `colums`, expected one of `columns`, `rest`, `zstd`
               |
             6 | colums = []
               | ^^^^^^

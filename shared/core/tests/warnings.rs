@@ -86,21 +86,43 @@ fn a_step_that_comes_too_late_to_read_a_field_is_told() {
 }
 
 #[test]
+fn an_address_is_read_before_it_is_truncated() {
+    check(
+        "[[step]]\nfilter.ip = { field = \"ip\", deny = [\"10.0.0.0/8\"] }\n",
+        expect![[r#"
+        pipeline.toml:8:23: warning: `filter.ip` cannot read the address from `ip`: `anonymize.truncate_ip` in line 6 has made something else of it
+          |
+        8 | filter.ip = { field = "ip", deny = ["10.0.0.0/8"] }
+          |                       ^^^^
+          = put this step before that one
+    "#]],
+    );
+}
+
+#[test]
+fn a_default_is_there_for_a_field_that_is_gone() {
+    check(
+        "[[step]]\nanonymize.drop = [\"note\"]\n[[step]]\nclean.default = { note = \"-\" }\n[[step]]\nclean.require = [\"note\"]\n",
+        expect![[""]],
+    );
+}
+
+#[test]
 fn what_every_event_needs_and_every_column_shows_must_not_be_gone() {
     check(
         "[[step]]\nanonymize.drop = [\"id\", \"note\"]\n[lake]\ncolumns = [\n  { name = \"price\", type = \"double\" },\n  { name = \"note.text\", type = \"string\" },\n]\n",
         expect![[r#"
-        pipeline.toml:2:1: warning: the id of an event is gone: `anonymize.drop` in line 8 removes `id`
-          |
-        2 | id = "id"
-          | ^^
-          = every event would go to the quarantine: leave the field, or name another here
-        pipeline.toml:12:12: warning: the column of `note.text` is always null: `anonymize.drop` in line 8 removes the field
-           |
-        12 |   { name = "note.text", type = "string" },
-           |            ^^^^^^^^^^^
-           = take the column out, or leave the field
-    "#]],
+            pipeline.toml:2:6: warning: the id of an event is gone: `anonymize.drop` in line 8 removes `id`
+              |
+            2 | id = "id"
+              |      ^^^^
+              = every event would go to the quarantine: leave the field, or name another here
+            pipeline.toml:12:12: warning: the column of `note.text` is always null: `anonymize.drop` in line 8 removes the field
+               |
+            12 |   { name = "note.text", type = "string" },
+               |            ^^^^^^^^^^^
+               = take the column out, or leave the field
+        "#]],
     );
 }
 

@@ -512,8 +512,9 @@ impl Event {
         if parent == ROOT {
             match self.index.find(key.tag) {
                 Found::Nothing => return None,
-                Found::At(at) if self.is_at(at, key) => return Some(at),
-                Found::At(_) | Found::Unclear => {}
+                // A member of this key would have made its place unclear, had another been there before.
+                Found::At(at) => return self.is_at(at, key).then_some(at),
+                Found::Unclear => {}
             }
         }
         let node = self.node(parent);

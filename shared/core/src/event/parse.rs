@@ -220,6 +220,7 @@ impl Parser<'_> {
     }
 
     /// A key and its colon, up to the value.
+    #[inline]
     fn key(&mut self) -> Result<(Span, u16, bool), Flaw> {
         if self.peek()? != b'"' {
             return Err(self.flaw("no key"));
@@ -241,6 +242,7 @@ impl Parser<'_> {
     }
 
     /// A string from its quote on: its text, and whether it had escapes.
+    #[inline]
     fn string(&mut self) -> Result<(Span, bool), Flaw> {
         let start = self.at + 1;
         let end = plain_end(self.bytes, start);
@@ -379,6 +381,7 @@ impl Parser<'_> {
         }
     }
 
+    #[inline]
     fn skip_blanks(&mut self) {
         while let Some(byte @ (b' ' | b'\t' | b'\n' | b'\r')) = self.byte() {
             self.event.lines |= byte == b'\n' || byte == b'\r';
@@ -386,10 +389,12 @@ impl Parser<'_> {
         }
     }
 
+    #[inline]
     fn byte(&self) -> Option<u8> {
         self.bytes.get(self.at).copied()
     }
 
+    #[inline]
     fn peek(&self) -> Result<u8, Flaw> {
         self.byte().ok_or(Flaw::CutOff)
     }
@@ -445,6 +450,7 @@ fn remove(event: &mut Event, id: u32) {
 
 /// Where a string's plain text ends: at a quote, a backslash, a control character or the end of the bytes. Eight
 /// bytes at a time, by the well-known test for a zero byte in a word.
+#[inline]
 fn plain_end(bytes: &[u8], start: usize) -> usize {
     const ONES: u64 = 0x0101_0101_0101_0101;
     const HIGH: u64 = 0x8080_8080_8080_8080;

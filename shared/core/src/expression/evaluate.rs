@@ -27,7 +27,7 @@ const STEP_BYTES_MATCHED: usize = 8;
 const STEP_ITEMS: usize = 8;
 
 /// How many fields are kept for their next use without room of their own: few expressions name more than that twice.
-const KEPT: usize = 4;
+const KEPT: usize = 3;
 
 /// An expression, ready to be worked out.
 #[derive(Debug)]
@@ -112,32 +112,35 @@ pub(super) enum Operator {
     Remainder,
 }
 
+/// The name of an operator or function, by reference: an answer is no larger for the error that it may be.
+pub(super) type Name = &'static &'static str;
+
 /// Why an expression has no value, without a value of the event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Error {
     /// An operator or function that does not take these types.
-    Overload(&'static str, Kind, Option<Kind>),
+    Overload(Name, Kind, Option<Kind>),
     /// A field that is not there.
     Missing,
     /// `has()` asks about a field of what is not there.
     HasMissing,
     NoKey,
     OutOfBounds,
-    Overflow(&'static str),
+    Overflow(Name),
     DivisionByZero,
-    NaN(&'static str),
+    NaN(Name),
     /// A text that a function cannot read, or a number that it cannot reach.
-    Conversion(&'static str, Kind),
+    Conversion(Name, Kind),
     Key(Kind),
     KeyTwice,
     Range(Kind),
-    Condition(&'static str, Kind),
+    Condition(Name, Kind),
     NotJson,
     TooLong,
 }
 
 impl Error {
-    pub(super) fn overload(operator: &'static str, left: &Value<'_>, right: &Value<'_>) -> Self {
+    pub(super) fn overload(operator: Name, left: &Value<'_>, right: &Value<'_>) -> Self {
         Self::Overload(operator, left.kind(), Some(right.kind()))
     }
 }
@@ -218,13 +221,12 @@ pub(super) struct Run<'e> {
 
 impl<'e> Run<'e> {
     pub(super) fn new(program: &'e Program, event: &'e Event) -> Self {
-        let more = program.kept.saturating_sub(KEPT);
         Self {
             program: &program.fields,
             event,
             budget: Budget::new(),
             kept: [const { None }; KEPT],
-            kept_more: vec![None; more],
+            kept_more: if program.kept > KEPT { vec![None; program.kept - KEPT] } else { Vec::new() },
         }
     }
 
@@ -234,11 +236,42 @@ impl<'e> Run<'e> {
         Ok((value, self.budget))
     }
 
+    /// What most expressions are made of; the rest stands apart, so that this has little to set up.
     fn eval(&mut self, node: &'e Node, scope: Option<&Scope<'_, 'e>>) -> Answer<'e> {
         self.budget.spend(1)?;
         match node {
             Node::Constant(value) => Ok(value.borrowed()),
             Node::Field(at) => self.field(*at),
+            Node::And(sides) => self.logic(&"&&", false, sides, scope),
+            Node::Or(sides) => self.logic(&"||", true, sides, scope),
+            Node::If(parts) => {
+                let [condition, yes, no] = &**parts;
+                match self.eval(condition, scope)? {
+                    Value::Bool(true) => self.eval(yes, scope),
+                    Value::Bool(false) => self.eval(no, scope),
+                    other => Err(Error::Condition(&"? :", other.kind())),
+                }
+            }
+            Node::Equal(wanted, sides) => {
+                let [left, right] = self.both(sides, scope)?;
+                Ok(Value::Bool(equal(&left, &right, &mut self.budget)? == *wanted))
+            }
+            Node::Order(relation, sides) => {
+                let [left, right] = self.both(sides, scope)?;
+                let order = order(&left, &right, relation.sign(), &mut self.budget)?;
+                Ok(Value::Bool(relation.holds(order)))
+            }
+            Node::Arithmetic(operator, sides) => {
+                let [left, right] = self.both(sides, scope)?;
+                operator.apply(&left, &right, &mut self.budget)
+            }
+            other => self.eval_more(other, scope),
+        }
+    }
+
+    #[inline(never)]
+    fn eval_more(&mut self, node: &'e Node, scope: Option<&Scope<'_, 'e>>) -> Answer<'e> {
+        match node {
             Node::Variable(out) => {
                 let scope = std::iter::successors(scope, |scope| scope.outer).nth(*out);
                 Ok(scope.map_or(Value::Null, |scope| scope.value.clone()))
@@ -260,36 +293,13 @@ impl<'e> Run<'e> {
             }
             Node::Not(of) => match self.eval(of, scope)? {
                 Value::Bool(flag) => Ok(Value::Bool(!flag)),
-                other => Err(Error::Overload("!", other.kind(), None)),
+                other => Err(Error::Overload(&"!", other.kind(), None)),
             },
             Node::Negate(of) => match self.eval(of, scope)? {
-                Value::Int(int) => int.checked_neg().map(Value::Int).ok_or(Error::Overflow("-")),
+                Value::Int(int) => int.checked_neg().map(Value::Int).ok_or(Error::Overflow(&"-")),
                 Value::Double(double) => Ok(Value::Double(-double)),
-                other => Err(Error::Overload("-", other.kind(), None)),
+                other => Err(Error::Overload(&"-", other.kind(), None)),
             },
-            Node::And(sides) => self.logic("&&", false, sides, scope),
-            Node::Or(sides) => self.logic("||", true, sides, scope),
-            Node::If(parts) => {
-                let [condition, yes, no] = &**parts;
-                match self.eval(condition, scope)? {
-                    Value::Bool(true) => self.eval(yes, scope),
-                    Value::Bool(false) => self.eval(no, scope),
-                    other => Err(Error::Condition("? :", other.kind())),
-                }
-            }
-            Node::Equal(wanted, sides) => {
-                let [left, right] = self.both(sides, scope)?;
-                Ok(Value::Bool(equal(&left, &right, &mut self.budget)? == *wanted))
-            }
-            Node::Order(relation, sides) => {
-                let [left, right] = self.both(sides, scope)?;
-                let order = order(&left, &right, relation.sign(), &mut self.budget)?;
-                Ok(Value::Bool(relation.holds(order)))
-            }
-            Node::Arithmetic(operator, sides) => {
-                let [left, right] = self.both(sides, scope)?;
-                operator.apply(&left, &right, &mut self.budget)
-            }
             Node::In(sides) => {
                 let [key, of] = self.both(sides, scope)?;
                 is_in(&key, &of, &mut self.budget).map(Value::Bool)
@@ -307,7 +317,7 @@ impl<'e> Run<'e> {
             },
             Node::Matches(of, pattern) => {
                 let value = self.eval(of, scope)?;
-                let no_text = || Error::Overload("matches", value.kind(), Some(Kind::String));
+                let no_text = || Error::Overload(&"matches", value.kind(), Some(Kind::String));
                 let text = value.text().ok_or_else(no_text)?;
                 self.budget.spend_matched(text.len())?;
                 Ok(Value::Bool(pattern.is_match(text)))
@@ -318,18 +328,32 @@ impl<'e> Run<'e> {
             }
             Node::Map(nodes) => self.make_map(nodes, scope),
             Node::Macro(of) => self.go_over(of, scope),
+            plain => self.eval(plain, scope),
         }
     }
 
+    #[inline]
     fn both(&mut self, sides: &'e [Node; 2], scope: Option<&Scope<'_, 'e>>) -> Result<[Value<'e>; 2], Error> {
         let [left, right] = sides;
-        Ok([self.eval(left, scope)?, self.eval(right, scope)?])
+        Ok([self.side(left, scope)?, self.side(right, scope)?])
+    }
+
+    /// A side of an operator, which is often a constant.
+    #[inline]
+    fn side(&mut self, node: &'e Node, scope: Option<&Scope<'_, 'e>>) -> Answer<'e> {
+        match node {
+            Node::Constant(value) => {
+                self.budget.spend(1)?;
+                Ok(value.borrowed())
+            }
+            node => self.eval(node, scope),
+        }
     }
 
     /// `&&` and `||`: a side that decides does so whatever comes of the other, an error too.
     fn logic(
         &mut self,
-        sign: &'static str,
+        sign: Name,
         decides: bool,
         sides: &'e [Node; 2],
         scope: Option<&Scope<'_, 'e>>,
@@ -376,17 +400,17 @@ impl<'e> Run<'e> {
                 match run.eval(filter, inner)? {
                     Value::Bool(true) => {}
                     Value::Bool(false) => return Ok(None),
-                    other => return Err(Error::Condition("filter", other.kind())),
+                    other => return Err(Error::Condition(&"filter", other.kind())),
                 }
             }
             let body = run.eval(&of.body, inner);
-            let (decides, sign) = match of.kind {
-                MacroKind::All => (false, "&&"),
-                MacroKind::Exists => (true, "||"),
+            let (decides, sign): (bool, Name) = match of.kind {
+                MacroKind::All => (false, &"&&"),
+                MacroKind::Exists => (true, &"||"),
                 MacroKind::ExistsOne => {
                     match body? {
                         Value::Bool(flag) => count += u32::from(flag),
-                        other => return Err(Error::Condition("exists_one", other.kind())),
+                        other => return Err(Error::Condition(&"exists_one", other.kind())),
                     }
                     return Ok(None);
                 }
@@ -400,7 +424,7 @@ impl<'e> Run<'e> {
                 Ok(Value::Bool(flag)) if flag == decides => return Ok(Some(Value::Bool(decides))),
                 Ok(Value::Bool(_)) => {}
                 Ok(other) => {
-                    pending = pending.or(Some(Error::Overload(sign, Kind::Bool, Some(other.kind()))))
+                    pending = pending.or(Some(Error::Overload(sign, Kind::Bool, Some(other.kind()))));
                 }
                 Err(error) => pending = pending.or(Some(error)),
             }
@@ -435,22 +459,21 @@ impl<'e> Run<'e> {
     fn field(&mut self, at: usize) -> Answer<'e> {
         let Some(place) = self.program.get(at) else { return Ok(Value::Null) };
         let Some(slot) = place.slot else { return self.read(place) };
-        let kept = match slot.checked_sub(KEPT) {
-            None => self.kept.get(slot),
-            Some(more) => self.kept_more.get(more),
-        };
-        if let Some(Some(known)) = kept {
+        if let Some(Some(known)) = self.kept(slot) {
             return known.clone();
         }
         let answer = self.read(place);
-        let kept = match slot.checked_sub(KEPT) {
-            None => self.kept.get_mut(slot),
-            Some(more) => self.kept_more.get_mut(more),
-        };
-        if let Some(kept) = kept {
+        if let Some(kept) = self.kept(slot) {
             *kept = Some(answer.clone());
         }
         answer
+    }
+
+    fn kept(&mut self, slot: usize) -> Option<&mut Option<Answer<'e>>> {
+        match slot.checked_sub(KEPT) {
+            None => self.kept.get_mut(slot),
+            Some(more) => self.kept_more.get_mut(more),
+        }
     }
 
     fn read(&mut self, place: &'e Place) -> Answer<'e> {
@@ -484,7 +507,7 @@ impl<'e> Run<'e> {
 fn no_select(of: &Value<'_>, missing: Error) -> Error {
     match of.kind() {
         Kind::Null | Kind::Map => missing,
-        other => Error::Overload(".", other, Some(Kind::String)),
+        other => Error::Overload(&".", other, Some(Kind::String)),
     }
 }
 
@@ -505,10 +528,10 @@ fn has<'e>(of: &Value<'e>, key: &str, budget: &mut Budget) -> Answer<'e> {
 fn index<'e>(of: &Value<'e>, key: &Value<'_>, budget: &mut Budget) -> Answer<'e> {
     if let Some(map) = of.map() {
         let known = is_key(key.kind()).then(|| map.get(key, budget)).transpose()?;
-        return known.ok_or_else(|| Error::overload("[]", of, key))?.ok_or(Error::NoKey);
+        return known.ok_or_else(|| Error::overload(&"[]", of, key))?.ok_or(Error::NoKey);
     }
     let (Some(list), Some(at)) = (of.list(), position(key)) else {
-        return Err(Error::overload("[]", of, key));
+        return Err(Error::overload(&"[]", of, key));
     };
     let at = at.map_err(|_| Error::OutOfBounds)?;
     match list {
@@ -550,7 +573,7 @@ fn is_in(key: &Value<'_>, of: &Value<'_>, budget: &mut Budget) -> Result<bool, E
     }
     match of.map() {
         Some(map) if is_key(key.kind()) => Ok(map.get(key, budget)?.is_some()),
-        _ => Err(Error::overload("in", key, of)),
+        _ => Err(Error::overload(&"in", key, of)),
     }
 }
 
@@ -569,12 +592,12 @@ fn among(text: &str, values: &[Value<'_>], budget: &mut Budget) -> Result<bool, 
 }
 
 impl Relation {
-    fn sign(self) -> &'static str {
+    fn sign(self) -> Name {
         match self {
-            Self::Less => "<",
-            Self::LessEqual => "<=",
-            Self::Greater => ">",
-            Self::GreaterEqual => ">=",
+            Self::Less => &"<",
+            Self::LessEqual => &"<=",
+            Self::Greater => &">",
+            Self::GreaterEqual => &">=",
         }
     }
 
@@ -589,28 +612,31 @@ impl Relation {
 }
 
 impl Operator {
-    fn sign(self) -> &'static str {
+    fn sign(self) -> Name {
         match self {
-            Self::Add => "+",
-            Self::Subtract => "-",
-            Self::Multiply => "*",
-            Self::Divide => "/",
-            Self::Remainder => "%",
+            Self::Add => &"+",
+            Self::Subtract => &"-",
+            Self::Multiply => &"*",
+            Self::Divide => &"/",
+            Self::Remainder => &"%",
         }
     }
 
     /// Both sides are of one type, as CEL wants it; integers end where 64 bits do.
     fn apply<'e>(self, left: &Value<'e>, right: &Value<'e>, budget: &mut Budget) -> Answer<'e> {
         let overflow = Error::Overflow(self.sign());
+        let divides = matches!(self, Self::Divide | Self::Remainder);
         match (left, right) {
             (Value::Double(left), Value::Double(right)) => Ok(Value::Double(match self {
                 Self::Add => left + right,
                 Self::Subtract => left - right,
                 Self::Multiply => left * right,
                 Self::Divide => left / right,
-                Self::Remainder => return Err(Error::Overload("%", Kind::Double, Some(Kind::Double))),
+                Self::Remainder => return Err(Error::Overload(&"%", Kind::Double, Some(Kind::Double))),
             })),
-            (Value::Int(_), Value::Int(0)) if self.divides() => Err(Error::DivisionByZero),
+            (Value::Int(_), Value::Int(0)) | (Value::UInt(_), Value::UInt(0)) if divides => {
+                Err(Error::DivisionByZero)
+            }
             (Value::Int(left), Value::Int(right)) => match self {
                 Self::Add => left.checked_add(*right),
                 Self::Subtract => left.checked_sub(*right),
@@ -620,7 +646,6 @@ impl Operator {
             }
             .map(Value::Int)
             .ok_or(overflow),
-            (Value::UInt(_), Value::UInt(0)) if self.divides() => Err(Error::DivisionByZero),
             (Value::UInt(left), Value::UInt(right)) => match self {
                 Self::Add => left.checked_add(*right),
                 Self::Subtract => left.checked_sub(*right),
@@ -633,10 +658,6 @@ impl Operator {
             _ if self == Self::Add => join(left, right, budget),
             _ => Err(Error::overload(self.sign(), left, right)),
         }
-    }
-
-    fn divides(self) -> bool {
-        matches!(self, Self::Divide | Self::Remainder)
     }
 }
 
@@ -661,5 +682,5 @@ fn join<'e>(left: &Value<'e>, right: &Value<'e>, budget: &mut Budget) -> Answer<
         budget.spend_bytes(left.len() + right.len())?;
         return Ok(Value::Bytes([&**left, &**right].concat().into()));
     }
-    Err(Error::overload("+", left, right))
+    Err(Error::overload(&"+", left, right))
 }

@@ -79,13 +79,13 @@ pub(super) fn find(name: &str, behind: bool, arguments: usize) -> Result<&'stati
 
 /// Calls a function of one argument.
 pub(super) fn call<'e>(
-    function: &Function,
+    function: &'static Function,
     value: Value<'e>,
     budget: &mut Budget,
 ) -> Result<Value<'e>, Error> {
-    let name = function.name;
+    let name = &function.name;
     budget.spend_bytes(value.text().map_or(0, str::len))?;
-    match name {
+    match *name {
         "dyn" => return Ok(value),
         "type" => return Ok(Value::Type(value.kind())),
         "size" => return size(&value, budget),
@@ -93,7 +93,7 @@ pub(super) fn call<'e>(
         _ => {}
     }
     let failed = Error::Conversion(name, value.kind());
-    match (name, &value) {
+    match (*name, &value) {
         ("bool", Value::Bool(_))
         | ("bytes", Value::Bytes(_))
         | ("double", Value::Double(_))
@@ -109,7 +109,7 @@ pub(super) fn call<'e>(
         ("double", Value::UInt(uint)) => Some(Value::Double(*uint as f64)),
         _ => {
             let text = value.text().ok_or(Error::Overload(name, value.kind(), None))?;
-            match name {
+            match *name {
                 "bool" => match text {
                     "1" | "t" | "true" | "TRUE" | "True" => Some(Value::Bool(true)),
                     "0" | "f" | "false" | "FALSE" | "False" => Some(Value::Bool(false)),
@@ -127,13 +127,13 @@ pub(super) fn call<'e>(
 
 /// Calls a function of two arguments.
 pub(super) fn call_with<'e>(
-    function: &Function,
+    function: &'static Function,
     value: &Value<'e>,
     other: &Value<'e>,
     budget: &mut Budget,
 ) -> Result<Value<'e>, Error> {
     let (Some(text), Some(part)) = (value.text(), other.text()) else {
-        return Err(Error::overload(function.name, value, other));
+        return Err(Error::overload(&function.name, value, other));
     };
     Ok(Value::Bool(match function.name {
         "startsWith" => {
@@ -165,9 +165,9 @@ fn size<'e>(value: &Value<'e>, budget: &mut Budget) -> Result<Value<'e>, Error> 
     } else if let Some(map) = value.map() {
         counted(map.iter(), budget)?
     } else {
-        return Err(Error::Overload("size", value.kind(), None));
+        return Err(Error::Overload(&"size", value.kind(), None));
     };
-    i64::try_from(count).map(Value::Int).map_err(|_| Error::Overflow("size"))
+    i64::try_from(count).map(Value::Int).map_err(|_| Error::Overflow(&"size"))
 }
 
 fn counted(of: impl Iterator, budget: &mut Budget) -> Result<usize, Error> {
@@ -188,9 +188,9 @@ fn string<'e>(value: Value<'e>, budget: &mut Budget) -> Result<Value<'e>, Error>
         Value::Double(double) => double.to_string().into(),
         Value::Bytes(bytes) => {
             budget.spend_bytes(bytes.len())?;
-            std::str::from_utf8(bytes).map_err(|_| Error::Conversion("string", Kind::Bytes))?.into()
+            std::str::from_utf8(bytes).map_err(|_| Error::Conversion(&"string", Kind::Bytes))?.into()
         }
-        other => return Err(Error::Overload("string", other.kind(), None)),
+        other => return Err(Error::Overload(&"string", other.kind(), None)),
     }))
 }
 

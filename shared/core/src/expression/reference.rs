@@ -535,6 +535,5 @@ proptest! {
 #[test]
 #[ignore = "it takes a minute"]
 fn many_questions() {
-    let answers = ask_both(40_000..50_000);
-    println!("{answers} answers");
+    assert!(ask_both(0..10_000) > 3_000);
 }

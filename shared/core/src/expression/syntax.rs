@@ -27,7 +27,7 @@ pub(super) fn parse(text: &str) -> Result<IdedExpr, Mistake> {
     // A thread of its own, because nobody knows what is left of this one's stack.
     let parsed = std::thread::scope(|scope| {
         let thread = std::thread::Builder::new().stack_size(STACK_SIZE);
-        thread.spawn_scoped(scope, || parser().map_err(|errors| first(errors))).ok()?.join().ok()
+        thread.spawn_scoped(scope, || parser().map_err(first)).ok()?.join().ok()
     });
     parsed
         .ok_or_else(unread)?
@@ -212,7 +212,7 @@ fn check(text: &str, tokens: &[Token<'_>]) -> Result<(), Mistake> {
         }
     }
     match levels.pop() {
-        Some(level) if level.open.at > 0 || level.open.text != "" => {
+        Some(level) if !level.open.text.is_empty() => {
             let why = format!("`{}` is never closed", level.open.text);
             Err(mistake(text, Some(level.open.at), &why))
         }

@@ -1,6 +1,6 @@
 //! Values on the way through an expression: they borrow from the event or the expression, and own what was made.
 
-use super::evaluate::{Budget, Error};
+use super::evaluate::{Budget, Error, Name};
 use crate::event::{Items, Members, Value as Field, quote};
 use std::cmp::Ordering;
 use std::fmt;
@@ -367,6 +367,11 @@ fn write_field(field: Field<'_>, out: &mut String, budget: &mut Budget) -> Resul
 /// It goes no deeper than values are nested, which is what an event and an expression may be together.
 pub(super) fn equal(left: &Value<'_>, right: &Value<'_>, budget: &mut Budget) -> Result<bool, Error> {
     budget.spend(1)?;
+    match (left, right) {
+        (Value::Null, Value::Null) => return Ok(true),
+        (Value::Null, _) | (_, Value::Null) => return Ok(false),
+        _ => {}
+    }
     if let (Some(left), Some(right)) = (left.text(), right.text()) {
         return Ok(left.len() == right.len() && {
             budget.spend_bytes(left.len())?;
@@ -400,14 +405,13 @@ pub(super) fn equal(left: &Value<'_>, right: &Value<'_>, budget: &mut Budget) ->
         return Ok(count == 0);
     }
     Ok(match (left, right) {
-        (Value::Null, Value::Null) => true,
         (Value::Bool(left), Value::Bool(right)) => left == right,
         (Value::Bytes(left), Value::Bytes(right)) => {
             budget.spend_bytes(left.len())?;
             left == right
         }
         (Value::Type(left), Value::Type(right)) => left == right,
-        _ => matches!(compare_numbers(left, right), Some(Some(Ordering::Equal))),
+        _ => matches!(compare_numbers(left, right), Numbers::Ordered(Ordering::Equal)),
     })
 }
 
@@ -415,11 +419,13 @@ pub(super) fn equal(left: &Value<'_>, right: &Value<'_>, budget: &mut Budget) ->
 pub(super) fn order(
     left: &Value<'_>,
     right: &Value<'_>,
-    operator: &'static str,
+    operator: Name,
     budget: &mut Budget,
 ) -> Result<Ordering, Error> {
-    if let Some(order) = compare_numbers(left, right) {
-        return order.ok_or(Error::NaN(operator));
+    match compare_numbers(left, right) {
+        Numbers::Ordered(order) => return Ok(order),
+        Numbers::Unordered => return Err(Error::NaN(operator)),
+        Numbers::None => {}
     }
     if let (Some(left), Some(right)) = (left.text(), right.text()) {
         budget.spend_bytes(left.len().min(right.len()))?;
@@ -435,10 +441,19 @@ pub(super) fn order(
     }
 }
 
-/// Numbers stand on one line, whatever their types: none where these are no numbers, then none for NaN.
+/// How two values stand on the line of numbers.
+enum Numbers {
+    Ordered(Ordering),
+    /// One is NaN.
+    Unordered,
+    /// They are not both numbers.
+    None,
+}
+
+/// Numbers stand on one line, whatever their types.
 #[inline]
-fn compare_numbers(left: &Value<'_>, right: &Value<'_>) -> Option<Option<Ordering>> {
-    Some(match (left, right) {
+fn compare_numbers(left: &Value<'_>, right: &Value<'_>) -> Numbers {
+    let order = match (left, right) {
         (Value::Double(left), Value::Double(right)) => left.partial_cmp(right),
         (Value::Int(left), Value::Int(right)) => Some(left.cmp(right)),
         (Value::UInt(left), Value::UInt(right)) => Some(left.cmp(right)),
@@ -452,8 +467,9 @@ fn compare_numbers(left: &Value<'_>, right: &Value<'_>) -> Option<Option<Orderin
         (Value::Double(left), Value::UInt(right)) => {
             with_double((*right).into(), *left).map(Ordering::reverse)
         }
-        _ => return None,
-    })
+        _ => return Numbers::None,
+    };
+    order.map_or(Numbers::Unordered, Numbers::Ordered)
 }
 
 /// Exactly: a double that is near an integer of 64 bits is not always equal to it.

@@ -26,7 +26,7 @@ impl Step for Remove {
     }
 
     fn apply(&mut self, event: &mut Event, _cx: &Context<'_>) -> Verdict {
-        self.0.each(event, |event, id| event.remove(id));
+        self.0.each(event, Event::remove);
         Verdict::Keep
     }
 }

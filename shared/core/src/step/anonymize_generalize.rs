@@ -76,16 +76,16 @@ impl<'de> Deserialize<'de> for How {
 
             fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<How, A::Error> {
                 let mut bounds = Vec::new();
-                while let Some(bound) = list.next_element::<f64>()? {
-                    if !bound.is_finite() || bounds.last().is_some_and(|last| *last >= bound) {
+                while let Some(number) = list.next_element::<f64>()? {
+                    if !number.is_finite() || bounds.last().is_some_and(|last| *last >= number) {
                         return Err(A::Error::custom("the bounds of ranges must be numbers that increase"));
                     }
-                    bounds.push(bound);
+                    bounds.push(number);
                 }
-                let Some((first, last)) = bounds.first().zip(bounds.last()) else {
+                let Some((first, highest)) = bounds.first().zip(bounds.last()) else {
                     return Err(A::Error::custom("there is no bound in the list"));
                 };
-                let above = format!("{last}+");
+                let above = format!("{highest}+");
                 let ranges = bounds.windows(2).filter_map(|two| match two {
                     [low, high] => Some((*high, format!("{low}-{high}"))),
                     _ => None,

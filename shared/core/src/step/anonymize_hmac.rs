@@ -2,6 +2,9 @@
 //!
 //! ```toml
 //! anonymize.hmac = ["userId", "email", "friends[].email"]
+//! ```
+//!
+//! ```toml
 //! anonymize.hmac = { fields = ["email"], normalize = ["trim", "lowercase"], token = "bare" }
 //! ```
 //! The token is `<key id>:<HMAC-SHA256 in hex>`: the same value gives the same token, so people can be counted and

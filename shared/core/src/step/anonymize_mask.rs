@@ -2,6 +2,9 @@
 //!
 //! ```toml
 //! anonymize.mask = ["card", "items[].serial"]
+//! ```
+//!
+//! ```toml
 //! anonymize.mask = { fields = ["iban"], keep_first = 2, keep_last = 4, with = "*" }
 //! ```
 //! `4111111111111111` becomes `************1111`.

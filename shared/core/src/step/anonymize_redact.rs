@@ -2,6 +2,9 @@
 //!
 //! ```toml
 //! anonymize.redact = ["data.**", "message"]
+//! ```
+//!
+//! ```toml
 //! anonymize.redact = { fields = ["data.**"], find = ["email", "credit_card"] }
 //! ```
 //! | `find` | label | what |

@@ -2,6 +2,9 @@
 //!
 //! ```toml
 //! anonymize.truncate_ip = ["ip"]
+//! ```
+//!
+//! ```toml
 //! anonymize.truncate_ip = { fields = ["ip", "hops[].ip"], ipv4 = 16, ipv6 = 32 }
 //! ```
 //! | option | meaning |

@@ -32,7 +32,6 @@ impl<V: Default> Cache<V> {
         if self.places.is_empty() {
             self.places.resize_with(PLACES, Place::default);
         }
-        #[expect(clippy::cast_possible_truncation, reason = "the low bits of the hash tell the place")]
         let at = XxHash3_128::oneshot(text.as_bytes()) as usize % PLACES;
         let Self { places, other } = self;
         let Some(place) = places.get_mut(at).filter(|_| text.len() <= TEXT_MAX) else {

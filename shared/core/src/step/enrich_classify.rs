@@ -1,16 +1,11 @@
 //! `enrich.classify`: give a text the label of the first rule that takes it.
 //!
 //! ```toml
-//! [[step]]
-//! [step.enrich.classify]
-//! from = "userAgent"
-//! into = "browser"
-//! otherwise = "Other"
-//! rules = [
+//! enrich.classify = { from = "userAgent", into = "browser", otherwise = "Other", rules = [
 //!   { any = ["Edg/", "Edge/"], label = "Edge" },
 //!   { any = ["CriOS/", "Chrome/"], label = "Chrome" },
 //!   { regex = '^Shop/[0-9]+', label = "Our app" },
-//! ]
+//! ] }
 //! ```
 //! | option | meaning |
 //! | --- | --- |

@@ -2,6 +2,9 @@
 //!
 //! ```toml
 //! enrich.geoip = { from = "ip", into = "geo", database = "data/GeoLite2-City.mmdb" }
+//! ```
+//!
+//! ```toml
 //! enrich.geoip = { from = "ip", into = "geo", database = "data/asn.mmdb", fields = ["asn", "as_org"] }
 //! ```
 //! | field | what | |

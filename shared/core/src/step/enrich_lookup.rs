@@ -2,14 +2,10 @@
 //!
 //! ```toml
 //! enrich.lookup = { from = "sku", into = "product", table = "data/products.csv", key = "sku" }
+//! ```
 //!
-//! [[step]]
-//! [step.enrich.lookup]
-//! from = "data.tenant"
-//! into = "tenant"
-//! table = "data/tenants.json"
-//! fields = ["name", "plan"]
-//! otherwise = { name = "unknown" }
+//! ```toml
+//! enrich.lookup = { from = "data.tenant", into = "tenant", table = "data/tenants.json", fields = ["name"], otherwise = { name = "?" } }
 //! ```
 //! With the line `A-1,Shoes,59.90` below `sku,name,price`, an event with `"sku": "A-1"` gets
 //! `"product": {"sku": "A-1", "name": "Shoes", "price": "59.90"}`.

@@ -2,6 +2,9 @@
 //!
 //! ```toml
 //! enrich.url = { from = "path", into = "page" }
+//! ```
+//!
+//! ```toml
 //! enrich.url = { from = "path", into = "page", absolute = true, query = ["q"], click_ids = true }
 //! ```
 //! | field | what |
@@ -63,7 +66,7 @@ pub(crate) struct Url {
     parameters: Vec<Parameter>,
     click: Option<Click>,
     absolute: bool,
-    url: String,
+    text: String,
     room: Room,
 }
 
@@ -132,7 +135,7 @@ impl Step for Url {
             from,
             into,
             absolute,
-            url: String::new(),
+            text: String::new(),
             room: Room::default(),
         })
     }
@@ -147,12 +150,12 @@ impl Step for Url {
 
     fn apply(&mut self, event: &mut Event, _cx: &Context<'_>) -> Verdict {
         event.remove_at(&self.into);
-        self.url.clear();
-        self.url.push_str(event.str(&self.from).unwrap_or_default());
-        if self.absolute && !(self.url.starts_with("https://") || self.url.starts_with("http://")) {
+        self.text.clear();
+        self.text.push_str(event.str(&self.from).unwrap_or_default());
+        if self.absolute && !(self.text.starts_with("https://") || self.text.starts_with("http://")) {
             return Verdict::Keep;
         }
-        let Some(parts) = Parts::of(&self.url) else { return Verdict::Keep };
+        let Some(parts) = Parts::of(&self.text) else { return Verdict::Keep };
         if let Some(host) = parts.host {
             self.room.text.clear();
             self.room.text.push_str(host);
