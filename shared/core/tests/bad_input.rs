@@ -78,7 +78,10 @@ fn an_event_of_a_megabyte_goes_through_and_a_larger_one_is_told() {
         format!("\"{}\"", "é".repeat(fits / 2)),
         format!("[{}0]", "0,".repeat(fits / 2 - 100)),
         format!("[{}{{}}]", "{},".repeat(fits / 3 - 100)),
-        format!("{{{}\"a\":0}}", (0..fits / 10).map(|n| format!("\"{n:05}\":0,")).collect::<Vec<_>>().concat()),
+        format!(
+            "{{{}\"a\":0}}",
+            (0..fits / 10).map(|n| format!("\"{n:05}\":0,")).collect::<Vec<_>>().concat()
+        ),
     ] {
         let out = run(STEPS, &[&line(&filler)]);
         assert!(out[0].contains(&filler) && out[0].len() <= EVENT_MAX, "{:.200}", out[0]);
@@ -150,9 +153,8 @@ fn keys_that_are_made_to_look_alike_take_no_more_work() {
 fn keys_that_differ_by_normalisation_are_two_fields() {
     let text = "\"é\":1,\"e\u{301}\":2,\"\\u0065\\u0301\\u0302\":3,\"ﬁ\":4,\"fi\":5,\"Å\":6,\"\u{212b}\":7";
     let mut read = Event::read(&format!("{{{text}}}")).unwrap();
-    let values = ["é", "e\u{301}", "e\u{301}\u{302}", "ﬁ", "fi", "Å", "\u{212b}"].map(|key| {
-        read.get(&Path::from_key(key)).and_then(Value::as_number).and_then(Number::as_i64)
-    });
+    let values = ["é", "e\u{301}", "e\u{301}\u{302}", "ﬁ", "fi", "Å", "\u{212b}"]
+        .map(|key| read.get(&Path::from_key(key)).and_then(Value::as_number).and_then(Number::as_i64));
     assert_eq!(values, [1, 2, 3, 4, 5, 6, 7].map(Some));
     read.put(&path("e\u{301}"), New::Null);
     assert_eq!(read.get(&path("é")).and_then(Value::as_number).and_then(Number::as_i64), Some(1));
