@@ -20,9 +20,10 @@ fn ten_times_the_events_take_hardly_more_allocations() {
         writer.begin("lane".to_owned());
         for index in 0..events {
             let time = 1_573_819_500_000_000 + i64::from(index);
-            assert!(writer.push("7", index, |line| line.push_str(&format!(
+            let json = format!(
                 r#"{{"id":"e{index}","eventType":"view","timestamp":{time},"receivedAt":{time},"userId":"k1:{index}","price":{index}.5,"data":{{"x":{index},"z":[1]}},"extra":{{"a":"b"}}}}"#
-            ))));
+            );
+            assert!(writer.push("7", index, |line| line.push_str(&json)));
         }
         let data = writer.finish().remove(0).data;
         let record = Record { sequence: "7", arrived_at: Micros::EPOCH, data: &data };
