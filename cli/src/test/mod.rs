@@ -34,6 +34,7 @@ const ARRIVAL: i64 = 1_767_225_600_000_000;
 /// their own, the same each time, which everybody knows.
 #[derive(clap::Args)]
 #[expect(clippy::doc_markdown, reason = "clap prints it as it stands")]
+#[allow(rustdoc::broken_intra_doc_links, reason = "`[[test]]` is TOML, and no link")]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Args {
     /// The tests [default: pipeline.test.toml beside pipeline.toml]
