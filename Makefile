@@ -73,6 +73,10 @@ lint-template: .tools/build/ready ## Check template.yaml, as it is and translate
 	sam validate --lint
 	.tools/build/bin/python local/lint_template.py
 
+## Measure it
+bench: ## What an event costs, against peers that do the same job: make bench [EVENTS=200000] [ROUNDS=3]
+	@$(PYTHON) bench/run.py --events $(or $(EVENTS),200000) --rounds $(or $(ROUNDS),3)
+
 ## Run it on AWS
 build: .tools/build/ready ## The functions for AWS
 	sam build --config-env $(ENV)
@@ -106,4 +110,4 @@ tools: .tools/build/ready .tools/aws/ready
 	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
 	@touch $@
 
-.PHONY: demo up down invoke test fuzz check fmt check-rust check-core check-pipeline lint-template build deploy clean help tools
+.PHONY: demo up down invoke test fuzz bench check fmt check-rust check-core check-pipeline lint-template build deploy clean help tools

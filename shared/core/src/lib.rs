@@ -5,11 +5,11 @@
 //! | module | what it does |
 //! | --- | --- |
 //! | [`decode`] | a record's bytes become single events |
-//! | [`event`], [`time`] | one JSON object, the paths into it, and moments |
+//! | [`event`], [`time`] | one JSON object in flat memory, the paths into it, and moments |
 //! | [`mistake`] | what is wrong with a `pipeline.toml`, where, and what was meant |
 //! | [`pipeline`] | `pipeline.toml`, checked and compiled |
-//! | [`step`] | what the pipeline can do to an event, one file a step |
-//! | [`batch`] | the records of one invocation through the pipeline |
+//! | [`step`], [`files`] | what the pipeline can do to an event, one file a step; the files that steps use |
+//! | [`batch`], [`seen`] | the records of one invocation through the pipeline, and the ids in them |
 //! | [`frame`] | the record of the clean stream |
 //! | [`quarantine`] | where bad data goes, whole and with the reason |
 //! | [`account`] | what became of each event, in numbers |
