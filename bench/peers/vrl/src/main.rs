@@ -6,10 +6,12 @@
 use bench_reference::job::{Counts, Seen};
 use bench_reference::sink::{Failed, Lake, Row, Sink};
 use bench_reference::source::{self, Envelope};
-use std::fs::File;
+use std::fs::{self, File};
+use std::path::Path;
 use std::process::ExitCode;
 use vrl::compiler::runtime::Runtime;
 use vrl::compiler::{Program, TargetValue, TimeZone, compile};
+use vrl::diagnostic::Formatter;
 use vrl::value::{ObjectMap, Secrets, Value};
 
 #[global_allocator]
@@ -78,17 +80,20 @@ struct Job {
 impl Job {
     fn new(to: To) -> Result<Self, Failed> {
         let functions = vrl::stdlib::all();
-        let program = |text: &str| match compile(text, &functions) {
-            Ok(done) => Ok(done.program),
-            Err(mistakes) => Err(vrl::diagnostic::Formatter::new(text, mistakes).to_string()),
+        let program = |name: &str| -> Result<Program, Failed> {
+            let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name))?;
+            match compile(&text, &functions) {
+                Ok(done) => Ok(done.program),
+                Err(mistakes) => Err(format!("{name}\n{}", Formatter::new(&text, mistakes)).into()),
+            }
         };
         Ok(Self {
             to,
             counts: Counts::default(),
             seen: Seen::default(),
             runtime: Runtime::default(),
-            check: program(include_str!("check.vrl"))?,
-            row: program(include_str!("row.vrl"))?,
+            check: program("check.vrl")?,
+            row: program("row.vrl")?,
         })
     }
 
@@ -103,12 +108,13 @@ impl Job {
         let zone = TimeZone::default();
         let fate = self.runtime.resolve(&mut target, &self.check, &zone).map_err(|why| why.to_string())?;
         self.runtime.clear();
-        match fate.as_str().as_deref() {
+        match fate.to_str_lossy().as_deref() {
             Some("malformed") => self.counts.malformed += 1,
             Some("rejected") => self.counts.rejected += 1,
             Some("bots") => self.counts.bots += 1,
             _ => {
-                let id = target.value.get("id").and_then(Value::as_str);
+                let id =
+                    target.value.as_object().and_then(|event| event.get("id")).and_then(Value::to_str_lossy);
                 if !self.seen.insert(&id.unwrap_or_default()) {
                     self.counts.duplicates += 1;
                     return Ok(());
