@@ -57,11 +57,11 @@ fn unknown_names_are_pointed_at_and_mended() {
     check(
         "[[step]]\nfilter.frobnicate = 1\n",
         expect![[r#"
-            pipeline.toml:6:7: error: `clean.frobnicate` is not a step
+            pipeline.toml:6:8: error: `filter.frobnicate` is not a step
               |
             6 | filter.frobnicate = 1
-              |       ^^^^^^^^^^
-              = did you mean `clean.rename`?
+              |        ^^^^^^^^^^
+              = there are anonymize.drop, anonymize.hmac, anonymize.truncate_ip, clean.cast, clean.default, clean.empty_to_null, clean.lowercase, clean.max_length, clean.rename, clean.require, clean.schema, clean.timestamp, clean.trim, enrich.compute, enrich.url, filter.bots, filter.drop, filter.ip, filter.keep, filter.sample, filter.types
         "#]],
     );
     check(

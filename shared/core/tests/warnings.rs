@@ -87,13 +87,16 @@ fn a_step_that_comes_too_late_to_read_a_field_is_told() {
 
 #[test]
 fn an_address_is_read_before_it_is_truncated() {
-    check("[[step]]\nfilter.ip = { field = \"ip\", deny = [\"10.0.0.0/8\"] }\n", expect![[r#"
+    check(
+        "[[step]]\nfilter.ip = { field = \"ip\", deny = [\"10.0.0.0/8\"] }\n",
+        expect![[r#"
         pipeline.toml:8:23: warning: `filter.ip` cannot read the address from `ip`: `anonymize.truncate_ip` in line 6 has made something else of it
           |
         8 | filter.ip = { field = "ip", deny = ["10.0.0.0/8"] }
           |                       ^^^^
           = put this step before that one
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
