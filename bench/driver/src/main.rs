@@ -5,7 +5,7 @@
 //! | `lambda` | one hop: envelope, steps, Parquet; a file a batch and partition |
 //! | `steps-lambda` | the same up to the columns; nothing is written |
 //! | `two-hop` | as deployed: to frames as `transform` makes them, from frames to files as `lake` does |
-//! | `transform`, `lake` | one of the two hops alone; `lake` reads frames that were made before it counts |
+//! | `transform` | the first of the two hops alone; nothing is written |
 //!
 //! The pipeline is `bench/pipeline.toml`, the key that of the job. Counts stand on stdout, one line of JSON.
 
@@ -32,7 +32,7 @@ type Done = Result<(), Box<dyn Error>>;
 fn main() -> Done {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let [mode, input, out] = args.as_slice() else {
-        return Err("usage: millrace-bench lambda|steps-lambda|two-hop|transform|lake <in> <out>".into());
+        return Err("usage: millrace-bench lambda|steps-lambda|two-hop|transform <in> <out>".into());
     };
     let text = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../pipeline.toml"))?;
     let pipeline = Pipeline::compile(&text, &files::NONE)?;
