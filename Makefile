@@ -28,21 +28,18 @@ invoke: tools ## One function by itself against what is up: make invoke FN=trans
 test: ## All tests
 	cargo test --workspace --locked
 
-FUZZ_TARGETS := json decode frame pipeline path
+FUZZ_TARGETS := json decode frame steps pipeline path
 SECONDS ?= 60
-FUZZ_ENV := RUSTFLAGS="-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
-  -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
-  -Cllvm-args=-sanitizer-coverage-trace-compares -Ccodegen-units=1 --cfg fuzzing"
-FUZZ_HOST = $(shell rustc -vV | sed -n 's/^host: //p')
+FUZZ := RUSTC_WORKSPACE_WRAPPER="$(CURDIR)/fuzz/rustc.sh" cargo test --workspace --locked --features millrace-fuzz/engine --test fuzz
 
 # libFuzzer finds inputs by what they reach in the code; that needs no nightly, for no unsafe code of ours wants a
 # sanitizer, but a C++ compiler. What breaks a target is written to shared/core/tests/corpus/, where `make test` finds it.
 fuzz: ## Look for input that breaks the core: make fuzz SECONDS=60 [FUZZ_TARGETS=json]
-	@cp Cargo.lock fuzz/Cargo.lock
-	$(FUZZ_ENV) cargo build --release --manifest-path fuzz/Cargo.toml --target $(FUZZ_HOST) --target-dir target/fuzz
+	@command -v $${CXX:-c++} > /dev/null || { echo "error: make fuzz wants a C++ compiler: on Debian and Ubuntu, apt install g++" >&2; exit 1; }
+	$(FUZZ) --no-run
 	@for target in $(FUZZ_TARGETS); do \
-	  found=target/fuzz/corpus/$$target kept=shared/core/tests/corpus/$$target; mkdir -p $$found; echo "fuzz $$target ..."; \
-	  TARGET=$$target target/fuzz/$(FUZZ_HOST)/release/fuzz $$found $$kept -artifact_prefix=$$kept/ -timeout=20 -max_len=4096 \
+	  found=$(CURDIR)/target/fuzz/$$target kept=$(CURDIR)/shared/core/tests/corpus/$$target; mkdir -p $$found; echo "fuzz $$target ..."; \
+	  TARGET=$$target $(FUZZ) --quiet -- $$found $$kept -artifact_prefix=$$kept/ -timeout=20 -max_len=4096 \
 	    -rss_limit_mb=1024 -max_total_time=$$(( $(SECONDS) / $(words $(FUZZ_TARGETS)) )) -verbosity=0 -print_funcs=0 -print_final_stats=1; done
 
 check: check-rust check-core check-pipeline lint-template ## Format, lints, docs, the core's purity, pipeline.toml, template.yaml

@@ -288,6 +288,11 @@ def show_tables(outputs: dict) -> None:
             f" FROM {events} GROUP BY event_type ORDER BY events DESC, event_type",
         ),
         (
+            "Visitors by country (the addresses and countries are invented)",
+            f"SELECT geo_country AS country, count(DISTINCT geo_city) AS cities, count(*) AS events, count(DISTINCT user_id) AS users"
+            f" FROM {events} GROUP BY geo_country ORDER BY events DESC, country",
+        ),
+        (
             "Discount by hour",
             f"SELECT event_date, event_hour, count(*) AS discounted, round(sum(discount), 2) AS discount"
             f" FROM {events} WHERE discount IS NOT NULL GROUP BY event_date, event_hour ORDER BY event_date, event_hour LIMIT 48",

@@ -2,6 +2,7 @@
 
 mod check;
 mod completions;
+mod decrypt;
 mod diff;
 mod error;
 mod explain;
@@ -33,6 +34,7 @@ enum Command {
     Test(test::Args),
     Explain(explain::Args),
     Run(run::Args),
+    Decrypt(decrypt::Args),
     Generate(generate::Args),
     Schema(schema::Args),
     Completions(completions::Args),
@@ -44,6 +46,7 @@ fn main() -> ExitCode {
         Command::Test(args) => test::test(&args),
         Command::Explain(args) => explain::explain(&args),
         Command::Run(args) => run::run(&args),
+        Command::Decrypt(args) => decrypt::decrypt(&args),
         Command::Generate(args) => generate::generate(&args),
         Command::Schema(args) => schema::schema(&args),
         Command::Completions(args) => completions::completions(&args),

@@ -71,8 +71,8 @@ pub(crate) fn table(steps: &[StepTally]) -> String {
     let width = steps.iter().map(|tally| tally.step.len()).max().unwrap_or_default().max(4);
     let digits = steps.len().to_string().len();
     let head = format!(
-        "{:digits$} {:width$} {:>9} {:>9} {:>9} {:>11}",
-        "", "step", "in", "changed", "dropped", "quarantined"
+        "{:digits$} {:width$} {:>9} {:>9} {:>9} {:>9} {:>11}",
+        "", "step", "in", "out", "changed", "dropped", "quarantined"
     );
     let mut page = format!("{}\n", paint(BOLD, head));
     for (number, tally) in (1..).zip(steps) {
@@ -81,9 +81,10 @@ pub(crate) fn table(steps: &[StepTally]) -> String {
         };
         let _ = writeln!(
             page,
-            "{number:digits$} {:width$} {} {} {} {}",
+            "{number:digits$} {:width$} {} {} {} {} {}",
             tally.step,
             count(tally.r#in, Style::new(), 9),
+            count(tally.out(), Style::new(), 9),
             count(tally.changed, CHANGED, 9),
             count(tally.dropped, REMOVED, 9),
             count(tally.quarantined, REMOVED, 11),

@@ -31,7 +31,7 @@ fn the_shipped_pipeline_and_template_pass() {
     let (code, stdout, stderr) = told(&check(&root(), &[]));
     assert_eq!(
         (code, stdout.as_str(), stderr.as_str()),
-        (Some(0), "pipeline.toml: 8 steps, 17 columns\n", "")
+        (Some(0), "pipeline.toml: 9 steps, 20 columns\n", "")
     );
 }
 

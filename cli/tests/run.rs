@@ -33,6 +33,8 @@ fn gzip(data: &[u8]) -> Vec<u8> {
 fn workplace(input: &[u8]) -> TempDir {
     let dir = tempfile::tempdir().unwrap();
     fs::copy(root().join("pipeline.toml"), dir.path().join("pipeline.toml")).unwrap();
+    fs::create_dir(dir.path().join("data")).unwrap();
+    fs::copy(root().join("data/demo.mmdb"), dir.path().join("data/demo.mmdb")).unwrap();
     fs::write(dir.path().join("key.json"), KEY).unwrap();
     fs::write(dir.path().join("events"), input).unwrap();
     dir
@@ -73,6 +75,7 @@ struct Counts {
 struct Work {
     step: String,
     r#in: u64,
+    out: u64,
     changed: u64,
     dropped: u64,
     quarantined: u64,
@@ -165,7 +168,8 @@ fn as_ndjson_the_counts_balance_and_nothing_personal_is_left() {
     assert_eq!(counts.steps.iter().map(|step| step.dropped).sum::<u64>(), counts.filtered);
     assert_eq!((counts.steps[0].step.as_str(), counts.steps.len()), ("clean.require", 8));
     for pair in counts.steps.windows(2) {
-        assert_eq!(pair[1].r#in, pair[0].r#in - pair[0].dropped - pair[0].quarantined, "{pair:?}");
+        assert_eq!(pair[0].out, pair[0].r#in - pair[0].dropped - pair[0].quarantined, "{pair:?}");
+        assert_eq!(pair[1].r#in, pair[0].out, "{pair:?}");
     }
 
     let output = fs::read_to_string(dir.path().join("out/part-00000.ndjson")).unwrap();

@@ -31,9 +31,12 @@ fn the_file_in_the_repository_is_current() {
 #[test]
 fn the_shipped_pipelines_fit_it() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    for name in ["pipeline.toml", "bench/pipeline.toml"] {
-        let text = fs::read_to_string(root.join(name)).unwrap();
-        assert_eq!(complaints(&text), Vec::<String>::new(), "{name}");
+    let recipes = fs::read_dir(root.join("cookbook")).unwrap();
+    let mut files: Vec<_> = recipes.map(|recipe| recipe.unwrap().path().join("pipeline.toml")).collect();
+    files.extend(["pipeline.toml", "bench/pipeline.toml"].map(|name| root.join(name)));
+    for file in files {
+        let text = fs::read_to_string(&file).unwrap();
+        assert_eq!(complaints(&text), Vec::<String>::new(), "{}", file.display());
     }
 }
 

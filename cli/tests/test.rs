@@ -6,9 +6,19 @@ use expect_test::expect;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use tempfile::TempDir;
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// A directory with the shipped pipeline under this name.
+fn directory(pipeline: &str) -> TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    fs::copy(root().join("pipeline.toml"), dir.path().join(pipeline)).unwrap();
+    fs::create_dir(dir.path().join("data")).unwrap();
+    fs::copy(root().join("data/demo.mmdb"), dir.path().join("data/demo.mmdb")).unwrap();
+    dir
 }
 
 fn test(dir: &Path, args: &[&str]) -> (Option<i32>, String, String) {
@@ -32,8 +42,7 @@ fn the_shipped_pipeline_passes_its_tests() {
 
 #[test]
 fn what_differs_is_shown_and_fails() {
-    let dir = tempfile::tempdir().unwrap();
-    fs::copy(root().join("pipeline.toml"), dir.path().join("mine.toml")).unwrap();
+    let dir = directory("mine.toml");
     let tests = r#"
 [[test]]
 name = "right"
@@ -90,8 +99,7 @@ fate = "quarantined: cannot_cast"
 
 #[test]
 fn a_mistake_in_the_tests_is_pointed_at() {
-    let dir = tempfile::tempdir().unwrap();
-    fs::copy(root().join("pipeline.toml"), dir.path().join("pipeline.toml")).unwrap();
+    let dir = directory("pipeline.toml");
     fs::write(dir.path().join("a.toml"), "[[test]]\nname = \"x\"\ngivne = {}\n").unwrap();
     let (code, stdout, stderr) = test(dir.path(), &["a.toml"]);
     assert_eq!((code, stdout.as_str()), (Some(1), ""));

@@ -9,8 +9,8 @@ use crate::diff::{self, Change};
 use crate::error::Error;
 use crate::paint::{self, ADDED, DIM, REMOVED, paint};
 use crate::test::file::{Fate, Test};
-use millrace_core::event::Event;
-use millrace_core::pipeline::{Outcome, Pipeline};
+use millrace_core::event::{Event, Path as EventPath};
+use millrace_core::pipeline::{Outcome, Pipeline, RECEIVED_AT};
 use millrace_core::step::Context;
 use millrace_core::time::Micros;
 use millrace_core::token::TokenKey;
@@ -66,17 +66,20 @@ pub(crate) fn test(args: &Args) -> Result<(), Error> {
     }
 }
 
-/// The key of the tokens of tests. Everybody knows it: it makes nobody anonymous.
+/// The key of the tokens of tests, and the one they encrypt with. Everybody knows it: it makes nobody anonymous.
 #[expect(clippy::expect_used, reason = "a constant, which the tests use")]
 pub(crate) fn public_key() -> TokenKey {
-    TokenKey::new("test", b"the key of millrace test, which everybody knows").expect("it is long enough")
+    TokenKey::new("test", b"the key of millrace test, which everybody knows")
+        .and_then(|key| key.with_encryption(b"the key that millrace test encrypts with, known as well"))
+        .expect("both are long enough")
 }
 
 /// Runs a test, and tells what is not as expected, a line for each.
 fn run(pipeline: &mut Pipeline, test: &Test, key: &TokenKey) -> Vec<String> {
     let mut event = test.given.clone();
-    let happened = event.get(&pipeline.event().time).and_then(Micros::read);
-    let arrived_at = test.at.or(happened).or(Micros::new(ARRIVAL)).unwrap_or(Micros::EPOCH);
+    let read = |field: &EventPath| event.get(field).and_then(Micros::read);
+    let known = read(&pipeline.event().time).max(read(&EventPath::from_key(RECEIVED_AT)));
+    let arrived_at = test.at.or(known).or(Micros::new(ARRIVAL)).unwrap_or(Micros::EPOCH);
     let cx = Context { key, arrived_at };
     let outcome = match &test.steps {
         None => pipeline.apply(&mut event, &cx),

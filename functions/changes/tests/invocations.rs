@@ -3,6 +3,7 @@
 #![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use expect_test::expect;
+use millrace_aws::settings::{FILES, PIPELINE};
 use millrace_changes::handle;
 use millrace_core::account::Tally;
 use millrace_core::batch::Batch;
@@ -22,8 +23,7 @@ fn invoke(clean: Stream, event: Value) -> (Stream, Value, Tally) {
         clean,
         quarantine: Store::default(),
         clock: VirtualClock::at(now),
-        pipeline: Pipeline::compile(include_str!("../../../pipeline.toml"), &millrace_core::files::NONE)
-            .unwrap(),
+        pipeline: Pipeline::compile(PIPELINE, &FILES).unwrap(),
         key: TokenKey::new("k1", b"0123456789abcdef0123456789abcdef").unwrap(),
         batch: Batch::default(),
     };

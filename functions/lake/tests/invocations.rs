@@ -3,10 +3,11 @@
 #![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
+use millrace_aws::settings::PIPELINE;
 use millrace_core::account::Landing;
 use millrace_core::decode;
 use millrace_core::frame::Writer;
-use millrace_core::pipeline::Pipeline;
+use millrace_core::pipeline::{EventSettings, LakeSettings};
 use millrace_core::port::Kind;
 use millrace_lake::{Frames, Layout};
 use millrace_lake_function::{Deps, handle};
@@ -14,9 +15,7 @@ use millrace_sim::{Fault, Store, run};
 use serde_json::{Value, json};
 
 fn deps(lake: Store, quarantine: Store) -> Deps<Store, Store> {
-    let pipeline =
-        Pipeline::compile(include_str!("../../../pipeline.toml"), &millrace_core::files::NONE).unwrap();
-    let layout = Layout::new(pipeline.event(), pipeline.lake());
+    let layout = Layout::new(&EventSettings::read(PIPELINE).unwrap(), &LakeSettings::read(PIPELINE).unwrap());
     Deps { lake, quarantine, frames: Frames::new(layout) }
 }
 

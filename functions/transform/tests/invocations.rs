@@ -3,6 +3,7 @@
 #![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
+use millrace_aws::settings::{FILES, PIPELINE};
 use millrace_aws::source::BatchResponse;
 use millrace_core::account::Tally;
 use millrace_core::batch::Batch;
@@ -16,15 +17,13 @@ use millrace_sim::{Fault, Store, Stream, VirtualClock, run};
 use millrace_transform::handle;
 use serde_json::{Value, json};
 
-const PIPELINE: &str = include_str!("../../../pipeline.toml");
-
 fn transformer(clean: Stream, quarantine: Store) -> Transformer<Stream, Store, VirtualClock> {
     Transformer {
         function: "transform",
         clean,
         quarantine,
         clock: VirtualClock::at(Micros::new(1_573_841_200_000_000).unwrap()),
-        pipeline: Pipeline::compile(PIPELINE, &millrace_core::files::NONE).unwrap(),
+        pipeline: Pipeline::compile(PIPELINE, &FILES).unwrap(),
         key: TokenKey::new("k1", b"0123456789abcdef0123456789abcdef").unwrap(),
         batch: Batch::default(),
     }

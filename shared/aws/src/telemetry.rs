@@ -53,9 +53,10 @@ fn emf(stage: &str, function: &str, counts: &impl Serialize, at_ms: i64) -> Vec<
     let mut lines = vec![document(line, stage, function, &["function"], &all, at_ms)];
     for step in steps {
         let Value::Object(step) = step else { continue };
-        // A metric is paid for by the hour in which it is written: what a step did not do is none.
+        // A metric is paid for by the hour in which it is written: what a step did not do is none, nor is what follows
+        // from the others.
         let done = step.iter().filter(|(_, count)| count.as_u64().is_some_and(|count| count > 0));
-        let mut done: Vec<_> = done.map(|(name, _)| name.clone()).collect();
+        let mut done: Vec<_> = done.map(|(name, _)| name.clone()).filter(|name| name != "out").collect();
         done.sort();
         if done.iter().any(|name| name != "in") {
             lines.push(document(step, stage, function, &["function", "step"], &done, at_ms));
@@ -124,7 +125,7 @@ mod tests {
                     }],
                 },
                 "stage": "transform", "function": "shop-transform", "step": "filter.keep",
-                "in": 3, "changed": 0, "dropped": 1, "quarantined": 0,
+                "in": 3, "out": 2, "changed": 0, "dropped": 1, "quarantined": 0,
             })
         );
         assert_eq!((&cast["step"], &cast["changed"]), (&json!("clean.cast"), &json!(2)));

@@ -1,6 +1,7 @@
 //! What became of each event, in numbers that must balance.
 
 use serde::Serialize;
+use serde::ser::{SerializeStruct as _, Serializer};
 use std::ops::Add;
 
 /// The fate of the events that a transform took: `in = out + filtered + duplicates + quarantined`.
@@ -44,7 +45,7 @@ impl Add for Tally {
 
 /// What one step did: `in = out + dropped + quarantined`, and of those that went out some it changed. It counts work,
 /// not fates: a batch that comes again counts again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StepTally {
     /// The step's name.
     pub step: &'static str,
@@ -87,6 +88,20 @@ impl StepTally {
     #[must_use]
     pub fn out(&self) -> usize {
         self.r#in - self.dropped - self.quarantined
+    }
+}
+
+/// What went on is written, too, though it follows from the rest.
+impl Serialize for StepTally {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut tally = serializer.serialize_struct("StepTally", 6)?;
+        tally.serialize_field("step", self.step)?;
+        tally.serialize_field("in", &self.r#in)?;
+        tally.serialize_field("out", &self.out())?;
+        tally.serialize_field("changed", &self.changed)?;
+        tally.serialize_field("dropped", &self.dropped)?;
+        tally.serialize_field("quarantined", &self.quarantined)?;
+        tally.end()
     }
 }
 

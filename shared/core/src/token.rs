@@ -113,6 +113,12 @@ impl TokenKey {
         }
     }
 
+    /// What stands before the colon of what it makes.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
     /// Whether it can encrypt.
     #[must_use]
     pub fn encrypts(&self) -> bool {

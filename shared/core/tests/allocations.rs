@@ -4,7 +4,6 @@
 
 use allocation_counter::measure;
 use millrace_core::batch::Batch;
-use millrace_core::files;
 use millrace_core::pipeline::Pipeline;
 use millrace_core::record::{Record, Source};
 use millrace_core::time::Micros;
@@ -12,7 +11,8 @@ use millrace_core::token::TokenKey;
 
 #[test]
 fn ten_times_the_events_take_hardly_more_allocations() {
-    let mut pipeline = Pipeline::compile(include_str!("../../../pipeline.toml"), &files::NONE).unwrap();
+    let files: &[(&str, &[u8])] = &[("data/demo.mmdb", include_bytes!("../../../data/demo.mmdb"))];
+    let mut pipeline = Pipeline::compile(include_str!("../../../pipeline.toml"), &files).unwrap();
     let key = TokenKey::new("k1", b"0123456789abcdef0123456789abcdef").unwrap();
     let source = Source { stream: "raw".into(), shard: "shardId-000000000000".into() };
     let arrived_at = Micros::new(1_800_000_000_000_000).unwrap();

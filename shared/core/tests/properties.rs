@@ -63,7 +63,8 @@ fn event() -> impl Strategy<Value = Value> {
 fn pipeline() -> MutexGuard<'static, Pipeline> {
     static PIPELINE: LazyLock<Mutex<Pipeline>> = LazyLock::new(|| {
         let text = include_str!("../../../pipeline.toml");
-        Mutex::new(Pipeline::compile(text, &millrace_core::files::NONE).unwrap())
+        let files: &[(&str, &[u8])] = &[("data/demo.mmdb", include_bytes!("../../../data/demo.mmdb"))];
+        Mutex::new(Pipeline::compile(text, &files).unwrap())
     });
     let mut pipeline = PIPELINE.lock().unwrap_or_else(PoisonError::into_inner);
     pipeline.take_tallies();

@@ -161,6 +161,7 @@ fn personal_fields_that_no_step_anonymizes_are_told() {
           = add `anonymize.hmac = ["name"]` or another anonymize step; if it is nobody's, say so: `[check]`, `allow = ["name"]`
     "#]],
     );
+    assert_eq!(warnings(&format!("{EVENT}{IP}").replace("\"t\"", "\"name\"")), "");
     expect![[r#"
         pipeline.toml:1:2: warning: ingest gives each event the sender's `ip`, and no step anonymizes it
           |

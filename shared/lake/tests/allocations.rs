@@ -4,17 +4,17 @@
 
 use allocation_counter::measure;
 use millrace_core::frame::Writer;
-use millrace_core::pipeline::Pipeline;
+use millrace_core::pipeline::{EventSettings, LakeSettings};
 use millrace_core::record::Record;
 use millrace_core::time::Micros;
 use millrace_lake::{Frames, Layout};
 
 #[test]
 fn ten_times_the_events_take_hardly_more_allocations() {
-    let pipeline =
-        Pipeline::compile(include_str!("../../../pipeline.toml"), &millrace_core::files::NONE).unwrap();
-    let columns = pipeline.lake().columns.len();
-    let mut frames = Frames::new(Layout::new(pipeline.event(), pipeline.lake()));
+    let pipeline = include_str!("../../../pipeline.toml");
+    let lake = LakeSettings::read(pipeline).unwrap();
+    let columns = lake.columns.len();
+    let mut frames = Frames::new(Layout::new(&EventSettings::read(pipeline).unwrap(), &lake));
     let mut allocations = |events: u32| {
         let mut writer = Writer::default();
         writer.begin("lane".to_owned());

@@ -223,9 +223,10 @@ mod tests {
     use expect_test::{Expect, expect};
 
     const SHIPPED: &str = include_str!("../../../../pipeline.toml");
+    const FILES: &[(&str, &[u8])] = &[("data/demo.mmdb", include_bytes!("../../../../data/demo.mmdb"))];
 
     fn apply(pipeline: &str, event: &str) -> String {
-        let mut pipeline = Pipeline::compile(pipeline, &crate::files::NONE).unwrap();
+        let mut pipeline = Pipeline::compile(pipeline, &FILES).unwrap();
         let key = TokenKey::new("k1", b"0123456789abcdef0123456789abcdef").unwrap();
         let arrived_at = Micros::new(1_573_841_200_000_000).unwrap();
         let mut event = Event::read(event).unwrap();

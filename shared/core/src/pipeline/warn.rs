@@ -239,7 +239,9 @@ pub(super) fn warnings(text: &str, parts: &Parts<'_>) -> Vec<Mistake> {
     };
     let mut told = HashSet::new();
     for Named { field, at } in named {
-        if is_personal(&field) && !is_hidden(&field) && told.insert(field.clone()) {
+        // The type of an event may well be called `name`, and is nobody's.
+        let is_type = field == parts.event.r#type;
+        if is_personal(&field) && !is_type && !is_hidden(&field) && told.insert(field.clone()) {
             let message = format!("`{field}` looks personal, and no step anonymizes it");
             let help = format!(
                 "add `anonymize.hmac = [\"{field}\"]` or another anonymize step; if it is nobody's, say so: `[check]`, `allow = [\"{field}\"]`"

@@ -5,7 +5,7 @@
 //! ```
 //! The text is `<key id>:<base64>`: the value's JSON, encrypted with AES-256-GCM-SIV. The same value gives the same text,
 //! in whatever field it stands, so that what is sent again stays the same, and people can be counted and joined as with
-//! `anonymize.hmac`; which values are the same, and roughly how long they are, shows. `millrace decrypt` turns a text back.
+//! `anonymize.hmac`; which values are the same, and roughly how long they are, shows.
 //!
 //! The secret must have a key for it beside the one for tokens:
 //!
@@ -13,7 +13,16 @@
 //! {"id": "k1", "key": "32 bytes or more", "encryption_key": "32 other bytes or more"}
 //! ```
 //! Without one a function with this step does not start. Destroy that key, and all that was encrypted with it is gone, in
-//! every file and backup. To change it, change the id too, and keep the old secret for as long as its texts are to be read.
+//! every file and backup. To change it, change the id too, and keep the old secret for as long as its texts are to be read:
+//! [The keys](operate.md#the-keys).
+//!
+//! Whoever has the secret in a file turns texts back, or the fields of events:
+//!
+//! ```console
+//! $ echo 'k1:VH7NU6zT14R0RQNdJjmgPs5w8_lhYoaMw8jpqVu3iVzf' | millrace decrypt --key k1.json
+//! "ann@example.com"
+//! $ millrace decrypt --key k1.json --field email --in rows.ndjson
+//! ```
 //!
 //! Whatever stands in a field is encrypted, a number, an object or an array as the JSON that it is, and comes back as that.
 //! What is missing or null stays so. An event that comes where there is no key goes to the quarantine

@@ -7,19 +7,26 @@
 use millrace_core::batch::Batch;
 use millrace_core::event::{Event, Flaw, New, NoPath, Number, Path, Pattern, Value};
 use millrace_core::frame::{Body, Header, Reader, Writer};
-use millrace_core::pipeline::Pipeline;
+use millrace_core::pipeline::{Outcome, Pipeline};
 use millrace_core::record::{Record, Source};
+use millrace_core::step::Context;
 use millrace_core::time::Micros;
 use millrace_core::token::TokenKey;
-use millrace_core::{decode, files, quarantine};
+use millrace_core::{decode, quarantine};
 use serde_json::Value as Json;
 use std::cell::RefCell;
 
 pub(crate) type Target = fn(&[u8]);
 
 /// All targets, by the folder of their corpus.
-pub(crate) const ALL: &[(&str, Target)] =
-    &[("json", json), ("decode", decode), ("frame", frame), ("pipeline", pipeline), ("path", path)];
+pub(crate) const ALL: &[(&str, Target)] = &[
+    ("json", json),
+    ("decode", decode),
+    ("frame", frame),
+    ("steps", steps),
+    ("pipeline", pipeline),
+    ("path", path),
+];
 
 /// What the API reads, as `serde_json` has it.
 pub(crate) fn to_json(value: Value<'_>) -> Json {
@@ -168,7 +175,57 @@ pub(crate) fn frame(data: &[u8]) {
     unframe(&framed);
 }
 
+/// The pipeline of [`steps`].
+pub(crate) const STEPS: &str = include_str!("steps.toml");
+const FILES_OF_STEPS: &[(&str, &[u8])] = &[
+    ("demo.mmdb", include_bytes!("../../../../data/demo.mmdb")),
+    (
+        "schema.json",
+        br#"{"properties": {"a": {"type": "string", "pattern": "^[^!]*$"}, "l": {"maxItems": 3}}}"#,
+    ),
+    ("table.csv", b"k,n,name\n1,2.5,one\na,,\n2.0,3,two\n"),
+];
+
+/// Any event goes through each step by itself, and through all of them, one behind the other: it stays an event, and
+/// what a step keeps of earlier ones, in its caches, makes no difference.
+pub(crate) fn steps(data: &[u8]) {
+    thread_local! {
+        static PIPELINE: RefCell<Pipeline> = RefCell::new(Pipeline::compile(STEPS, &FILES_OF_STEPS).unwrap());
+    }
+    let mut event = Event::default();
+    if decode::event(data, &mut event).is_err() {
+        return;
+    }
+    let key = TokenKey::new("k1", b"0123456789abcdef0123456789abcdef").unwrap();
+    let key = key.with_encryption(b"fedcba9876543210fedcba9876543210").unwrap();
+    let cx = Context { key: &key, arrived_at: Micros::new(1_573_841_200_000_000).unwrap() };
+    PIPELINE.with_borrow_mut(|pipeline| {
+        for at in 0..pipeline.steps().count() {
+            let mut once = || {
+                let mut event = event.clone();
+                pipeline.begin_batch();
+                let outcome = pipeline.apply_step(at, &mut event, &cx);
+                let goes_on = !matches!(outcome, Some(Outcome::Rejected(_)));
+                (outcome, goes_on.then(|| whole(&event)))
+            };
+            assert_eq!(once(), once());
+        }
+        let mut all = || {
+            let mut event = event.clone();
+            pipeline.begin_batch();
+            let outcome = pipeline.apply(&mut event, &cx);
+            let is_out = outcome == Outcome::Out;
+            (outcome, is_out.then(|| whole(&event)))
+        };
+        assert_eq!(all(), all());
+        for tally in pipeline.take_tallies() {
+            assert!(tally.changed <= tally.out(), "{tally:?}");
+        }
+    });
+}
+
 const SHIPPED: &str = include_str!("../../../../pipeline.toml");
+const FILES: &[(&str, &[u8])] = &[("data/demo.mmdb", include_bytes!("../../../../data/demo.mmdb"))];
 
 fn source() -> Source {
     Source { stream: "raw".into(), shard: "shardId-000000000000".into() }
@@ -181,7 +238,7 @@ struct Works(Pipeline, Batch);
 pub(crate) fn pipeline(data: &[u8]) {
     thread_local! {
         static WORKS: RefCell<Works> =
-            RefCell::new(Works(Pipeline::compile(SHIPPED, &files::NONE).unwrap(), Batch::default()));
+            RefCell::new(Works(Pipeline::compile(SHIPPED, &FILES).unwrap(), Batch::default()));
     }
     WORKS.with_borrow_mut(|Works(pipeline, used)| {
         let mut fresh = Batch::default();
