@@ -166,7 +166,7 @@ fn as_ndjson_the_counts_balance_and_nothing_personal_is_left() {
     assert_eq!(counts.files, 2);
     assert!(counts.filtered > 0 && counts.quarantined > 0, "{counts:?}");
     assert_eq!(counts.steps.iter().map(|step| step.dropped).sum::<u64>(), counts.filtered);
-    assert_eq!((counts.steps[0].step.as_str(), counts.steps.len()), ("clean.require", 8));
+    assert_eq!((counts.steps[0].step.as_str(), counts.steps.len()), ("clean.require", 9));
     for pair in counts.steps.windows(2) {
         assert_eq!(pair[0].out, pair[0].r#in - pair[0].dropped - pair[0].quarantined, "{pair:?}");
         assert_eq!(pair[1].r#in, pair[0].out, "{pair:?}");

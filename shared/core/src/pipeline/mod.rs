@@ -248,7 +248,7 @@ mod tests {
             r#"{"id":"e1","eventType":"purchase","timestamp":"2019-11-15 18:05:00Z","receivedAt":"2019-11-15T18:05:01Z",
                 "userId":"u1","email":"ann@example.com","ip":"203.0.113.77","price":"80","path":"https://shop.example.com/p/7?utm_source=mail&email=ann@example.com"}"#,
             expect![[
-                r#"{"id":"e1","eventType":"purchase","timestamp":1573841100000000,"receivedAt":1573841101000000,"userId":"k1:39536bc0c20e6efcd22ec30bb96eec5aff9be6a37fe8e9db166b4cc950c94e7e","email":"k1:093e3dd9df951c5008225d533a0175475075f7551ed269c5e61fa29bc2819ae4","ip":"203.0.113.0","price":80.0,"discount":8.0,"page":{"host":"shop.example.com","path":"/p/7","utm_source":"mail"}}"#
+                r#"{"id":"e1","eventType":"purchase","timestamp":1573841100000000,"receivedAt":1573841101000000,"userId":"k1:39536bc0c20e6efcd22ec30bb96eec5aff9be6a37fe8e9db166b4cc950c94e7e","email":"k1:093e3dd9df951c5008225d533a0175475075f7551ed269c5e61fa29bc2819ae4","ip":"203.0.113.0","price":80.0,"discount":8.0,"page":{"host":"shop.example.com","path":"/p/7","utm_source":"mail"},"geo":{"country":"XE","region":"Kita","city":"Aoshima"}}"#
             ]],
         );
     }
