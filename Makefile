@@ -38,9 +38,12 @@ fuzz: ## Look for input that breaks the core: make fuzz SECONDS=60 [FUZZ_TARGETS
 	@command -v $${CXX:-c++} > /dev/null || { echo "error: make fuzz wants a C++ compiler: on Debian and Ubuntu, apt install g++" >&2; exit 1; }
 	$(FUZZ) --no-run
 	@for target in $(FUZZ_TARGETS); do \
-	  found=$(CURDIR)/target/fuzz/$$target kept=$(CURDIR)/shared/core/tests/corpus/$$target; mkdir -p $$found; echo "fuzz $$target ..."; \
-	  TARGET=$$target $(FUZZ) --quiet -- $$found $$kept -artifact_prefix=$$kept/ -timeout=20 -max_len=4096 \
-	    -rss_limit_mb=1024 -max_total_time=$$(( $(SECONDS) / $(words $(FUZZ_TARGETS)) )) -verbosity=0 -print_funcs=0 -print_final_stats=1; done
+	  found=$(CURDIR)/target/fuzz/$$target kept=$(CURDIR)/shared/core/tests/corpus/$$target log=$(CURDIR)/target/fuzz/$$target.log; \
+	  mkdir -p $$found; \
+	  TARGET=$$target $(FUZZ) --quiet -- $$found $$kept -artifact_prefix=$$kept/ -timeout=20 -max_len=4096 -rss_limit_mb=1024 \
+	    -max_total_time=$$(( $(SECONDS) / $(words $(FUZZ_TARGETS)) )) -verbosity=0 -print_funcs=0 -print_final_stats=1 \
+	    > $$log 2>&1 || { cat $$log >&2; exit 1; }; \
+	  echo "fuzz $$target: $$(sed -n 's/^stat::number_of_executed_units: *//p' $$log) inputs tried, $$(ls $$found | wc -l) kept in $${found#$(CURDIR)/}"; done
 
 check: check-rust check-core check-pipeline lint-template ## Format, lints, docs, the core's purity, pipeline.toml, template.yaml
 

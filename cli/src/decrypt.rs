@@ -23,6 +23,7 @@ use std::path::PathBuf;
 /// After a change of keys give the old one too: the id in front of a text says
 /// which key it wants.
 #[derive(clap::Args)]
+#[expect(clippy::doc_markdown, reason = "clap prints it as it stands")]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Args {
     /// The secret, {"id": "k1", "key": "…", "encryption_key": "…"}; may be given again

@@ -96,10 +96,10 @@ fn renewed(page: &str) -> String {
             Some((_, file)) => renewed.push_str(&fs::read_to_string(root().join(file)).unwrap()),
             None if about == "console" => {
                 for command in block.iter().filter(|line| line.starts_with("$ ")) {
-                    renewed.push_str(&format!("{command}\n{}", printed(command)));
+                    renewed.extend([*command, "\n", &printed(command)]);
                 }
             }
-            None => block.iter().for_each(|line| renewed.push_str(&format!("{line}\n"))),
+            None => block.iter().for_each(|line| renewed.extend([*line, "\n"])),
         }
         renewed.push_str("```\n");
     }
