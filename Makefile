@@ -34,7 +34,7 @@ FUZZ := RUSTC_WORKSPACE_WRAPPER="$(CURDIR)/fuzz/rustc.sh" cargo test --workspace
 
 # libFuzzer finds inputs by what they reach in the code; that needs no nightly, for no unsafe code of ours wants a
 # sanitizer, but a C++ compiler. What breaks a target is written to shared/core/tests/corpus/, where `make test` finds it.
-fuzz: ## Look for input that breaks the core: make fuzz SECONDS=60 [FUZZ_TARGETS=json]
+fuzz: ## Look for input that breaks the core: make fuzz SECONDS=60 [FUZZ_TARGETS="json steps"]
 	@command -v $${CXX:-c++} > /dev/null || { echo "error: make fuzz wants a C++ compiler: on Debian and Ubuntu, apt install g++" >&2; exit 1; }
 	$(FUZZ) --no-run
 	@for target in $(FUZZ_TARGETS); do \
