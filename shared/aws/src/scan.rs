@@ -4,6 +4,7 @@
 //! is called, so this only has to find the way; on anything else it ends early, with an error or with less than there is.
 
 use memchr::memchr2;
+use wide::u8x16;
 
 /// A place in the JSON.
 pub(crate) struct Scan<'a> {
@@ -81,7 +82,11 @@ impl<'a> Scan<'a> {
         let mut has_escapes = false;
         loop {
             let rest = self.text.as_bytes().get(end..)?;
-            end += memchr2(b'"', b'\\', rest)?;
+            end += match rest.first_chunk().map(|chunk| ends(*chunk)) {
+                // Most texts are short.
+                Some(ends) if ends != 0 => ends.trailing_zeros() as usize,
+                _ => memchr2(b'"', b'\\', rest)?,
+            };
             if self.text.as_bytes().get(end) == Some(&b'"') {
                 break;
             }
@@ -147,15 +152,31 @@ impl<'a> Scan<'a> {
         goes_on
     }
 
+    #[inline]
     fn blanks(&mut self) {
+        if self.byte().is_some_and(|byte| byte <= b' ') {
+            self.more_blanks();
+        }
+    }
+
+    #[cold]
+    fn more_blanks(&mut self) {
         while let Some(b' ' | b'\t' | b'\n' | b'\r') = self.byte() {
             self.at += 1;
         }
     }
 
+    #[inline]
     fn byte(&self) -> Option<u8> {
         self.text.as_bytes().get(self.at).copied()
     }
+}
+
+/// A bit for each byte that may end a string, the lowest for the first.
+#[inline]
+fn ends(bytes: [u8; 16]) -> u32 {
+    let bytes = u8x16::new(bytes);
+    (bytes.simd_eq(u8x16::splat(b'"')) | bytes.simd_eq(u8x16::splat(b'\\'))).to_bitmask()
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 //! Each value is kept once and in the bytes of Parquet's encoding PLAIN, and each row has the code of its value: what
 //! repeats makes a dictionary as it comes, and the memory of a column serves batch after batch.
 
-use crate::places::Places;
+use crate::places::{Places, TRIAL};
 use millrace_core::event::{Number, Value};
 use millrace_core::pipeline::ColumnType;
 use millrace_core::time::Micros;
@@ -73,7 +73,9 @@ impl Column {
             ColumnType::Timestamp => Micros::read(value).map(|time| self.fixed(time.get().cast_unsigned())),
         };
         self.codes.push(code.unwrap_or(NULL));
-        self.places.judge(self.codes.len(), self.distinct());
+        if self.codes.len() == TRIAL {
+            self.places.judge(TRIAL, self.distinct());
+        }
         code.is_some() || value.is_null()
     }
 

@@ -1,7 +1,7 @@
 //! Where the values of a column stand: a hash table of codes, which gives up where values do not repeat.
 
 /// How many values are looked at before it is asked whether they repeat.
-const TRIAL: usize = 1024;
+pub(crate) const TRIAL: usize = 1024;
 
 /// How many places are looked at for one value. Values made to share a place cost no more than that: they are only
 /// kept twice.
@@ -78,7 +78,7 @@ impl Places {
 
     /// Tells that there are so many rows, and so many values; gives up where that is nearly the same.
     pub(crate) fn judge(&mut self, rows: usize, values: usize) {
-        if rows == TRIAL && values * 8 > rows * 7 && self.state == State::Looking {
+        if values * 8 > rows * 7 && self.state == State::Looking {
             self.state = State::GivenUp;
         }
     }

@@ -168,6 +168,7 @@ impl Event {
 
     /// The value of a node.
     #[must_use]
+    #[inline]
     pub fn value(&self, id: Id) -> Value<'_> {
         let node = self.node(id.0);
         match node.kind {
@@ -299,6 +300,24 @@ impl Event {
             Some(id) => self.set(id, New::Str(text)),
             None => _ = self.put(path, New::Str(text)),
         }
+    }
+
+    /// Puts an integer in the place of a value, unless it stands there already.
+    pub fn set_int(&mut self, id: Id, int: i64) {
+        if self.value(id).as_number().and_then(Number::as_i64) != Some(int) {
+            self.set(id, New::Int(int));
+        }
+    }
+
+    /// Adds a member under the last key of this path to an object that has no such member.
+    pub fn add_text(&mut self, object: Id, path: &Path, text: &str) {
+        let key = path.last_key();
+        let (name, value) = (self.append(&key.name), self.append(text));
+        let key_escaped = write::needs_escape(&key.name);
+        let node = Node { kind: Kind::String, removed: false, tag: key.tag, key: name, key_escaped, ..NIL };
+        let id = self.add(Node { parent: object.0, raw: value, data: value, ..node });
+        self.touch(object.0);
+        self.link(object.0, id);
     }
 
     /// Puts a value in the place of another.
@@ -499,6 +518,7 @@ impl Event {
     }
 
     /// Marks a value and all that it is in as changed.
+    #[inline]
     fn touch(&mut self, id: u32) {
         self.edits += 1;
         let mut at = id;

@@ -5,6 +5,7 @@
 //! stands twice the last counts; nesting ends at [`DEPTH_MAX`] levels.
 
 use super::path::{tag, tag_at};
+use super::write::plain;
 use super::{Event, Kind, NIL, NONE, Node, ROOT, Span};
 
 /// How many levels of objects and arrays an event may have, itself the first.
@@ -290,7 +291,7 @@ impl Parser<'_> {
     #[inline]
     fn string(&mut self) -> Result<(Span, bool), Flaw> {
         let start = self.at + 1;
-        let end = plain_end(self.bytes, start);
+        let end = self.plain_end(start);
         match self.bytes.get(end) {
             Some(b'"') => {
                 self.at = end + 1;
@@ -303,6 +304,12 @@ impl Parser<'_> {
             }
             None => Err(Flaw::CutOff),
         }
+    }
+
+    /// Where a string's plain text ends: at a quote, a backslash, a control character or the end of the bytes.
+    #[inline]
+    fn plain_end(&self, start: usize) -> usize {
+        start + plain(self.bytes.get(start..).unwrap_or_default())
     }
 
     /// A string with escapes, the first of them at `end`: its text goes behind the event's.
@@ -337,7 +344,7 @@ impl Parser<'_> {
             };
             self.event.text.push(sign);
             from = at + 2;
-            at = plain_end(self.bytes, from);
+            at = self.plain_end(from);
         }
         self.at += 1;
         #[expect(
@@ -497,60 +504,4 @@ fn remove(event: &mut Event, id: u32) {
     if let Some(node) = event.node_mut(id) {
         node.removed = true;
     }
-}
-
-/// Where a string's plain text ends: at a quote, a backslash, a control character or the end of the bytes.
-#[inline]
-fn plain_end(bytes: &[u8], start: usize) -> usize {
-    let mut at = start;
-    // Most texts are short.
-    for _ in 0..2 {
-        let Some(chunk) = bytes.get(at..).and_then(|rest| rest.first_chunk()) else { return at + tail(bytes, at) };
-        let found = special(*chunk);
-        if found != 0 {
-            return at + found.trailing_zeros() as usize / 8;
-        }
-        at += 8;
-    }
-    plain_end_of_long(bytes, at)
-}
-
-/// The bytes of a long text, 32 at a time: the compiler makes vector code of the comparisons.
-fn plain_end_of_long(bytes: &[u8], mut at: usize) -> usize {
-    while let Some(chunk) = bytes.get(at..).and_then(|rest| rest.first_chunk::<32>()) {
-        let special = |byte: u8| u8::from(byte == b'"') | u8::from(byte == b'\\') | u8::from(byte < 0x20);
-        if chunk.iter().fold(0, |any, byte| any | special(*byte)) != 0 {
-            break;
-        }
-        at += 32;
-    }
-    while let Some(chunk) = bytes.get(at..).and_then(|rest| rest.first_chunk()) {
-        let found = special(*chunk);
-        if found != 0 {
-            return at + found.trailing_zeros() as usize / 8;
-        }
-        at += 8;
-    }
-    at + tail(bytes, at)
-}
-
-/// A high bit for each byte that ends plain text, from the first of them on: the well-known test for a zero byte in a
-/// word. What is behind the first may be wrong.
-#[inline]
-fn special(chunk: [u8; 8]) -> u64 {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    const HIGH: u64 = 0x8080_8080_8080_8080;
-    let word = u64::from_le_bytes(chunk);
-    let zero = |word: u64| word.wrapping_sub(ONES) & !word;
-    let quote = zero(word ^ (ONES * 0x22));
-    let backslash = zero(word ^ (ONES * 0x5c));
-    let control = word.wrapping_sub(ONES * 0x20) & !word;
-    (quote | backslash | control) & HIGH
-}
-
-/// The last bytes one by one.
-#[cold]
-fn tail(bytes: &[u8], at: usize) -> usize {
-    let rest = bytes.get(at..).unwrap_or_default();
-    rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..0x20)).unwrap_or(rest.len())
 }

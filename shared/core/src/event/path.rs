@@ -46,7 +46,11 @@ impl Path {
     /// The key of the field itself.
     #[must_use]
     pub fn last(&self) -> &str {
-        self.rest.last().map_or(&self.first.name, |key| &key.name)
+        &self.last_key().name
+    }
+
+    pub(super) fn last_key(&self) -> &Key {
+        self.rest.last().unwrap_or(&self.first)
     }
 
     /// The objects on the way to the field, from the top.
