@@ -72,22 +72,19 @@ impl Job<'_> {
         let layout = Layout::new(self.pipeline.event(), self.pipeline.lake());
         let (mut line, mut room, mut event, mut seen) =
             (Vec::new(), Vec::new(), Event::default(), Seen::default());
+        let mut table = Table::new(layout);
         for number in 0.. {
             if !next_line(&mut batches, &mut line)? {
                 break;
             }
             let invocation: KinesisEvent = serde_json::from_slice(&line)?;
-            let mut table = Table::new(&layout);
             for record in invocation.records() {
                 self.record(&record, &mut room, &mut event, &mut seen, &mut table)?;
             }
             if write {
                 self.write(number, table.finish()?)?;
             } else {
-                self.counts.rows += table
-                    .batches()
-                    .map(|batch| batch.map(|(_, rows)| rows.num_rows()))
-                    .sum::<Result<usize, _>>()?;
+                self.counts.rows += table.clear();
             }
         }
         self.say();
@@ -100,7 +97,7 @@ impl Job<'_> {
         room: &mut Vec<u8>,
         event: &mut Event,
         seen: &mut Seen,
-        table: &mut Table<'_>,
+        table: &mut Table,
     ) -> Done {
         let plain = decode::inflate(record.data, room).map_err(|why| why.to_string())?;
         for piece in decode::split(plain).map_err(|why| why.to_string())? {

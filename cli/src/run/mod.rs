@@ -62,7 +62,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Error> {
     pipeline.check_key(&key).map_err(|why| Error::Refused(why.to_string()))?;
     let progress = progress();
     let input = Input::open(&args.input, &progress)?;
-    let output = Output::begin(&args.out, args.format, &layout)?;
+    let output = Output::begin(&args.out, args.format, layout)?;
     let quarantine = Quarantine::new(&args.out, input.name());
     if args.key.is_none() {
         note(

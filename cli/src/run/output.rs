@@ -38,14 +38,14 @@ impl Add for Written {
 }
 
 /// The events that passed: what all workers share of them.
-pub(super) enum Output<'a> {
+pub(super) enum Output {
     Ndjson { path: PathBuf, file: BufWriter<File> },
-    Parquet { dir: PathBuf, layout: &'a Layout },
+    Parquet { dir: PathBuf, layout: Layout },
 }
 
-impl<'a> Output<'a> {
+impl Output {
     /// Makes the directory, and refuses one that holds an earlier run: nobody could tell their parts apart.
-    pub(super) fn begin(dir: &Path, format: Format, layout: &'a Layout) -> Result<Self, Error> {
+    pub(super) fn begin(dir: &Path, format: Format, layout: Layout) -> Result<Self, Error> {
         fs::create_dir_all(dir).map_err(Error::io("cannot make the directory", dir))?;
         for entry in fs::read_dir(dir).map_err(Error::io("cannot read the directory", dir))? {
             let name = entry.map_err(Error::io("cannot read the directory", dir))?.file_name();
@@ -68,15 +68,15 @@ impl<'a> Output<'a> {
     }
 
     /// What one of so many workers writes to.
-    pub(super) fn sheet(&self, worker: usize, workers: usize) -> Sheet<'a> {
+    pub(super) fn sheet(&self, worker: usize, workers: usize) -> Sheet {
         match self {
             Self::Ndjson { .. } => Sheet::Lines { text: String::new(), ends: Vec::new() },
-            Self::Parquet { dir, layout } => Sheet::Rows(Parts::new(dir, layout, worker, workers)),
+            Self::Parquet { dir, layout } => Sheet::Rows(Parts::new(dir, layout.clone(), worker, workers)),
         }
     }
 
     /// Takes what is written in order, when its turn has come.
-    pub(super) fn take(&mut self, sheet: &mut Sheet<'_>) -> Result<(), Error> {
+    pub(super) fn take(&mut self, sheet: &mut Sheet) -> Result<(), Error> {
         if let (Self::Ndjson { path, file }, Sheet::Lines { text, ends }) = (self, sheet) {
             let mut start = 0;
             for (end, stays) in ends.drain(..) {
@@ -103,11 +103,11 @@ impl<'a> Output<'a> {
 }
 
 /// The events of one worker.
-pub(super) enum Sheet<'a> {
+pub(super) enum Sheet {
     /// Lines that wait for their turn: where each ends, and whether it stays.
     Lines { text: String, ends: Vec<(usize, bool)> },
     /// Rows, in files of the worker's own.
-    Rows(Parts<'a>),
+    Rows(Parts),
 }
 
 /// Where an event is on a sheet.
@@ -117,7 +117,7 @@ pub(super) enum Kept {
     Row(Row),
 }
 
-impl Sheet<'_> {
+impl Sheet {
     /// Takes an event that came in so many bytes, or says why it has no place.
     pub(super) fn push(&mut self, event: &mut Event, bytes_in: usize) -> Result<Kept, Reject> {
         match self {
@@ -166,10 +166,9 @@ impl Sheet<'_> {
 }
 
 /// Rows as Parquet, a directory for each partition.
-pub(super) struct Parts<'a> {
+pub(super) struct Parts {
     dir: PathBuf,
-    layout: &'a Layout,
-    table: Table<'a>,
+    table: Table,
     /// The next part's number; each worker has numbers of its own.
     number: usize,
     workers: usize,
@@ -178,11 +177,10 @@ pub(super) struct Parts<'a> {
     written: Written,
 }
 
-impl<'a> Parts<'a> {
-    fn new(dir: &Path, layout: &'a Layout, worker: usize, workers: usize) -> Self {
+impl Parts {
+    fn new(dir: &Path, layout: Layout, worker: usize, workers: usize) -> Self {
         Self {
             dir: dir.to_owned(),
-            layout,
             table: Table::new(layout),
             number: worker,
             workers,
@@ -206,11 +204,7 @@ impl<'a> Parts<'a> {
 
     /// Writes the part of each partition that has events.
     fn flush(&mut self) -> Result<(), Error> {
-        let table = std::mem::replace(&mut self.table, Table::new(self.layout));
-        for part in table.finish()? {
-            if part.rows == 0 {
-                continue; // duplicates, all of them
-            }
+        for part in self.table.finish()? {
             let dir = self.dir.join(part.partition.to_string());
             fs::create_dir_all(&dir).map_err(Error::io("cannot make the directory", &dir))?;
             let path = dir.join(format!("part-{:05}.parquet", self.number));

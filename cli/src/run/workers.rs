@@ -34,7 +34,7 @@ pub(super) fn run(
     pipelines: Vec<Pipeline>,
     cx: &Context<'_>,
     mut input: Input,
-    output: Output<'_>,
+    output: Output,
     quarantine: Quarantine,
 ) -> Result<Counts, Error> {
     let workers = pipelines.len();
@@ -111,24 +111,24 @@ pub(super) fn run(
 }
 
 /// What goes on in the order of the chunks.
-struct InOrder<'a> {
+struct InOrder {
     /// The chunk whose turn it is.
     turn: usize,
     /// Whether a worker gave up, so that its turn never ends.
     is_broken: bool,
     seen: Seen,
-    output: Output<'a>,
+    output: Output,
     quarantine: Quarantine,
 }
 
-struct Line<'a> {
-    state: Mutex<InOrder<'a>>,
+struct Line {
+    state: Mutex<InOrder>,
     moved: Condvar,
 }
 
-impl<'a> Line<'a> {
+impl Line {
     /// Waits for a chunk's turn; none where it will never come.
-    fn wait(&self, number: usize) -> Option<MutexGuard<'_, InOrder<'a>>> {
+    fn wait(&self, number: usize) -> Option<MutexGuard<'_, InOrder>> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         while state.turn != number && !state.is_broken {
             state = self.moved.wait(state).unwrap_or_else(PoisonError::into_inner);
@@ -142,13 +142,13 @@ impl<'a> Line<'a> {
     }
 }
 
-struct Worker<'a, 's> {
+struct Worker<'a> {
     pipeline: Pipeline,
     cx: Context<'a>,
-    line: &'a Line<'s>,
+    line: &'a Line,
     event: Event,
     lot: Lot,
-    sheet: Sheet<'s>,
+    sheet: Sheet,
     tally: Tally,
 }
 
@@ -160,7 +160,7 @@ struct Lot {
     rejects: Vec<Entry>,
 }
 
-impl Worker<'_, '_> {
+impl Worker<'_> {
     fn run(
         mut self,
         chunks: &Receiver<(usize, Chunk)>,

@@ -39,7 +39,7 @@ fn batch(records: &[Vec<u8>]) -> Value {
 }
 
 fn invoke(deps: &mut Deps<Store, Store>, event: Value) -> (Value, Landing) {
-    let (response, landing) = run(handle(serde_json::from_value(event).unwrap(), deps)).unwrap();
+    let (response, landing) = run(handle(serde_json::from_str(&event.to_string()).unwrap(), deps)).unwrap();
     (serde_json::to_value(response).unwrap(), landing)
 }
 

@@ -43,7 +43,7 @@ fn invoke(transformer: &mut Transformer<Stream, Store, VirtualClock>, records: &
     });
     let event = json!({"Records": records.collect::<Vec<_>>()});
     let deadline = Micros::new(1_573_841_210_000_000).unwrap();
-    let (response, counts) = run(handle(serde_json::from_value(event).unwrap(), deadline, transformer));
+    let (response, counts) = run(handle(serde_json::from_str(&event.to_string()).unwrap(), deadline, transformer));
     (serde_json::to_value(response).unwrap(), counts.tally)
 }
 

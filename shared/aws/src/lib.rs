@@ -17,6 +17,7 @@ pub mod clock;
 pub mod kinesis;
 #[cfg(feature = "sdk")]
 pub mod s3;
+mod scan;
 #[cfg(feature = "sdk")]
 pub mod secrets;
 #[cfg(feature = "sdk")]

@@ -1,12 +1,13 @@
 //! AWS's event shapes become plain records here, and answers AWS's. No AWS type goes further in.
 
+use crate::scan::Scan;
 use millrace_core::record::{Record, Sequence, Source};
 use millrace_core::time::Micros;
 use millrace_core::transformer::Stuck;
-use serde::de::{Error as _, SeqAccess, Visitor};
+use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::value::RawValue;
 use std::borrow::Cow;
-use std::fmt;
 
 /// A batch of a Kinesis shard, as far as it is of interest: an event source mapping never mixes shards.
 ///
@@ -52,112 +53,68 @@ impl KinesisEvent {
         })
     }
 
-    fn push(&mut self, record: &KinesisRecord<'_>) -> Result<(), &'static str> {
+    /// Reads a batch from JSON that is known to be sound.
+    fn scan(json: &str) -> Result<Self, &'static str> {
+        let mut event = Self::default();
+        let mut has_records = false;
+        Scan::new(json).object(|scan, key| {
+            if key != "Records" {
+                return Ok(());
+            }
+            has_records = true;
+            scan.array(|scan| event.record(scan))
+        })?;
+        if has_records { Ok(event) } else { Err("it has no `Records`") }
+    }
+
+    /// Takes the record that stands here.
+    fn record(&mut self, scan: &mut Scan<'_>) -> Result<(), &'static str> {
+        let (mut id, mut arn) = (None, None);
+        let (mut sequence, mut data, mut arrived_at) = (None, None, None);
+        scan.object(|scan, key| {
+            match key {
+                "eventID" => id = scan.string(),
+                "eventSourceARN" => arn = scan.string(),
+                "kinesis" => scan.object(|scan, key| {
+                    match key {
+                        "sequenceNumber" => sequence = scan.string(),
+                        "data" => data = scan.string(),
+                        "approximateArrivalTimestamp" => arrived_at = scan.number().parse().ok(),
+                        _ => {}
+                    }
+                    Ok::<_, &str>(())
+                })?,
+                _ => {}
+            }
+            Ok::<_, &str>(())
+        })?;
+        let (Some(id), Some(arn), Some(sequence), Some(data), Some(arrived_at)) =
+            (id, arn, sequence, data, arrived_at)
+        else {
+            return Err("a record lacks one of eventID, eventSourceARN, sequenceNumber, data, approximateArrivalTimestamp");
+        };
         if self.source.is_none() {
-            let shard = record.event_id.split_once(':').map_or("", |(shard, _)| shard);
-            let stream = name_of(&record.event_source_arn);
-            self.source = Some(Source { stream, shard: shard.to_owned() });
+            let shard = id.raw.split_once(':').map_or("", |(shard, _)| shard);
+            self.source = Some(Source { stream: name_of(arn.raw), shard: shard.to_owned() });
         }
+        // Base64 has no sign that JSON escapes but `/`, which it may.
+        let data = if data.has_escapes { Cow::Owned(data.raw.replace("\\/", "/")) } else { data.raw.into() };
         base64_simd::STANDARD
-            .decode_append(&record.kinesis.data.0, &mut self.data)
+            .decode_append(data.as_bytes(), &mut self.data)
             .map_err(|_| "the data of a record is not base64")?;
-        self.sequences.push_str(&record.kinesis.sequence_number);
-        let arrived_at = Micros::read_number(record.kinesis.approximate_arrival_timestamp);
+        self.sequences.push_str(sequence.raw);
         self.records.push(Place {
             sequence_end: self.sequences.len(),
             data_end: self.data.len(),
-            arrived_at: arrived_at.unwrap_or(Micros::EPOCH),
+            arrived_at: Micros::read_number(arrived_at).unwrap_or(Micros::EPOCH),
         });
         Ok(())
     }
 }
 
-#[derive(Deserialize)]
-struct KinesisRecord<'a> {
-    #[serde(rename = "eventID", borrow)]
-    event_id: Cow<'a, str>,
-    #[serde(rename = "eventSourceARN", borrow)]
-    event_source_arn: Cow<'a, str>,
-    #[serde(borrow)]
-    kinesis: KinesisData<'a>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct KinesisData<'a> {
-    #[serde(borrow)]
-    sequence_number: Cow<'a, str>,
-    #[serde(borrow)]
-    data: Base64<'a>,
-    approximate_arrival_timestamp: f64,
-}
-
-/// The bytes of a string, which base64 will find to be text or not.
-struct Base64<'a>(Cow<'a, [u8]>);
-
-impl<'de: 'a, 'a> Deserialize<'de> for Base64<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Bytes;
-
-        impl<'de> Visitor<'de> for Bytes {
-            type Value = Base64<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("base64")
-            }
-
-            fn visit_borrowed_bytes<E>(self, bytes: &'de [u8]) -> Result<Base64<'de>, E> {
-                Ok(Base64(Cow::Borrowed(bytes)))
-            }
-
-            fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Base64<'de>, E> {
-                Ok(Base64(Cow::Owned(bytes.to_vec())))
-            }
-
-            fn visit_str<E>(self, text: &str) -> Result<Base64<'de>, E> {
-                Ok(Base64(Cow::Owned(text.as_bytes().to_vec())))
-            }
-        }
-
-        deserializer.deserialize_bytes(Bytes)
-    }
-}
-
 impl<'de> Deserialize<'de> for KinesisEvent {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        struct Envelope {
-            #[serde(rename = "Records")]
-            records: Records,
-        }
-
-        struct Records(KinesisEvent);
-
-        impl<'de> Deserialize<'de> for Records {
-            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                deserializer.deserialize_seq(OneByOne)
-            }
-        }
-
-        struct OneByOne;
-
-        impl<'de> Visitor<'de> for OneByOne {
-            type Value = Records;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("the records of a Kinesis batch")
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut records: A) -> Result<Records, A::Error> {
-                let mut event = KinesisEvent::default();
-                while let Some(record) = records.next_element()? {
-                    event.push(&record).map_err(A::Error::custom)?;
-                }
-                Ok(Records(event))
-            }
-        }
-
-        Envelope::deserialize(deserializer).map(|envelope| envelope.records.0)
+        Self::scan(<&RawValue>::deserialize(deserializer)?.get()).map_err(D::Error::custom)
     }
 }
 
@@ -232,6 +189,34 @@ mod tests {
         assert_eq!(told, [(b"hello".as_slice(), 1_573_841_100_250_000)]);
         let empty: KinesisEvent = serde_json::from_str(r#"{"Records":[]}"#).unwrap();
         assert!(empty.source().is_none());
+    }
+
+    #[test]
+    fn base64_may_have_its_slashes_escaped() {
+        let read = |data: &str| {
+            let event = format!(
+                r#"{{"Records":[{{"eventID":"s:1","eventSourceARN":"a:stream/b","kinesis":{{"sequenceNumber":"1","data":"{data}","approximateArrivalTimestamp":1}}}}]}}"#
+            );
+            serde_json::from_str::<KinesisEvent>(&event)
+                .map(|event| event.records().map(|record| record.data.to_vec()).collect::<Vec<_>>())
+        };
+        assert_eq!(read(r"\/\/\/\/").unwrap(), [[0xff; 3]]);
+        assert_eq!(read("////").unwrap(), [[0xff; 3]]);
+        assert!(read("??").unwrap_err().to_string().contains("not base64"));
+    }
+
+    #[test]
+    fn what_is_no_batch_is_told() {
+        for (event, why) in [
+            ("{}", "it has no `Records`"),
+            ("7", "it has no `Records`"),
+            (r#"{"Records":[{}]}"#, "a record lacks one of"),
+            (r#"{"Records":[7]}"#, "a record lacks one of"),
+            (r#"{"Records":[{"eventID":"#, "EOF"),
+        ] {
+            let told = serde_json::from_str::<KinesisEvent>(event).unwrap_err().to_string();
+            assert!(told.contains(why), "{told}");
+        }
     }
 
     #[test]

@@ -11,7 +11,7 @@ use millrace_core::record::Record;
 /// Lays out batches of frames, in memory that serves one after the other.
 #[derive(Debug)]
 pub struct Frames {
-    layout: Layout,
+    table: Table,
     reader: Reader,
     event: Event,
 }
@@ -31,13 +31,12 @@ impl Frames {
     /// For tables of this layout.
     #[must_use]
     pub fn new(layout: Layout) -> Self {
-        Self { layout, reader: Reader::default(), event: Event::default() }
+        Self { table: Table::new(layout), reader: Reader::default(), event: Event::default() }
     }
 
     /// Lays out the frames of one batch.
     pub fn rows<'r>(&mut self, records: impl Iterator<Item = Record<'r>>) -> Result<Rows, Error> {
-        let Self { layout, reader, event } = self;
-        let mut table = Table::new(layout);
+        let Self { table, reader, event } = self;
         let mut rejects = Vec::new();
         let mut landing = Landing::default();
         for record in records {

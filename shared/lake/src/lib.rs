@@ -4,24 +4,24 @@
 //! `rest`: what no column names, as JSON. A value that does not fit its column's type stays in `rest` too, so that
 //! nothing is lost to a schema.
 
+mod bits;
 mod column;
+mod file;
 mod frames;
+mod places;
 
-use crate::column::Builder;
+use crate::column::Column;
+use crate::file::Codec;
 pub use crate::frames::{Frames, Rows as Landed};
-use arrow_array::{BooleanArray, RecordBatch};
-use arrow_schema::{ArrowError, Field, Schema};
-use arrow_select::filter::filter_record_batch;
 use millrace_core::event::{Event, Path, Value};
 use millrace_core::pipeline::{ColumnType, EventSettings, LakeSettings, RECEIVED_AT};
 use millrace_core::quarantine::Reject;
 use millrace_core::time::Micros;
-use parquet::arrow::ArrowWriter;
-use parquet::basic::{Compression, ZstdLevel};
+use parquet::basic::{LogicalType, Repetition, TimeUnit, Type as Physical, ZstdLevel};
 use parquet::errors::ParquetError;
-use parquet::file::properties::WriterProperties;
-use parquet::schema::types::ColumnPath;
-use std::collections::{BTreeMap, BTreeSet};
+use parquet::file::properties::{WriterProperties, WriterPropertiesPtr};
+use parquet::schema::types::{SchemaDescPtr, SchemaDescriptor, Type};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -31,8 +31,9 @@ pub struct Layout {
     time: Path,
     columns: Vec<(Path, ColumnType)>,
     rest: bool,
-    schema: Arc<Schema>,
-    properties: WriterProperties,
+    schema: SchemaDescPtr,
+    properties: WriterPropertiesPtr,
+    zstd: ZstdLevel,
 }
 
 impl Layout {
@@ -50,30 +51,38 @@ impl Layout {
             .iter()
             .map(|column| (column.name.get_ref().clone(), column.flat_name(), column.r#type));
         let all: Vec<_> = fixed.into_iter().chain(own).collect();
-        let mut fields: Vec<_> =
-            all.iter().map(|(_, name, kind)| Field::new(name, column::data_type(*kind), true)).collect();
-        if lake.rest {
-            fields.push(Field::new("rest", column::data_type(ColumnType::String), true));
-        }
+        let rest = lake.rest.then_some(("rest", ColumnType::String));
+        let names = all.iter().map(|(_, name, kind)| (name.as_str(), *kind)).chain(rest);
         Self {
             time: event.time.clone(),
-            columns: all.into_iter().map(|(path, _, kind)| (path, kind)).collect(),
+            schema: Arc::new(SchemaDescriptor::new(Arc::new(schema(names)))),
+            columns: all.iter().map(|(path, _, kind)| (path.clone(), *kind)).collect(),
             rest: lake.rest,
-            schema: Arc::new(Schema::new(fields)),
-            properties: properties(lake.zstd),
+            properties: Arc::new(WriterProperties::builder().set_created_by("millrace".to_owned()).build()),
+            zstd: ZstdLevel::try_new(lake.zstd.into()).unwrap_or_default(),
         }
     }
 }
 
-/// The bloom filter lets Athena leave out files when it looks for one event.
-fn properties(zstd: u8) -> WriterProperties {
-    let id = ColumnPath::from("id");
-    WriterProperties::builder()
-        .set_compression(Compression::ZSTD(ZstdLevel::try_new(zstd.into()).unwrap_or_default()))
-        .set_column_dictionary_enabled(id.clone(), false) // ids do not repeat
-        .set_column_bloom_filter_enabled(id, true)
-        .set_created_by("millrace".to_owned())
-        .build()
+/// The schema of a file. Timestamps carry no zone: Athena's type has none, and reads them as UTC.
+fn schema<'n>(columns: impl Iterator<Item = (&'n str, ColumnType)>) -> Type {
+    let field = |(name, kind)| {
+        let (physical, logical) = match kind {
+            ColumnType::String => (Physical::BYTE_ARRAY, Some(LogicalType::String)),
+            ColumnType::Bigint => (Physical::INT64, None),
+            ColumnType::Double => (Physical::DOUBLE, None),
+            ColumnType::Boolean => (Physical::BOOLEAN, None),
+            ColumnType::Timestamp => {
+                (Physical::INT64, Some(LogicalType::timestamp(false, TimeUnit::MICROS)))
+            }
+        };
+        let field = Type::primitive_type_builder(name, physical).with_repetition(Repetition::OPTIONAL);
+        field.with_logical_type(logical).build().map(Arc::new)
+    };
+    let fields = columns.map(field).collect::<Result<_, _>>();
+    let table = fields.and_then(|fields| Type::group_type_builder("events").with_fields(fields).build());
+    #[expect(clippy::expect_used, reason = "these physical types hold these logical ones, whatever the names")]
+    table.expect("columns of five types make a table")
 }
 
 /// A partition of the table: an hour of events' own time, UTC.
@@ -103,30 +112,29 @@ pub struct Part {
 
 /// A file that could not be written: a fault of ours, for rows that fit their columns.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The columns do not make a table.
-    #[error("the columns do not make a table")]
-    Table(#[from] ArrowError),
-    /// The table does not make a file.
-    #[error("the table does not make a Parquet file")]
-    File(#[from] ParquetError),
+#[error("the table does not make a Parquet file")]
+pub struct Error(#[from] ParquetError);
+
+/// Rows on their way into files, in memory that serves one batch after the other.
+#[derive(Debug)]
+pub struct Table {
+    layout: Layout,
+    parts: BTreeMap<Partition, Rows>,
+    /// The columns of partitions that are finished.
+    free: Vec<Rows>,
+    text: String,
+    codec: Codec,
 }
 
-/// Rows on their way into files.
-#[derive(Debug)]
-pub struct Table<'a> {
-    layout: &'a Layout,
-    parts: BTreeMap<Partition, Rows>,
-    text: String,
-}
+/// So many partitions' columns are kept for the next batch.
+const FREE_MAX: usize = 8;
 
 #[derive(Debug)]
 struct Rows {
-    columns: Vec<Builder>,
-    /// None where the table has no such column.
-    rest: Option<Builder>,
-    taken_back: BTreeSet<usize>,
+    columns: Vec<Column>,
     count: usize,
+    /// Whether a row is no longer there; as long as the last such.
+    taken_back: Vec<bool>,
 }
 
 /// Where an event came to stand.
@@ -136,40 +144,37 @@ pub struct Row {
     at: usize,
 }
 
-impl<'a> Table<'a> {
+impl Table {
     /// A table without rows.
     #[must_use]
-    pub fn new(layout: &'a Layout) -> Self {
-        Self { layout, parts: BTreeMap::new(), text: String::new() }
+    pub fn new(layout: Layout) -> Self {
+        Self { layout, parts: BTreeMap::new(), free: Vec::new(), text: String::new(), codec: Codec::default() }
     }
 
     /// Adds an event, of which nothing but the rest is left then; or says why it has no place: it lacks a time.
     pub fn push(&mut self, event: &mut Event) -> Result<Row, Reject> {
-        let Some(time) = event.get(&self.layout.time).and_then(Micros::read) else {
-            let detail = format!("`{}` is missing, or no time that can be read", self.layout.time);
+        let Self { layout, parts, free, text, .. } = self;
+        let Some(time) = event.get(&layout.time).and_then(Micros::read) else {
+            let detail = format!("`{}` is missing, or no time that can be read", layout.time);
             return Err(Reject::new("lake", "no_time", detail));
         };
         let partition = Partition { hours: time.hours() };
-        let rows = self.parts.entry(partition).or_insert_with(|| Rows {
-            columns: self.layout.columns.iter().map(|(_, kind)| Builder::new(*kind)).collect(),
-            rest: self.layout.rest.then(|| Builder::new(ColumnType::String)),
-            taken_back: BTreeSet::new(),
-            count: 0,
-        });
-        for ((path, _), column) in self.layout.columns.iter().zip(&mut rows.columns) {
+        let rows = parts.entry(partition).or_insert_with(|| free.pop().unwrap_or_else(|| Rows::new(layout)));
+        let (columns, rest) = rows.columns.split_at_mut(layout.columns.len());
+        for ((path, _), column) in layout.columns.iter().zip(columns) {
             let found = event.find(path);
             if column.append(found.map(|id| event.value(id)))
-                && let Some(id) = found.filter(|_| self.layout.rest)
+                && let Some(id) = found.filter(|_| layout.rest)
             {
                 event.remove(id);
             }
         }
-        if let Some(rest) = &mut rows.rest {
-            self.text.clear();
+        if let [rest] = rest {
+            text.clear();
             if event.fields().next().is_some() {
-                event.write(&mut self.text);
+                event.write(text);
             }
-            rest.append(Some(Value::String(&self.text)).filter(|_| !self.text.is_empty()));
+            rest.append(Some(Value::String(text)).filter(|_| !text.is_empty()));
         }
         rows.count += 1;
         Ok(Row { partition, at: rows.count - 1 })
@@ -178,36 +183,48 @@ impl<'a> Table<'a> {
     /// Takes a row out again, one that turned out to be a duplicate.
     pub fn take_back(&mut self, row: Row) {
         if let Some(rows) = self.parts.get_mut(&row.partition) {
-            rows.taken_back.insert(row.at);
+            rows.taken_back.resize(rows.taken_back.len().max(row.at + 1), false);
+            if let Some(gone) = rows.taken_back.get_mut(row.at) {
+                *gone = true;
+            }
         }
     }
 
-    /// The rows as arrays, in the order of their partitions.
-    pub fn batches(self) -> impl Iterator<Item = Result<(Partition, RecordBatch), Error>> {
-        let schema = &self.layout.schema;
-        self.parts.into_iter().map(|(partition, rows)| {
-            let columns = rows.columns.into_iter().chain(rows.rest).map(Builder::finish).collect();
-            let batch = RecordBatch::try_new(Arc::clone(schema), columns)?;
-            if rows.taken_back.is_empty() {
-                return Ok((partition, batch));
+    /// The files of the partitions that have rows, in the order of these. The table is empty then.
+    pub fn finish(&mut self) -> Result<Vec<Part>, Error> {
+        let mut files = Vec::new();
+        for (partition, mut rows) in std::mem::take(&mut self.parts) {
+            let left = rows.count - rows.taken_back.iter().filter(|gone| **gone).count();
+            if left > 0 {
+                let body = file::write(&self.layout, &rows.columns, &rows.taken_back, &mut self.codec)?;
+                files.push(Part { partition, rows: left, body });
             }
-            let stays: BooleanArray =
-                (0..rows.count).map(|at| Some(!rows.taken_back.contains(&at))).collect();
-            Ok((partition, filter_record_batch(&batch, &stays)?))
-        })
+            if self.free.len() < FREE_MAX {
+                rows.clear();
+                self.free.push(rows);
+            }
+        }
+        Ok(files)
     }
 
-    /// The files, in the order of their partitions.
-    pub fn finish(self) -> Result<Vec<Part>, Error> {
-        let Layout { schema, properties, .. } = self.layout;
-        let part = |batch: Result<(Partition, RecordBatch), Error>| {
-            let (partition, batch) = batch?;
-            let mut body = Vec::new();
-            let mut writer = ArrowWriter::try_new(&mut body, Arc::clone(schema), Some(properties.clone()))?;
-            writer.write(&batch)?;
-            writer.close()?;
-            Ok(Part { partition, rows: batch.num_rows(), body })
-        };
-        self.batches().map(part).collect()
+    /// Drops the rows, and tells how many there were.
+    pub fn clear(&mut self) -> usize {
+        std::mem::take(&mut self.parts).into_values().map(|rows| rows.count).sum()
+    }
+}
+
+impl Rows {
+    fn new(layout: &Layout) -> Self {
+        // Each event has an id of its own, and mostly a time.
+        let repeats = |path: &Path, at| at != 0 && *path != layout.time;
+        let columns = layout.columns.iter().enumerate().map(|(at, (path, kind))| Column::new(*kind, repeats(path, at)));
+        let rest = layout.rest.then(|| Column::new(ColumnType::String, true));
+        Self { columns: columns.chain(rest).collect(), count: 0, taken_back: Vec::new() }
+    }
+
+    fn clear(&mut self) {
+        self.columns.iter_mut().for_each(Column::clear);
+        self.count = 0;
+        self.taken_back.clear();
     }
 }

@@ -28,7 +28,7 @@ columns = [
 fn parts(events: &[Value]) -> Vec<Part> {
     let pipeline = Pipeline::compile(PIPELINE, &millrace_core::files::NONE).unwrap();
     let layout = Layout::new(pipeline.event(), pipeline.lake());
-    let mut table = Table::new(&layout);
+    let mut table = Table::new(layout);
     for event in events {
         table.push(&mut Event::read(&event.to_string()).unwrap()).unwrap();
     }

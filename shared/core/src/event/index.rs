@@ -33,17 +33,20 @@ impl Index {
         self.0.fill(UNCLEAR);
     }
 
-    /// Notes a member.
-    pub(super) fn note(&mut self, tag: u16, id: u32) {
-        if let Some(place) = self.0.get_mut(place_of(tag)) {
-            *place = match u16::try_from(id) {
-                Ok(id) if *place == EMPTY && id != EMPTY => id,
-                _ => UNCLEAR,
-            };
-        }
+    /// Notes a member; whether its place was free, so that no other has its key.
+    #[inline]
+    pub(super) fn note(&mut self, tag: u64, id: u32) -> bool {
+        let Some(place) = self.0.get_mut(place_of(tag)) else { return false };
+        let is_free = *place == EMPTY;
+        *place = match u16::try_from(id) {
+            Ok(id) if is_free && id != EMPTY => id,
+            _ => UNCLEAR,
+        };
+        is_free
     }
 
-    pub(super) fn find(&self, tag: u16) -> Found {
+    #[inline]
+    pub(super) fn find(&self, tag: u64) -> Found {
         match self.0.get(place_of(tag)).copied() {
             Some(EMPTY) => Found::Nothing,
             Some(UNCLEAR) | None => Found::Unclear,
@@ -58,8 +61,8 @@ impl Default for Index {
     }
 }
 
-/// The length shifts the signs, so that keys with like ends part.
-fn place_of(tag: u16) -> usize {
-    let [length, ends] = tag.to_le_bytes();
-    usize::from(ends.wrapping_add(length.wrapping_mul(37)))
+/// The upper bits of a product hang on all of the tag.
+#[inline]
+fn place_of(tag: u64) -> usize {
+    (tag.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as usize
 }

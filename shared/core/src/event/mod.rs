@@ -17,7 +17,7 @@ pub(crate) use write::quote;
 
 use index::{Found, Index};
 use parse::TEXT_MAX;
-use path::{Key, Part};
+use path::{Key, Part, is_exact};
 use std::fmt;
 
 /// One JSON object. Of a key that stands twice the last one counts, as in JavaScript.
@@ -36,6 +36,8 @@ pub struct Event {
     edits: u32,
     /// Room for the work on objects of many keys.
     order: Vec<u32>,
+    /// Room for what is open while it is parsed.
+    open: Vec<parse::Open>,
 }
 
 /// A value within an event, as long as it is not parsed anew.
@@ -85,9 +87,10 @@ struct Node {
     changed: bool,
     /// The key has signs that JSON escapes.
     key_escaped: bool,
-    tag: u16,
     parent: u32,
     next: u32,
+    /// What tells the key from others.
+    tag: u64,
     /// The key, unescaped; empty in arrays.
     key: Span,
     /// The JSON text.
@@ -101,9 +104,9 @@ const NIL: Node = Node {
     removed: true,
     changed: true,
     key_escaped: false,
-    tag: 0,
     parent: NONE,
     next: NONE,
+    tag: 0,
     key: Span { start: 0, end: 0 },
     raw: Span { start: 0, end: 0 },
     data: Span { start: NONE, end: NONE },
@@ -165,6 +168,7 @@ impl Event {
 
     /// The value of a node.
     #[must_use]
+    #[inline]
     pub fn value(&self, id: Id) -> Value<'_> {
         let node = self.node(id.0);
         match node.kind {
@@ -181,8 +185,10 @@ impl Event {
 
     /// The node at a path; none where a key is missing or something on the way is no object.
     #[must_use]
+    #[inline]
     pub fn find(&self, path: &Path) -> Option<Id> {
-        self.find_in(Id(ROOT), path)
+        let first = self.member(&path.first)?;
+        path.rest.iter().try_fold(first, |at, key| self.child(at, key)).map(Id)
     }
 
     /// The node at a path that begins at another node.
@@ -294,6 +300,24 @@ impl Event {
             Some(id) => self.set(id, New::Str(text)),
             None => _ = self.put(path, New::Str(text)),
         }
+    }
+
+    /// Puts an integer in the place of a value, unless it stands there already.
+    pub fn set_int(&mut self, id: Id, int: i64) {
+        if self.value(id).as_number().and_then(Number::as_i64) != Some(int) {
+            self.set(id, New::Int(int));
+        }
+    }
+
+    /// Adds a member under the last key of this path to an object that has no such member.
+    pub fn add_text(&mut self, object: Id, path: &Path, text: &str) {
+        let key = path.last_key();
+        let (name, value) = (self.append(&key.name), self.append(text));
+        let key_escaped = write::needs_escape(&key.name);
+        let node = Node { kind: Kind::String, removed: false, tag: key.tag, key: name, key_escaped, ..NIL };
+        let id = self.add(Node { parent: object.0, raw: value, data: value, ..node });
+        self.touch(object.0);
+        self.link(object.0, id);
     }
 
     /// Puts a value in the place of another.
@@ -494,6 +518,7 @@ impl Event {
     }
 
     /// Marks a value and all that it is in as changed.
+    #[inline]
     fn touch(&mut self, id: u32) {
         self.edits += 1;
         let mut at = id;
@@ -508,38 +533,51 @@ impl Event {
 
     // ---- The table and the text
 
+    #[inline]
     fn child(&self, parent: u32, key: &Key) -> Option<u32> {
-        if parent == ROOT {
-            match self.index.find(key.tag) {
-                Found::Nothing => return None,
-                // A member of this key would have made its place unclear, had another been there before.
-                Found::At(at) => return self.is_at(at, key).then_some(at),
-                Found::Unclear => {}
-            }
+        if parent == ROOT { self.member(key) } else { self.search(parent, key) }
+    }
+
+    /// A member of the root.
+    #[inline]
+    fn member(&self, key: &Key) -> Option<u32> {
+        match self.index.find(key.tag) {
+            Found::Nothing => None,
+            // A member of this key would have made its place unclear, had another been there before.
+            Found::At(at) => self.is_at(self.node(at), key).then_some(at),
+            Found::Unclear => self.search(ROOT, key),
         }
+    }
+
+    fn search(&self, parent: u32, key: &Key) -> Option<u32> {
         let node = self.node(parent);
         if node.kind != Kind::Object {
             return None;
         }
         let mut at = node.data.start;
         while at != NONE {
-            if self.is_at(at, key) {
+            let node = self.node(at);
+            if self.is_at(node, key) {
                 return Some(at);
             }
-            at = self.node(at).next;
+            at = node.next;
         }
         None
     }
 
-    fn is_at(&self, at: u32, key: &Key) -> bool {
-        let node = self.node(at);
-        node.tag == key.tag && !node.removed && self.slice(node.key) == key.name
+    #[inline]
+    fn is_at(&self, node: &Node, key: &Key) -> bool {
+        node.tag == key.tag
+            && !node.removed
+            && (is_exact(key.tag) || self.bytes(node.key) == key.name.as_bytes())
     }
 
+    #[inline]
     fn node(&self, id: u32) -> &Node {
         self.nodes.get(id as usize).unwrap_or(&NIL)
     }
 
+    #[inline]
     fn node_mut(&mut self, id: u32) -> Option<&mut Node> {
         self.nodes.get_mut(id as usize)
     }
@@ -553,6 +591,13 @@ impl Event {
         (self.nodes.len() - 1) as u32
     }
 
+    /// A stretch of the text of which it does not matter that it is text.
+    #[inline]
+    fn bytes(&self, span: Span) -> &[u8] {
+        self.text.as_bytes().get(span.start as usize..span.end as usize).unwrap_or_default()
+    }
+
+    #[inline]
     fn slice(&self, span: Span) -> &str {
         self.text.get(span.start as usize..span.end as usize).unwrap_or_default()
     }

@@ -4,7 +4,8 @@
 //! (`1e999`) and half of a surrogate pair (`"\ud800"`) are refused, as the readers behind the lake do; of a key that
 //! stands twice the last counts; nesting ends at [`DEPTH_MAX`] levels.
 
-use super::path::tag;
+use super::path::{tag, tag_at};
+use super::write::plain;
 use super::{Event, Kind, NIL, NONE, Node, ROOT, Span};
 
 /// How many levels of objects and arrays an event may have, itself the first.
@@ -84,153 +85,198 @@ struct Parser<'a> {
     event: &'a mut Event,
 }
 
+/// A key, read: where it stands, its tag, and whether it has escapes.
+#[derive(Clone, Copy, Default)]
+struct Name {
+    span: Span,
+    tag: u64,
+    escaped: bool,
+}
+
+/// An object or array that is not closed yet.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Open {
+    id: u32,
+    is_object: bool,
+    /// Its last child so far.
+    last: u32,
+    children: u32,
+    /// A bit for each tag of its keys, shared by some.
+    tags: u64,
+}
+
+/// An object with more members looks for keys that stand twice at its end, all at once.
+const FEW: u32 = 64;
+
 impl Parser<'_> {
+    /// Reads one value, and what is in it, as that of this node.
     fn read(&mut self, root: u32) -> Result<(), Flaw> {
-        let mut parent = NONE;
-        let mut depth = 0;
-        let mut key = (Span::default(), 0, false);
+        self.event.open.clear();
         self.skip_blanks();
+        match self.value(root, None, Name::default())? {
+            None => self.end(),
+            Some(opened) => self.inside(opened),
+        }
+    }
+
+    /// Reads what is in a container, up to the end of the text.
+    fn inside(&mut self, first: Open) -> Result<(), Flaw> {
+        let mut open = first;
+        let mut is_new = true;
         loop {
-            // A value begins here.
-            let start = self.at;
-            let opened = self.peek()?;
-            let id = if parent == NONE { root } else { self.push(parent, key)? };
-            match opened {
-                b'{' | b'[' => {
-                    depth += 1;
-                    if depth > DEPTH_MAX {
-                        return Err(Flaw::TooDeep);
-                    }
+            // A child begins here, or the container ends.
+            self.skip_blanks();
+            let mut byte = self.peek()?;
+            if !is_new {
+                if byte == b',' {
                     self.at += 1;
-                    let kind = if opened == b'{' { Kind::Object } else { Kind::Array };
-                    self.finish(id, kind, start, Span { start: NONE, end: NONE });
                     self.skip_blanks();
-                    // ']' and '}' are each two above their '[' and '{'.
-                    if self.peek()? != opened + 2 {
-                        (parent, key) = (id, (Span::default(), 0, false));
-                        if opened == b'{' {
-                            key = self.key()?;
-                        }
-                        continue;
+                    byte = self.peek()?;
+                } else if byte != if open.is_object { b'}' } else { b']' } {
+                    return Err(self.flaw("neither a comma nor the end of what is open"));
+                } else {
+                    self.close(open);
+                    match self.event.open.pop() {
+                        None => return self.end(),
+                        Some(outer) => open = outer,
                     }
-                    self.at += 1;
-                    depth -= 1;
-                    self.finish(id, kind, start, Span { start: NONE, end: NONE });
+                    continue;
                 }
-                b'"' => {
-                    let (text, _) = self.string()?;
-                    self.finish(id, Kind::String, start, text);
+            } else if byte == if open.is_object { b'}' } else { b']' } {
+                self.close(open);
+                match self.event.open.pop() {
+                    None => return self.end(),
+                    Some(outer) => (open, is_new) = (outer, false),
                 }
-                b'-' | b'0'..=b'9' => {
-                    let kind = self.number()?;
-                    self.finish(id, kind, start, Span::default());
-                }
-                b't' => self.literal(id, b"true", Kind::True)?,
-                b'f' => self.literal(id, b"false", Kind::False)?,
-                b'n' => self.literal(id, b"null", Kind::Null)?,
-                _ => return Err(self.flaw("no value")),
+                continue;
             }
-            // A value has ended.
-            loop {
-                self.skip_blanks();
-                if parent == NONE {
-                    return if self.at == self.bytes.len() {
-                        Ok(())
-                    } else {
-                        Err(self.flaw("more after the value"))
-                    };
+            is_new = false;
+            let name = if open.is_object { self.key(byte)? } else { Name::default() };
+            let id = self.next_id()?;
+            if let Some(inner) = self.value(id, Some(&mut open), name)? {
+                if self.event.open.len() + 2 > DEPTH_MAX {
+                    return Err(Flaw::TooDeep);
                 }
-                let is_object = self.event.node(parent).kind == Kind::Object;
-                match self.peek()? {
-                    b',' => {
-                        self.at += 1;
-                        self.skip_blanks();
-                        if is_object {
-                            key = self.key()?;
-                        }
-                        break;
-                    }
-                    b'}' if is_object => self.close(parent),
-                    b']' if !is_object => self.close(parent),
-                    _ => return Err(self.flaw("neither a comma nor the end of what is open")),
-                }
-                depth -= 1;
-                parent = if parent == root { NONE } else { self.event.node(parent).parent };
+                self.event.open.push(open);
+                (open, is_new) = (inner, true);
             }
         }
     }
 
-    fn push(&mut self, parent: u32, (key, tag, key_escaped): (Span, u16, bool)) -> Result<u32, Flaw> {
-        if self.event.nodes.len() >= NODES_MAX {
+    fn end(&mut self) -> Result<(), Flaw> {
+        self.skip_blanks();
+        if self.at == self.bytes.len() { Ok(()) } else { Err(self.flaw("more after the value")) }
+    }
+
+    /// The number of the next node.
+    fn next_id(&self) -> Result<u32, Flaw> {
+        let many = self.event.nodes.len();
+        if many >= NODES_MAX {
             return Err(Flaw::TooMuch("more values than any event"));
         }
-        let id = self.event.add(Node { removed: false, parent, key, tag, key_escaped, ..NIL });
-        self.event.link(parent, id);
-        Ok(id)
+        #[expect(clippy::cast_possible_truncation, reason = "NODES_MAX fits")]
+        Ok(many as u32)
     }
 
-    /// Notes what a node was read as, up to here.
-    fn finish(&mut self, id: u32, kind: Kind, start: usize, data: Span) {
+    /// Reads a value as that of this node, a new one where it has a parent. Of an object or array only the bracket.
+    #[inline]
+    fn value(&mut self, id: u32, parent: Option<&mut Open>, name: Name) -> Result<Option<Open>, Flaw> {
+        let start = self.at;
+        let mut opened = None;
+        let nothing = Span { start: NONE, end: NONE };
+        let (kind, data) = match self.peek()? {
+            b'"' => {
+                let (text, _) = self.string()?;
+                (Kind::String, text)
+            }
+            b'-' | b'0'..=b'9' => (self.number()?, nothing),
+            bracket @ (b'{' | b'[') => {
+                self.at += 1;
+                let is_object = bracket == b'{';
+                opened = Some(Open { id, is_object, last: NONE, children: 0, tags: 0 });
+                (if is_object { Kind::Object } else { Kind::Array }, nothing)
+            }
+            b't' => self.literal(b"true", Kind::True)?,
+            b'f' => self.literal(b"false", Kind::False)?,
+            b'n' => self.literal(b"null", Kind::Null)?,
+            _ => return Err(self.flaw("no value")),
+        };
         let raw = self.span(start, self.at);
-        if let Some(node) = self.event.node_mut(id) {
-            (node.kind, node.changed, node.raw, node.data) = (kind, false, raw, data);
+        match parent {
+            None => {
+                if let Some(node) = self.event.node_mut(id) {
+                    (node.kind, node.changed, node.raw, node.data) = (kind, false, raw, data);
+                }
+            }
+            Some(parent) => {
+                let Name { span: key, tag, escaped: key_escaped } = name;
+                let node = Node { kind, removed: false, changed: false, key_escaped, tag, key, raw, data, ..NIL };
+                self.event.nodes.push(Node { parent: parent.id, ..node });
+                self.link(parent, id, tag);
+            }
+        }
+        Ok(opened)
+    }
+
+    /// Makes a node the last child of its parent.
+    #[inline]
+    fn link(&mut self, parent: &mut Open, id: u32, tag: u64) {
+        let event = &mut *self.event;
+        match event.node_mut(parent.last) {
+            Some(last) => last.next = id,
+            None => {
+                if let Some(node) = event.node_mut(parent.id) {
+                    node.data.start = id;
+                }
+            }
+        }
+        parent.last = id;
+        parent.children += 1;
+        if !parent.is_object {
+            return;
+        }
+        let bit = 1 << (tag.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 58);
+        let is_new = if parent.id == ROOT { event.index.note(tag, id) } else { parent.tags & bit == 0 };
+        parent.tags |= bit;
+        if !is_new && parent.children <= FEW {
+            drop_earlier_twin(event, parent.id, id);
         }
     }
 
-    fn literal(&mut self, id: u32, word: &[u8], kind: Kind) -> Result<(), Flaw> {
-        let start = self.at;
-        let rest = self.bytes.get(start..).unwrap_or_default();
+    fn literal(&mut self, word: &[u8], kind: Kind) -> Result<(Kind, Span), Flaw> {
+        let rest = self.bytes.get(self.at..).unwrap_or_default();
         if !rest.starts_with(word) {
             return Err(if word.starts_with(rest) { Flaw::CutOff } else { self.flaw("no value") });
         }
         self.at += word.len();
-        self.finish(id, kind, start, Span::default());
-        Ok(())
+        Ok((kind, Span::default()))
     }
 
     /// Ends an object or array at its bracket.
-    fn close(&mut self, id: u32) {
+    #[inline]
+    fn close(&mut self, open: Open) {
         self.at += 1;
         let end = self.span(self.at, self.at).end;
-        if let Some(node) = self.event.node_mut(id) {
+        if let Some(node) = self.event.node_mut(open.id) {
             node.raw.end = end;
-            if node.kind == Kind::Object {
-                self.drop_twins(id);
-            }
+            node.data.end = open.last;
         }
-    }
-
-    /// Of the members with one key leaves the last.
-    fn drop_twins(&mut self, id: u32) {
-        let event = &mut *self.event;
-        let (mut seen, mut many, mut at) = (0_u64, 0, event.node(id).data.start);
-        while at != NONE {
-            let node = *event.node(at);
-            let bit = 1 << ((node.tag ^ (node.tag >> 8)) & 63);
-            many += 1;
-            if seen & bit != 0 {
-                if many > 64 {
-                    return drop_twins_of_many(event, id);
-                }
-                drop_earlier_twin(event, id, at);
-            }
-            seen |= bit;
-            at = node.next;
+        if open.is_object && open.children > FEW {
+            drop_twins_of_many(self.event, open.id);
         }
     }
 
     /// A key and its colon, up to the value.
     #[inline]
-    fn key(&mut self) -> Result<(Span, u16, bool), Flaw> {
-        if self.peek()? != b'"' {
+    fn key(&mut self, first: u8) -> Result<Name, Flaw> {
+        if first != b'"' {
             return Err(self.flaw("no key"));
         }
         let (span, escaped) = self.string()?;
         let tag = if escaped {
-            tag(self.event.slice(span).as_bytes())
+            tag(self.event.bytes(span))
         } else {
-            let (start, end) = (span.start as usize - self.base, span.end as usize - self.base);
-            tag(self.bytes.get(start..end).unwrap_or_default())
+            tag_at(self.bytes, span.start as usize - self.base, span.end as usize - self.base)
         };
         self.skip_blanks();
         if self.peek()? != b':' {
@@ -238,14 +284,14 @@ impl Parser<'_> {
         }
         self.at += 1;
         self.skip_blanks();
-        Ok((span, tag, escaped))
+        Ok(Name { span, tag, escaped })
     }
 
     /// A string from its quote on: its text, and whether it had escapes.
     #[inline]
     fn string(&mut self) -> Result<(Span, bool), Flaw> {
         let start = self.at + 1;
-        let end = plain_end(self.bytes, start);
+        let end = self.plain_end(start);
         match self.bytes.get(end) {
             Some(b'"') => {
                 self.at = end + 1;
@@ -258,6 +304,12 @@ impl Parser<'_> {
             }
             None => Err(Flaw::CutOff),
         }
+    }
+
+    /// Where a string's plain text ends: at a quote, a backslash, a control character or the end of the bytes.
+    #[inline]
+    fn plain_end(&self, start: usize) -> usize {
+        start + plain(self.bytes.get(start..).unwrap_or_default())
     }
 
     /// A string with escapes, the first of them at `end`: its text goes behind the event's.
@@ -292,7 +344,7 @@ impl Parser<'_> {
             };
             self.event.text.push(sign);
             from = at + 2;
-            at = plain_end(self.bytes, from);
+            at = self.plain_end(from);
         }
         self.at += 1;
         #[expect(
@@ -383,6 +435,12 @@ impl Parser<'_> {
 
     #[inline]
     fn skip_blanks(&mut self) {
+        if self.byte().is_some_and(|byte| byte <= b' ') {
+            self.skip_more_blanks();
+        }
+    }
+
+    fn skip_more_blanks(&mut self) {
         while let Some(byte @ (b' ' | b'\t' | b'\n' | b'\r')) = self.byte() {
             self.event.lines |= byte == b'\n' || byte == b'\r';
             self.at += 1;
@@ -446,27 +504,4 @@ fn remove(event: &mut Event, id: u32) {
     if let Some(node) = event.node_mut(id) {
         node.removed = true;
     }
-}
-
-/// Where a string's plain text ends: at a quote, a backslash, a control character or the end of the bytes. Eight
-/// bytes at a time, by the well-known test for a zero byte in a word.
-#[inline]
-fn plain_end(bytes: &[u8], start: usize) -> usize {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    const HIGH: u64 = 0x8080_8080_8080_8080;
-    let mut at = start;
-    while let Some(chunk) = bytes.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
-        let word = u64::from_le_bytes(*chunk);
-        let zero = |word: u64| word.wrapping_sub(ONES) & !word;
-        let quote = zero(word ^ (ONES * 0x22));
-        let backslash = zero(word ^ (ONES * 0x5c));
-        let control = word.wrapping_sub(ONES * 0x20) & !word;
-        let found = (quote | backslash | control) & HIGH;
-        if found != 0 {
-            return at + found.trailing_zeros() as usize / 8;
-        }
-        at += 8;
-    }
-    let rest = bytes.get(at..).unwrap_or_default();
-    at + rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..0x20)).unwrap_or(rest.len())
 }

@@ -8,8 +8,8 @@ use std::fmt;
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Path {
-    first: Key,
-    rest: Vec<Key>,
+    pub(super) first: Key,
+    pub(super) rest: Vec<Key>,
 }
 
 impl Path {
@@ -46,7 +46,11 @@ impl Path {
     /// The key of the field itself.
     #[must_use]
     pub fn last(&self) -> &str {
-        self.rest.last().map_or(&self.first.name, |key| &key.name)
+        &self.last_key().name
+    }
+
+    pub(super) fn last_key(&self) -> &Key {
+        self.rest.last().unwrap_or(&self.first)
     }
 
     /// The objects on the way to the field, from the top.
@@ -258,7 +262,7 @@ impl fmt::Display for Pattern {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Key {
     pub(super) name: String,
-    pub(super) tag: u16,
+    pub(super) tag: u64,
 }
 
 impl Key {
@@ -274,12 +278,46 @@ impl fmt::Display for Key {
     }
 }
 
-/// Keys with different tags are different: the length and the ends tell most apart.
-pub(super) fn tag(key: &[u8]) -> u16 {
-    let (first, last) = (key.first().copied().unwrap_or(0), key.last().copied().unwrap_or(0));
-    #[expect(clippy::cast_possible_truncation, reason = "the low bits of the length do")]
-    let length = key.len() as u8;
-    u16::from_le_bytes([length, first.rotate_left(3) ^ last])
+/// What tells a key from others at a glance. Keys with different tags are different; of tags that are
+/// [exact](is_exact) the same holds the other way round.
+///
+/// A key of at most seven bytes is its tag, with its length at the top. A longer one has its first and its last eight
+/// bytes folded into it, which tells most apart.
+pub(super) fn tag(key: &[u8]) -> u64 {
+    match (key.first_chunk(), key.last_chunk()) {
+        (Some(first), Some(last)) => long_tag(*first, *last, key.len()),
+        _ => short_tag(key.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte)), key.len()),
+    }
+}
+
+/// [`tag`] of the key that has these places in a text, which may be read from behind its end.
+#[inline]
+pub(super) fn tag_at(text: &[u8], start: usize, end: usize) -> u64 {
+    match text.get(start..).and_then(|rest| rest.first_chunk()) {
+        Some(word) if end - start < 8 => {
+            let bits = 8 * (end - start);
+            short_tag(u64::from_le_bytes(*word) & !(u64::MAX << bits), end - start)
+        }
+        _ => tag(text.get(start..end).unwrap_or_default()),
+    }
+}
+
+#[inline]
+fn short_tag(word: u64, length: usize) -> u64 {
+    word | (length as u64) << 56
+}
+
+#[inline]
+fn long_tag(first: [u8; 8], last: [u8; 8], length: usize) -> u64 {
+    let folded = u64::from_le_bytes(first) ^ u64::from_le_bytes(last).rotate_left(31);
+    let folded = (folded ^ length as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    folded >> 8 | 8 << 56
+}
+
+/// Whether no other key has the tag.
+#[inline]
+pub(super) fn is_exact(tag: u64) -> bool {
+    tag >> 56 < 8
 }
 
 #[cfg(test)]
@@ -292,6 +330,18 @@ mod tests {
 
     fn path(text: &str) -> Path {
         Path::try_from(text.to_owned()).unwrap()
+    }
+
+    #[test]
+    fn a_short_key_is_its_tag_and_a_long_one_has_one_wherever_it_stands() {
+        let text = "ab\0abcdefgh userAgent userAgenu";
+        let keys = [(0, 0), (0, 1), (0, 2), (0, 3), (3, 10), (3, 11), (12, 21), (22, 31), (12, 31)];
+        let tags: Vec<_> = keys.iter().map(|(start, end)| tag_at(text.as_bytes(), *start, *end)).collect();
+        for (at, (start, end)) in keys.iter().enumerate() {
+            assert_eq!(tags[at], tag(&text.as_bytes()[*start..*end]));
+            assert_eq!(is_exact(tags[at]), end - start < 8);
+            assert_eq!(tags.iter().filter(|tag| **tag == tags[at]).count(), 1, "{:?}", &text[*start..*end]);
+        }
     }
 
     #[test]

@@ -204,8 +204,11 @@ impl Pipeline {
             let what = "lies before 2015 or more than a day after the event was received";
             return Err(reject("time_out_of_range", &settings.time, what));
         }
-        event.set(at, New::Int(time.get()));
-        event.put(&self.received_at, New::Int(received_at.get()));
+        event.set_int(at, time.get());
+        match event.find(&self.received_at) {
+            Some(at) => event.set_int(at, received_at.get()),
+            None => _ = event.put(&self.received_at, New::Int(received_at.get())),
+        }
         Ok(())
     }
 }

@@ -1,6 +1,6 @@
 //! What was worked out for a text before, for steps whose answer depends on the text alone.
 
-use twox_hash::XxHash3_128;
+use twox_hash::XxHash3_64;
 
 /// How many answers are kept. Each text has one place, which it shares with others: the last of them has it.
 const PLACES: usize = 4096;
@@ -32,7 +32,7 @@ impl<V: Default> Cache<V> {
         if self.places.is_empty() {
             self.places.resize_with(PLACES, Place::default);
         }
-        let at = XxHash3_128::oneshot(text.as_bytes()) as usize % PLACES;
+        let at = XxHash3_64::oneshot(text.as_bytes()) as usize % PLACES;
         let Self { places, other } = self;
         let Some(place) = places.get_mut(at).filter(|_| text.len() <= TEXT_MAX) else {
             work(text, other);

@@ -48,7 +48,7 @@
 
 use super::settings::{Short, Span, some};
 use super::{Context, Step, Touches, Verdict};
-use crate::event::{Event, New, Number, Path, Value};
+use crate::event::{Event, New, Path, Value};
 use crate::files::Files;
 use crate::mistake::Mistake;
 use crate::time::Micros;
@@ -261,9 +261,7 @@ impl Step for Timestamp {
             }
         };
         let Some(id) = id else { return Verdict::Keep };
-        if event.value(id).as_number().and_then(Number::as_i64) != Some(time.get()) {
-            event.set(id, New::Int(time.get()));
-        }
+        event.set_int(id, time.get());
         Verdict::Keep
     }
 }

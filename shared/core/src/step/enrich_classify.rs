@@ -20,6 +20,7 @@
 //! one pass, so a long list costs little; regular expressions are tried one after the other. Where there is no label,
 //! what a producer had put under `into` goes. The step rejects nothing.
 
+use super::cache::Cache;
 use super::{Context, Step, Touches, Verdict};
 use crate::event::{Event, Path, Value};
 use crate::files::Files;
@@ -34,6 +35,8 @@ pub(crate) struct Classify {
     from: Path,
     into: Path,
     classes: Classes,
+    /// The rules of texts that came before.
+    known: Cache<Option<usize>>,
     labels: Vec<String>,
     otherwise: Option<String>,
     missing: Option<String>,
@@ -144,7 +147,7 @@ impl Step for Classify {
             Some(Missing::None) => None,
             None => otherwise.clone(),
         };
-        Ok(Self { from, into, classes, labels, otherwise, missing })
+        Ok(Self { from, into, classes, known: Cache::new(), labels, otherwise, missing })
     }
 
     fn touches(&self) -> Touches {
@@ -158,7 +161,8 @@ impl Step for Classify {
     fn apply(&mut self, event: &mut Event, _cx: &Context<'_>) -> Verdict {
         let label = match event.get(&self.from) {
             Some(Value::String(text)) => {
-                let rule = self.classes.of(text);
+                let Self { classes, known, .. } = self;
+                let rule = *known.get(text, |text, rule| *rule = classes.of(text));
                 rule.map_or(self.otherwise.as_ref(), |rule| self.labels.get(rule))
             }
             _ => self.missing.as_ref(),

@@ -74,6 +74,8 @@ pub(crate) struct Url {
 struct Parameter {
     name: String,
     into: Path,
+    /// The object below `page` that the field stands in, if it does not stand in `page` itself.
+    within: Option<Path>,
     /// Whether this URL had it already.
     is_seen: bool,
 }
@@ -114,23 +116,32 @@ impl Step for Url {
     type Settings = Settings;
 
     fn compile(settings: Settings, _files: &dyn Files) -> Result<Self, Mistake> {
-        let Settings { from, into, absolute, query, click_ids } = settings;
+        let Settings { from, into, absolute, mut query, click_ids } = settings;
+        query.sort_unstable();
+        query.dedup();
         if from == into {
             return Err(Mistake::new(format!(
                 "`from` and `into` are both `{from}`: the fields would replace the URL"
             )));
         }
         object::apart(&from, &into)?;
-        let campaign = CAMPAIGN.iter().map(|name| ((*name).to_owned(), into.join(name)));
-        let named = query.into_iter().map(|name| {
-            let path = into.join("query").join(&name);
-            (name, path)
+        let campaign = CAMPAIGN.iter().map(|name| Parameter {
+            name: (*name).to_owned(),
+            into: into.join(name),
+            within: None,
+            is_seen: false,
         });
-        let parameters = campaign.chain(named).map(|(name, into)| Parameter { name, into, is_seen: false });
+        let within = into.join("query");
+        let named = query.into_iter().map(|name| Parameter {
+            into: within.join(&name),
+            within: Some(within.clone()),
+            name,
+            is_seen: false,
+        });
         Ok(Self {
             host: into.join("host"),
             path: into.join("path"),
-            parameters: parameters.collect(),
+            parameters: campaign.chain(named).collect(),
             click: click_ids.then(|| Click { id: into.join("click_id"), source: into.join("click_source") }),
             from,
             into,
@@ -156,32 +167,39 @@ impl Step for Url {
             return Verdict::Keep;
         }
         let Some(parts) = Parts::of(&self.text) else { return Verdict::Keep };
+        let page = event.put(&self.into, New::Object);
         if let Some(host) = parts.host {
             self.room.text.clear();
             self.room.text.push_str(host);
             self.room.text.make_ascii_lowercase();
-            event.put(&self.host, New::Str(&self.room.text));
+            event.add_text(page, &self.host, &self.room.text);
         }
-        event.put(&self.path, New::Str(if parts.path.is_empty() { "/" } else { parts.path }));
+        event.add_text(page, &self.path, if parts.path.is_empty() { "/" } else { parts.path });
         if parts.query.is_empty() {
             return Verdict::Keep;
         }
         self.parameters.iter_mut().for_each(|parameter| parameter.is_seen = false);
+        let mut query = None;
         let mut clicked = false;
         for pair in parts.query.split('&') {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             for parameter in self.parameters.iter_mut().filter(|parameter| parameter.name == name) {
                 // The first of a name counts.
-                if !std::mem::replace(&mut parameter.is_seen, true) && !value.is_empty() {
-                    event.put(&parameter.into, New::Str(&self.room.decode(value)));
+                if std::mem::replace(&mut parameter.is_seen, true) || value.is_empty() {
+                    continue;
                 }
+                let object = match &parameter.within {
+                    None => page,
+                    Some(path) => *query.get_or_insert_with(|| event.put(path, New::Object)),
+                };
+                event.add_text(object, &parameter.into, &self.room.decode(value));
             }
             if let Some(click) = self.click.as_ref().filter(|_| !clicked && !value.is_empty())
                 && let Some((_, source)) = CLICKS.iter().find(|(known, _)| *known == name)
             {
                 clicked = true;
-                event.put(&click.id, New::Str(&self.room.decode(value)));
-                event.put(&click.source, New::Str(source));
+                event.add_text(page, &click.id, &self.room.decode(value));
+                event.add_text(page, &click.source, source);
             }
         }
         Verdict::Keep

@@ -22,6 +22,7 @@
 //! | `add` | texts beside the list |
 
 use super::settings::Short;
+use super::cache::Cache;
 use super::{Context, Step, Touches, Verdict};
 use crate::bots::{self, Patterns};
 use crate::event::{Event, Path};
@@ -33,6 +34,8 @@ pub(crate) struct Bots {
     field: Path,
     with_list: bool,
     patterns: Option<Patterns>,
+    /// What was found of user agents that came before.
+    known: Cache<bool>,
 }
 
 /// `filter.bots`.
@@ -69,7 +72,7 @@ impl Step for Bots {
         }
         let with_list = patterns.is_none();
         let patterns = patterns.or(add).map(Patterns::new).transpose().map_err(Mistake::new)?;
-        Ok(Self { field, with_list, patterns })
+        Ok(Self { field, with_list, patterns, known: Cache::new() })
     }
 
     fn touches(&self) -> Touches {
@@ -77,10 +80,13 @@ impl Step for Bots {
     }
 
     fn apply(&mut self, event: &mut Event, _cx: &Context<'_>) -> Verdict {
-        let Some(agent) = event.str(&self.field) else { return Verdict::Keep };
-        let is_bot = self.patterns.as_ref().is_some_and(|patterns| patterns.are_in(agent))
-            || self.with_list && bots::is_bot(agent);
-        if is_bot { Verdict::Drop } else { Verdict::Keep }
+        let Self { field, with_list, patterns, known } = self;
+        let Some(agent) = event.str(field) else { return Verdict::Keep };
+        let is_bot = known.get(agent, |agent, is_bot| {
+            *is_bot = patterns.as_ref().is_some_and(|patterns| patterns.are_in(agent))
+                || *with_list && bots::is_bot(agent);
+        });
+        if *is_bot { Verdict::Drop } else { Verdict::Keep }
     }
 }
 

@@ -269,13 +269,16 @@ impl schemars::JsonSchema for Span {
 #[derive(Debug)]
 pub(crate) struct Fields {
     patterns: Vec<Pattern>,
+    /// The only field, where there is one.
+    one: Option<Path>,
     found: Vec<Id>,
     more: Vec<Id>,
 }
 
 impl Fields {
     pub(crate) fn new(patterns: Vec<Pattern>) -> Self {
-        Self { patterns, found: Vec::new(), more: Vec::new() }
+        let one = if let [one] = patterns.as_slice() { one.clone().into_path().ok() } else { None };
+        Self { patterns, one, found: Vec::new(), more: Vec::new() }
     }
 
     pub(crate) fn patterns(&self) -> &[Pattern] {
@@ -284,6 +287,9 @@ impl Fields {
 
     /// Works on each place once, however many of the patterns fit it, what contains others before them.
     pub(crate) fn each(&mut self, event: &mut Event, mut work: impl FnMut(&mut Event, Id)) {
+        if let Some(path) = &self.one {
+            return event.find(path).map_or((), |id| work(event, id));
+        }
         self.found.clear();
         for pattern in &self.patterns {
             event.find_all(pattern, &mut self.more);
