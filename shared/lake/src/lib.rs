@@ -6,9 +6,9 @@
 
 mod bits;
 mod column;
+mod dictionary;
 mod file;
 mod frames;
-mod places;
 
 use crate::column::Column;
 use crate::file::Codec;
