@@ -77,7 +77,7 @@ impl Job<'_> {
             if !next_line(&mut batches, &mut line)? {
                 break;
             }
-            let invocation: KinesisEvent = serde_json::from_slice(&line)?;
+            let invocation = KinesisEvent::read(&line)?;
             for record in invocation.records() {
                 self.record(&record, &mut room, &mut event, &mut seen, &mut table)?;
             }
@@ -132,7 +132,7 @@ impl Job<'_> {
         loop {
             let more = next_line(&mut batches, &mut line)?;
             if more {
-                let invocation: KinesisEvent = serde_json::from_slice(&line)?;
+                let invocation = KinesisEvent::read(&line)?;
                 if let Some(source) = invocation.source() {
                     let mut run = batch.begin(&mut self.pipeline, &self.key, source);
                     for record in invocation.records() {

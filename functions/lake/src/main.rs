@@ -2,7 +2,7 @@
 
 use lambda_runtime::Error;
 use millrace_aws::settings::{Env, PIPELINE};
-use millrace_aws::{clients, clock::SystemClock, s3::Bucket, serve::serve, telemetry};
+use millrace_aws::{clients, clock::SystemClock, s3::Bucket, serve::serve_batches, telemetry};
 use millrace_core::pipeline::{EventSettings, LakeSettings};
 use millrace_lake::{Frames, Layout};
 use millrace_lake_function::{Deps, handle};
@@ -21,7 +21,7 @@ async fn main() -> Result<(), Error> {
         frames: Frames::new(Layout::new(&EventSettings::read(PIPELINE)?, &LakeSettings::read(PIPELINE)?)),
     };
     let deps = &Mutex::new(deps);
-    serve(|event, _deadline| async move {
+    serve_batches(|event, _deadline| async move {
         let mut deps = deps.lock().await; // one invocation at a time: nobody waits
         let (response, landing) = handle(event, &mut deps).await?;
         telemetry::count("lake", &landing, &SystemClock);

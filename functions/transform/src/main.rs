@@ -2,7 +2,7 @@
 
 use lambda_runtime::Error;
 use millrace_aws::settings::Env;
-use millrace_aws::{serve::serve, telemetry, transformer};
+use millrace_aws::{serve::serve_batches, telemetry, transformer};
 use millrace_transform::handle;
 use tokio::sync::Mutex;
 
@@ -10,7 +10,7 @@ use tokio::sync::Mutex;
 async fn main() -> Result<(), Error> {
     telemetry::init();
     let transformer = &Mutex::new(transformer::from_env("transform", Env::of_process()).await?);
-    serve(|event, deadline| async move {
+    serve_batches(|event, deadline| async move {
         let mut transformer = transformer.lock().await; // one invocation at a time: nobody waits
         let (response, counts) = handle(event, deadline, &mut transformer).await;
         telemetry::count("transform", &counts, &transformer.clock);

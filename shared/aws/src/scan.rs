@@ -1,7 +1,8 @@
-//! JSON that is known to be sound, gone through once: no text is copied, and what nobody asks for is passed by.
+//! JSON gone through once: no text is copied, and what nobody asks for is passed by.
 //!
-//! A batch of Kinesis is some megabytes of base64 in a little JSON. `serde_json` has looked whether it is JSON before any of this
-//! is called, so this only has to find the way; on anything else it ends early, with an error or with less than there is.
+//! A batch of Kinesis is some megabytes of base64 in a little JSON, which a general reader takes longer for than for the
+//! base64. What is passed by is not looked at closely, but each bracket, comma and quote has to be where it belongs, so
+//! that nothing is missed.
 
 use memchr::memchr2;
 use wide::u8x16;
@@ -19,73 +20,95 @@ pub(crate) struct Text<'a> {
     pub(crate) has_escapes: bool,
 }
 
+/// Why the JSON cannot be gone through. Says nothing of what it holds.
+pub(crate) type Flaw = &'static str;
+
+const CUT_OFF: Flaw = "the JSON ends too early";
+const UNSOUND: Flaw = "a bracket, comma, colon or quote is missing in the JSON";
+
 impl<'a> Scan<'a> {
     pub(crate) fn new(text: &'a str) -> Self {
         Self { text, at: 0 }
     }
 
-    /// Goes through the members of an object; `member` takes the value of each key, or leaves it. Anything else is passed by.
-    pub(crate) fn object<E>(
+    /// Goes through the members of the object that stands here; `member` takes the value of each key, or leaves it.
+    /// Anything but an object is passed by.
+    pub(crate) fn object(
         &mut self,
-        mut member: impl FnMut(&mut Self, &'a str) -> Result<(), E>,
-    ) -> Result<(), E> {
-        if !self.opens(b'{') {
-            self.pass();
+        mut member: impl FnMut(&mut Self, &'a str) -> Result<(), Flaw>,
+    ) -> Result<(), Flaw> {
+        self.blanks();
+        if self.byte()? != b'{' {
+            return self.pass();
+        }
+        self.at += 1;
+        self.blanks();
+        if self.byte()? == b'}' {
+            self.at += 1;
             return Ok(());
         }
-        while let Some(key) = self.string() {
+        loop {
+            let Some(key) = self.string()? else { return Err(UNSOUND) };
             self.blanks();
-            self.at += 1; // the colon
+            if self.byte()? != b':' {
+                return Err(UNSOUND);
+            }
+            self.at += 1;
             self.blanks();
             let value = self.at;
             member(self, key.raw)?;
             if self.at == value {
-                self.pass();
+                self.pass()?;
             }
-            if !self.goes_on() {
-                break;
+            if !self.goes_on(b'}')? {
+                return Ok(());
             }
         }
-        self.at += 1;
-        Ok(())
     }
 
-    /// Goes through the elements of an array, each of which `element` takes or leaves. Anything else is passed by.
-    pub(crate) fn array<E>(&mut self, mut element: impl FnMut(&mut Self) -> Result<(), E>) -> Result<(), E> {
-        if !self.opens(b'[') {
-            self.pass();
+    /// Goes through the elements of the array that stands here, each of which `element` takes or leaves. Anything but an
+    /// array is passed by.
+    pub(crate) fn array(
+        &mut self,
+        mut element: impl FnMut(&mut Self) -> Result<(), Flaw>,
+    ) -> Result<(), Flaw> {
+        self.blanks();
+        if self.byte()? != b'[' {
+            return self.pass();
+        }
+        self.at += 1;
+        self.blanks();
+        if self.byte()? == b']' {
+            self.at += 1;
             return Ok(());
         }
-        while self.byte().is_some_and(|byte| byte != b']') {
+        loop {
             let value = self.at;
             element(self)?;
             if self.at == value {
-                self.pass();
+                self.pass()?;
             }
-            if !self.goes_on() {
-                break;
+            if !self.goes_on(b']')? {
+                return Ok(());
             }
         }
-        self.at += 1;
-        Ok(())
     }
 
     /// The string that stands here, if one does.
-    pub(crate) fn string(&mut self) -> Option<Text<'a>> {
-        if self.byte() != Some(b'"') {
-            return None;
+    #[inline]
+    pub(crate) fn string(&mut self) -> Result<Option<Text<'a>>, Flaw> {
+        if self.byte()? != b'"' {
+            return Ok(None);
         }
         let start = self.at + 1;
-        // What is cut off has no end but that of the text.
-        self.at = self.text.len();
         let mut end = start;
         let mut has_escapes = false;
         loop {
-            let rest = self.text.as_bytes().get(end..)?;
+            let rest = self.text.as_bytes().get(end..).ok_or(CUT_OFF)?;
             end += match rest.first_chunk().map(|chunk| ends(*chunk)) {
                 // Most texts are short.
                 Some(ends) if ends != 0 => ends.trailing_zeros() as usize,
-                _ => memchr2(b'"', b'\\', rest)?,
+                _ => memchr2(b'"', b'\\', rest).ok_or(CUT_OFF)?,
             };
             if self.text.as_bytes().get(end) == Some(&b'"') {
                 break;
@@ -94,81 +117,74 @@ impl<'a> Scan<'a> {
             end += 2;
         }
         self.at = end + 1;
-        Some(Text { raw: self.text.get(start..end)?, has_escapes })
+        Ok(Some(Text { raw: self.text.get(start..end).ok_or(CUT_OFF)?, has_escapes }))
     }
 
-    /// The digits of the number that stands here; whatever else has no quotes and no brackets comes too.
+    /// The digits of the number that stands here, or whatever else there is without quotes, brackets and commas.
+    #[inline]
     pub(crate) fn number(&mut self) -> &'a str {
-        let start = self.at;
-        while self.byte().is_some_and(|byte| !matches!(byte, b',' | b'}' | b']' | b'"' | b'{' | b'[' | 0..=b' ')) {
-            self.at += 1;
-        }
-        self.text.get(start..self.at).unwrap_or_default()
+        let rest = self.text.get(self.at..).unwrap_or_default();
+        let ends = |byte: &u8| matches!(byte, b',' | b':' | b'}' | b']' | b'"' | b'{' | b'[' | 0..=b' ');
+        let length = rest.bytes().position(|byte| ends(&byte)).unwrap_or(rest.len());
+        self.at += length;
+        rest.get(..length).unwrap_or_default()
     }
 
     /// Passes the value that stands here by, without recursion.
-    fn pass(&mut self) {
+    fn pass(&mut self) -> Result<(), Flaw> {
         let mut depth = 0_usize;
         loop {
-            match self.byte() {
-                Some(b'"') => _ = self.string(),
-                Some(b'{' | b'[') => {
+            match self.byte()? {
+                b'"' => _ = self.string()?,
+                b'{' | b'[' => {
                     depth += 1;
                     self.at += 1;
                 }
-                Some(b'}' | b']') => {
-                    depth = depth.saturating_sub(1);
+                b'}' | b']' => {
+                    depth = depth.checked_sub(1).ok_or(UNSOUND)?;
                     self.at += 1;
                 }
-                Some(b',' | b':' | 0..=b' ') => self.at += 1,
-                Some(_) => _ = self.number(),
-                None => return,
+                b',' | b':' if depth == 0 => return Err(UNSOUND),
+                b',' | b':' | 0..=b' ' => self.at += 1,
+                _ => _ = self.number(),
             }
             if depth == 0 {
-                return;
+                return Ok(());
             }
         }
     }
 
-    /// Steps over an opening bracket; whether it stands here.
-    fn opens(&mut self, bracket: u8) -> bool {
+    /// Steps over the comma behind a value, or over the bracket; whether it was the comma.
+    #[inline]
+    fn goes_on(&mut self, bracket: u8) -> Result<bool, Flaw> {
         self.blanks();
-        let opens = self.byte() == Some(bracket);
-        if opens {
-            self.at += 1;
+        let byte = self.byte()?;
+        if byte != b',' && byte != bracket {
+            return Err(UNSOUND);
+        }
+        self.at += 1;
+        if byte == b',' {
             self.blanks();
         }
-        opens
+        Ok(byte == b',')
     }
 
-    /// Steps over a comma behind a value; whether there is one.
-    fn goes_on(&mut self) -> bool {
+    /// Nothing but blanks may be left.
+    pub(crate) fn end(mut self) -> Result<(), Flaw> {
         self.blanks();
-        let goes_on = self.byte() == Some(b',');
-        if goes_on {
-            self.at += 1;
-            self.blanks();
-        }
-        goes_on
+        if self.at == self.text.len() { Ok(()) } else { Err("there is more behind the JSON") }
     }
 
     #[inline]
     fn blanks(&mut self) {
-        if self.byte().is_some_and(|byte| byte <= b' ') {
-            self.more_blanks();
-        }
-    }
-
-    #[cold]
-    fn more_blanks(&mut self) {
-        while let Some(b' ' | b'\t' | b'\n' | b'\r') = self.byte() {
+        while let Some(b' ' | b'\t' | b'\n' | b'\r') = self.text.as_bytes().get(self.at) {
             self.at += 1;
         }
     }
 
     #[inline]
-    fn byte(&self) -> Option<u8> {
-        self.text.as_bytes().get(self.at).copied()
+    fn byte(&self) -> Result<u8, Flaw> {
+        self.text.as_bytes().get(self.at).copied().ok_or(CUT_OFF)
     }
 }
 
@@ -182,57 +198,58 @@ fn ends(bytes: [u8; 16]) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::{Value, json};
+    use serde_json::{Map, Value, json};
 
-    /// What the scan finds, as serde_json would have it.
-    fn read(scan: &mut Scan<'_>) -> Value {
-        let Ok::<_, ()>(value) = (match scan.byte() {
-            Some(b'{') => {
-                let mut map = serde_json::Map::new();
-                let done = scan.object(|scan, key| {
-                    let value = if key == "left" { Value::Null } else { read(scan) };
+    /// What the scan finds, as serde_json would have it; members named `left` are passed by.
+    fn read(scan: &mut Scan<'_>) -> Result<Value, Flaw> {
+        match scan.byte()? {
+            b'{' => {
+                let mut map = Map::new();
+                scan.object(|scan, key| {
+                    let value = if key == "left" { Value::Null } else { read(scan)? };
                     map.insert(key.to_owned(), value);
                     Ok(())
-                });
-                done.map(|()| Value::Object(map))
+                })?;
+                Ok(map.into())
             }
-            Some(b'[') => {
+            b'[' => {
                 let mut list = Vec::new();
                 scan.array(|scan| {
-                    list.push(read(scan));
+                    list.push(read(scan)?);
                     Ok(())
-                })
-                .map(|()| Value::Array(list))
+                })?;
+                Ok(list.into())
             }
-            Some(b'"') => {
-                let text = scan.string().unwrap();
+            b'"' => {
+                let text = scan.string()?.ok_or(UNSOUND)?;
                 assert_eq!(text.has_escapes, text.raw.contains('\\'));
-                Ok(serde_json::from_str(&format!("\"{}\"", text.raw)).unwrap())
+                Ok(serde_json::from_str(&format!("\"{}\"", text.raw)).unwrap_or_default())
             }
-            _ => Ok(serde_json::from_str(scan.number()).unwrap()),
-        }) else {
-            unreachable!()
-        };
-        value
+            _ => serde_json::from_str(scan.number()).map_err(|_| UNSOUND),
+        }
+    }
+
+    fn whole(text: &str) -> Result<Value, Flaw> {
+        let mut scan = Scan::new(text);
+        let value = read(&mut scan)?;
+        scan.end().map(|()| value)
     }
 
     #[test]
     fn it_finds_what_is_there_and_passes_the_rest_by() {
-        let text = r#" { "a" : [ 1 , -2.5e3, "x\"\\", {} , [ ] , true ], "left" : { "b": ["}", "]\\", {"c": "\""}], "d": null } , "e" : "\u00e9" } "#;
-        let mut scan = Scan::new(text.trim());
-        assert_eq!(read(&mut scan), json!({"a": [1, -2.5e3, "x\"\\", {}, [], true], "left": null, "e": "é"}));
-        assert_eq!(scan.at, text.trim().len());
+        let text = r#"{ "a" : [ 1 , -2.5e3, "x\"\\", {} , [ ] , true ], "left" : { "b": ["}", "]\\", {"c": "\""}], "d": null } , "e" : "\u00e9" } "#;
+        assert_eq!(whole(text), Ok(json!({"a": [1, -2.5e3, "x\"\\", {}, [], true], "left": null, "e": "é"})));
     }
 
     #[test]
-    fn it_ends_on_anything() {
-        let sound = r#"{"a":[1,{"b":"x\\"}],"left":[[{}]],"c":2}"#;
+    fn nothing_is_missed_where_something_is_missing() {
+        let sound = r#"{"a":[1,{"b":"x\\"}],"left":[[{}],"c"],"d":2}"#;
+        assert!(whole(sound).is_ok());
         for cut in 0..sound.len() {
-            for text in [&sound[..cut], &sound[cut..], &sound.replace(&sound[cut..=cut], "[")] {
-                let mut scan = Scan::new(text);
-                let _ = scan.object(|scan, _| scan.array(|_| Ok::<_, ()>(())));
-                scan.pass();
-            }
+            assert!(whole(&sound[..cut]).is_err(), "{}", &sound[..cut]);
+        }
+        for text in [r#"{"a":1 "b":2}"#, r#"{"a" 1}"#, "{a:1}", "[1 2]", "[1,2]]", "{}{}", r#"{"left":,"a":1}"#, "[1,2}"] {
+            assert!(whole(text).is_err(), "{text}");
         }
     }
 }

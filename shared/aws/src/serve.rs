@@ -1,8 +1,11 @@
 //! The Lambda runtime around a handler.
 
-use lambda_runtime::{Error, LambdaEvent, service_fn};
+use crate::source::KinesisEvent;
+use lambda_runtime::tower::util::MapRequestLayer;
+use lambda_runtime::{Context, Error, LambdaEvent, LambdaInvocation, Runtime, service_fn};
 use millrace_core::time::Micros;
 use serde::{Serialize, de::DeserializeOwned};
+use std::cell::RefCell;
 
 /// What a handler keeps of its time, milliseconds: for an attempt at Kinesis that began at the last moment, which takes 3 s,
 /// and for the answer.
@@ -17,9 +20,33 @@ where
 {
     let handler = &handler;
     lambda_runtime::run(service_fn(|event: LambdaEvent<E>| {
-        let deadline =
-            i64::try_from(event.context.deadline).ok().and_then(|ms| Micros::new(ms.saturating_mul(1000)));
-        handler(event.payload, deadline.unwrap_or(Micros::EPOCH).plus_ms(-MARGIN_MS))
+        handler(event.payload, deadline(&event.context))
     }))
     .await
+}
+
+/// [`serve`] for batches of a Kinesis shard. The runtime would read their JSON with a note of where it is in it, for its
+/// messages, and take longer for that than for all that the functions do with a record but its steps. So the payload is
+/// laid aside before the runtime reads it.
+pub async fn serve_batches<A, F>(handler: impl Fn(KinesisEvent, Micros) -> F) -> Result<(), Error>
+where
+    A: Serialize,
+    F: Future<Output = Result<A, Error>>,
+{
+    let (handler, payload) = (&handler, &RefCell::new(Default::default()));
+    let lay_aside = MapRequestLayer::new(move |mut invocation: LambdaInvocation| {
+        payload.replace(std::mem::replace(&mut invocation.body, b"null".as_slice().into()));
+        invocation
+    });
+    // One invocation at a time: what was laid aside is of this one.
+    let handle = service_fn(move |event: LambdaEvent<()>| async move {
+        let batch = KinesisEvent::read(&payload.take())?;
+        handler(batch, deadline(&event.context)).await
+    });
+    Runtime::new(handle).layer(lay_aside).run().await
+}
+
+fn deadline(context: &Context) -> Micros {
+    let deadline = i64::try_from(context.deadline).ok().and_then(|ms| Micros::new(ms.saturating_mul(1000)));
+    deadline.unwrap_or(Micros::EPOCH).plus_ms(-MARGIN_MS)
 }

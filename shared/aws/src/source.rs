@@ -1,6 +1,6 @@
 //! AWS's event shapes become plain records here, and answers AWS's. No AWS type goes further in.
 
-use crate::scan::Scan;
+use crate::scan::{Flaw, Scan};
 use millrace_core::record::{Record, Sequence, Source};
 use millrace_core::time::Micros;
 use millrace_core::transformer::Stuck;
@@ -53,45 +53,48 @@ impl KinesisEvent {
         })
     }
 
-    /// Reads a batch from JSON that is known to be sound.
-    fn scan(json: &str) -> Result<Self, &'static str> {
-        let mut event = Self::default();
+    /// Reads a batch from the payload of an invocation.
+    pub fn read(payload: &[u8]) -> Result<Self, NoBatch> {
+        let json = simdutf8::basic::from_utf8(payload).map_err(|_| NoBatch("it is not UTF-8"))?;
+        // Base64 makes four bytes of three, and there is little beside it.
+        let mut event = Self { data: Vec::with_capacity(json.len() / 4 * 3), ..Self::default() };
         let mut has_records = false;
-        Scan::new(json).object(|scan, key| {
-            if key != "Records" {
-                return Ok(());
-            }
-            has_records = true;
-            scan.array(|scan| event.record(scan))
-        })?;
-        if has_records { Ok(event) } else { Err("it has no `Records`") }
+        let mut scan = Scan::new(json);
+        let read = scan.object(|scan, key| {
+            has_records |= key == "Records";
+            if key == "Records" { scan.array(|scan| event.record(scan)) } else { Ok(()) }
+        });
+        read.and_then(|()| scan.end()).map_err(NoBatch)?;
+        if has_records { Ok(event) } else { Err(NoBatch("it has no `Records`")) }
     }
 
     /// Takes the record that stands here.
-    fn record(&mut self, scan: &mut Scan<'_>) -> Result<(), &'static str> {
+    fn record(&mut self, scan: &mut Scan<'_>) -> Result<(), Flaw> {
         let (mut id, mut arn) = (None, None);
         let (mut sequence, mut data, mut arrived_at) = (None, None, None);
         scan.object(|scan, key| {
             match key {
-                "eventID" => id = scan.string(),
-                "eventSourceARN" => arn = scan.string(),
+                "eventID" => id = scan.string()?,
+                "eventSourceARN" => arn = scan.string()?,
                 "kinesis" => scan.object(|scan, key| {
                     match key {
-                        "sequenceNumber" => sequence = scan.string(),
-                        "data" => data = scan.string(),
+                        "sequenceNumber" => sequence = scan.string()?,
+                        "data" => data = scan.string()?,
                         "approximateArrivalTimestamp" => arrived_at = scan.number().parse().ok(),
                         _ => {}
                     }
-                    Ok::<_, &str>(())
+                    Ok(())
                 })?,
                 _ => {}
             }
-            Ok::<_, &str>(())
+            Ok(())
         })?;
         let (Some(id), Some(arn), Some(sequence), Some(data), Some(arrived_at)) =
             (id, arn, sequence, data, arrived_at)
         else {
-            return Err("a record lacks one of eventID, eventSourceARN, sequenceNumber, data, approximateArrivalTimestamp");
+            return Err(
+                "a record lacks eventID, eventSourceARN, sequenceNumber, data or approximateArrivalTimestamp",
+            );
         };
         if self.source.is_none() {
             let shard = id.raw.split_once(':').map_or("", |(shard, _)| shard);
@@ -112,9 +115,15 @@ impl KinesisEvent {
     }
 }
 
+/// A payload is no batch of a Kinesis shard. Says nothing of what it holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("this is no batch of a Kinesis stream: {0}")]
+pub struct NoBatch(&'static str);
+
 impl<'de> Deserialize<'de> for KinesisEvent {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Self::scan(<&RawValue>::deserialize(deserializer)?.get()).map_err(D::Error::custom)
+        let json = Box::<RawValue>::deserialize(deserializer)?;
+        Self::read(json.get().as_bytes()).map_err(D::Error::custom)
     }
 }
 
@@ -183,11 +192,11 @@ mod tests {
                 "approximateArrivalTimestamp": 1_573_841_100.25,
             },
         }]});
-        let event: KinesisEvent = serde_json::from_str(&event.to_string()).unwrap();
+        let event = KinesisEvent::read(event.to_string().as_bytes()).unwrap();
         assert_eq!(event.source().unwrap().lane(), "raw/shardId-000000000006");
         let told: Vec<_> = event.records().map(|record| (record.data, record.arrived_at.get())).collect();
         assert_eq!(told, [(b"hello".as_slice(), 1_573_841_100_250_000)]);
-        let empty: KinesisEvent = serde_json::from_str(r#"{"Records":[]}"#).unwrap();
+        let empty = KinesisEvent::read(br#"{"Records":[]}"#).unwrap();
         assert!(empty.source().is_none());
     }
 
@@ -197,7 +206,7 @@ mod tests {
             let event = format!(
                 r#"{{"Records":[{{"eventID":"s:1","eventSourceARN":"a:stream/b","kinesis":{{"sequenceNumber":"1","data":"{data}","approximateArrivalTimestamp":1}}}}]}}"#
             );
-            serde_json::from_str::<KinesisEvent>(&event)
+            KinesisEvent::read(event.as_bytes())
                 .map(|event| event.records().map(|record| record.data.to_vec()).collect::<Vec<_>>())
         };
         assert_eq!(read(r"\/\/\/\/").unwrap(), [[0xff; 3]]);
@@ -210,11 +219,11 @@ mod tests {
         for (event, why) in [
             ("{}", "it has no `Records`"),
             ("7", "it has no `Records`"),
-            (r#"{"Records":[{}]}"#, "a record lacks one of"),
-            (r#"{"Records":[7]}"#, "a record lacks one of"),
-            (r#"{"Records":[{"eventID":"#, "EOF"),
+            (r#"{"Records":[{}]}"#, "a record lacks"),
+            (r#"{"Records":[7]}"#, "a record lacks"),
+            (r#"{"Records":[{"eventID":"#, "ends too early"),
         ] {
-            let told = serde_json::from_str::<KinesisEvent>(event).unwrap_err().to_string();
+            let told = KinesisEvent::read(event.as_bytes()).unwrap_err().to_string();
             assert!(told.contains(why), "{told}");
         }
     }

@@ -4,7 +4,8 @@
 //! costs more than compressing; here one context serves all. <https://parquet.apache.org/docs/file-format/>
 
 use crate::bits;
-use crate::column::{Column, FIXED_BYTES, NULL};
+use crate::column::{Column, bits_of, text_of};
+use crate::dictionary::Dictionary;
 use crate::{Error, Layout};
 use bytes::Bytes;
 use millrace_core::pipeline::ColumnType;
@@ -25,9 +26,6 @@ use zstd::bulk::Compressor;
 const PAGE_ROWS: usize = 20_000;
 const PAGE_BYTES: usize = 1 << 20;
 
-/// A larger dictionary is left out, for a reader holds all of it.
-const DICTIONARY_BYTES: usize = 1 << 20;
-
 /// A longer text is not told by the statistics whole.
 const BOUND_BYTES: usize = 64;
 
@@ -40,8 +38,7 @@ pub(crate) struct Codec {
     zstd: Option<Compressor<'static>>,
     body: Vec<u8>,
     packed: Vec<u8>,
-    /// The codes of the rows that stay.
-    stay: Vec<u32>,
+    dictionary: Dictionary,
 }
 
 impl Codec {
@@ -74,21 +71,12 @@ pub(crate) fn write(
     let root = layout.schema.root_schema_ptr();
     let mut file = SerializedFileWriter::new(Vec::new(), root, Arc::clone(&layout.properties))?;
     let mut group = file.next_row_group()?;
-    let mut stay = std::mem::take(&mut codec.stay);
     for (at, (column, description)) in columns.iter().zip(descriptions).enumerate() {
-        let mut rows = column.codes();
-        if !taken_back.is_empty() {
-            stay.clear();
-            let taken_back = taken_back.iter().chain(std::iter::repeat(&false));
-            stay.extend(rows.iter().zip(taken_back).filter(|(_, gone)| !**gone).map(|(code, _)| *code));
-            rows = &stay;
-        }
-        let is_id = at == 0;
-        let chunk = Chunk { column, rows, zstd: layout.zstd, exact: taken_back.is_empty(), is_id };
-        let (bytes, close) = chunk.encode(description, codec)?;
+        let left = (!taken_back.is_empty()).then(|| column.without(taken_back));
+        let column = left.as_ref().unwrap_or(column);
+        let (bytes, close) = Chunk { column, zstd: layout.zstd, is_id: at == 0 }.encode(description, codec)?;
         group.append_column(&bytes, close)?;
     }
-    codec.stay = stay;
     group.close()?;
     Ok(file.into_inner()?)
 }
@@ -96,11 +84,7 @@ pub(crate) fn write(
 /// A column of a file.
 struct Chunk<'a> {
     column: &'a Column,
-    /// The code of each row.
-    rows: &'a [u32],
     zstd: ZstdLevel,
-    /// Whether each value of the column is that of a row.
-    exact: bool,
     is_id: bool,
 }
 
@@ -110,25 +94,30 @@ impl Chunk<'_> {
         description: &ColumnDescPtr,
         codec: &mut Codec,
     ) -> Result<(Bytes, ColumnCloseResult), ParquetError> {
+        let rows = self.column.rows();
+        let mut dictionary = std::mem::take(&mut codec.dictionary);
+        let values = dictionary.fill(self.column).then_some(&dictionary);
         let mut sink = TrackedWrite::new(Vec::new());
         let mut pages = Pages { to: SerializedPageWriter::new(&mut sink), written: Vec::new() };
-        let plain_bytes: usize = self.rows.iter().map(|code| self.size(*code)).sum();
-        let dictionary = self.dictionary(plain_bytes);
-        let encoding = if dictionary.is_some() { Encoding::RLE_DICTIONARY } else { Encoding::PLAIN };
-        if let Some(codes) = dictionary {
+        let encoding = if values.is_some() { Encoding::RLE_DICTIONARY } else { Encoding::PLAIN };
+        if let Some(dictionary) = values {
             codec.body.clear();
-            codec.body.extend_from_slice(self.column.values());
+            codec.body.extend_from_slice(&dictionary.values);
             let (uncompressed, buf) = (codec.body.len(), codec.compress(self.zstd)?);
-            #[expect(clippy::cast_possible_truncation, reason = "a dictionary has at most a MiB")]
-            let num_values = codes as u32;
-            let page =
-                Page::DictionaryPage { buf, num_values, encoding: Encoding::PLAIN, is_sorted: false };
+            let num_values = u32::try_from(dictionary.len())?;
+            let page = Page::DictionaryPage { buf, num_values, encoding: Encoding::PLAIN, is_sorted: false };
             pages.write(page, uncompressed)?;
         }
-        let a_page = PAGE_BYTES / (plain_bytes / self.rows.len().max(1) + 1);
+        let a_page = PAGE_BYTES / (self.column.values().len() / rows.max(1) + 1);
+        let a_page = a_page.clamp(1, PAGE_ROWS);
+        let mut codes = values.map(|dictionary| dictionary.codes.as_slice());
         let mut nulls = 0;
-        for rows in self.rows.chunks(a_page.clamp(1, PAGE_ROWS)) {
-            nulls += self.body(rows, dictionary, &mut codec.body);
+        for start in (0..rows).step_by(a_page) {
+            let rows = self.column.each().skip(start).take(a_page);
+            let present = rows.clone().filter(|value| !value.is_empty()).count();
+            nulls += (rows.len() - present) as u64;
+            let here = codes.as_mut().and_then(|codes| codes.split_off(..present));
+            self.body(rows.clone(), here.zip(values), &mut codec.body);
             let (uncompressed, buf) = (codec.body.len(), codec.compress(self.zstd)?);
             let num_values = u32::try_from(rows.len())?;
             let levels = Encoding::RLE;
@@ -144,34 +133,33 @@ impl Chunk<'_> {
         }
         let written = std::mem::take(&mut pages.written);
         drop(pages);
-        let sizes = |of: fn(&PageWriteSpec) -> usize| written.iter().map(of).sum::<usize>() as i64;
-        let data = written.iter().filter(|page| page.page_type != PageType::DICTIONARY_PAGE);
-        let mut stats = Vec::from_iter(dictionary.map(|_| PageEncodingStats {
-            page_type: PageType::DICTIONARY_PAGE,
-            encoding: Encoding::PLAIN,
-            count: 1,
-        }));
-        stats.push(PageEncodingStats {
-            page_type: PageType::DATA_PAGE,
-            encoding,
-            count: i32::try_from(data.clone().count())?,
-        });
+        let sizes = |of: fn(&PageWriteSpec) -> usize| i64::try_from(written.iter().map(of).sum::<usize>());
+        let of_data = |page: &&PageWriteSpec| page.page_type != PageType::DICTIONARY_PAGE;
+        let data_offset = written.iter().find(of_data).map_or(0, |page| page.offset);
+        let page_stats = |page_type, encoding, count| PageEncodingStats { page_type, encoding, count };
+        let mut stats = Vec::from_iter(values.map(|_| page_stats(PageType::DICTIONARY_PAGE, Encoding::PLAIN, 1)));
+        let data_pages = i32::try_from(written.iter().filter(of_data).count())?;
+        stats.push(page_stats(PageType::DATA_PAGE, encoding, data_pages));
         let mut encodings = vec![Encoding::RLE, Encoding::PLAIN];
-        encodings.extend(dictionary.map(|_| Encoding::RLE_DICTIONARY));
+        encodings.extend(values.map(|_| Encoding::RLE_DICTIONARY));
         let metadata = ColumnChunkMetaData::builder(Arc::clone(description))
             .set_compression(Compression::ZSTD(self.zstd))
             .set_encodings(encodings)
             .set_page_encoding_stats(stats)
-            .set_num_values(self.rows.len() as i64)
-            .set_total_compressed_size(sizes(|page| page.compressed_size))
-            .set_total_uncompressed_size(sizes(|page| page.uncompressed_size))
-            .set_data_page_offset(data.clone().next().map_or(0, |page| page.offset as i64))
-            .set_dictionary_page_offset(dictionary.map(|_| 0))
-            .set_statistics(self.statistics(nulls));
+            .set_num_values(i64::try_from(rows)?)
+            .set_total_compressed_size(sizes(|page| page.compressed_size)?)
+            .set_total_uncompressed_size(sizes(|page| page.uncompressed_size)?)
+            .set_data_page_offset(i64::try_from(data_offset)?)
+            .set_dictionary_page_offset(values.map(|_| 0))
+            .set_statistics(match values {
+                Some(dictionary) => self.statistics(dictionary.each(), nulls),
+                None => self.statistics(self.column.each().filter(|value| !value.is_empty()), nulls),
+            });
+        codec.dictionary = dictionary;
         let bytes = Bytes::from(sink.into_inner()?);
         let close = ColumnCloseResult {
             bytes_written: bytes.len() as u64,
-            rows_written: self.rows.len() as u64,
+            rows_written: rows as u64,
             metadata: metadata.build()?,
             bloom_filter: self.bloom_filter()?,
             column_index: None,
@@ -180,86 +168,63 @@ impl Chunk<'_> {
         Ok((bytes, close))
     }
 
-    /// What a row takes in the encoding PLAIN, bytes.
-    fn size(&self, code: u32) -> usize {
-        match (code, self.column.kind()) {
-            (NULL, _) => 0,
-            (_, ColumnType::Boolean) => 1,
-            (_, ColumnType::String) => self.column.plain(code).len(),
-            _ => FIXED_BYTES,
-        }
-    }
-
-    /// How many values a dictionary would have, where it makes the column smaller.
-    fn dictionary(&self, plain_bytes: usize) -> Option<usize> {
-        let values = self.column.distinct();
-        let bytes = self.column.values().len();
-        let codes = self.rows.len() * bits::width(values) as usize / 8;
-        let pays = self.column.kind() != ColumnType::Boolean && bytes + codes < plain_bytes / 4 * 3;
-        (pays && bytes <= DICTIONARY_BYTES).then_some(values)
-    }
-
-    /// Fills in the body of a page: which rows have a value, then the values. How many have none.
-    fn body(&self, rows: &[u32], dictionary: Option<usize>, body: &mut Vec<u8>) -> u64 {
+    /// Fills in the body of a page: which rows have a value, then the values, or their codes.
+    fn body<'v>(
+        &self,
+        rows: impl ExactSizeIterator<Item = &'v [u8]> + Clone,
+        codes: Option<(&[u32], &Dictionary)>,
+        body: &mut Vec<u8>,
+    ) {
         body.clear();
         body.extend_from_slice(&[0; 4]);
-        bits::hybrid(rows.iter().map(|code| u32::from(*code != NULL)), 1, body);
+        bits::hybrid(rows.clone().map(|value| u32::from(!value.is_empty())), 1, body);
         #[expect(clippy::cast_possible_truncation, reason = "a bit a row")]
         let length = (body.len() as u32 - 4).to_le_bytes();
         if let Some(place) = body.first_chunk_mut() {
             *place = length;
         }
-        let mut present: Vec<u32> = Vec::new();
-        let codes = if rows.contains(&NULL) {
-            present.extend(rows.iter().filter(|code| **code != NULL));
-            present.as_slice()
-        } else {
-            rows
-        };
-        match (dictionary, self.column.kind()) {
-            (Some(values), _) => {
-                let width = bits::width(values);
+        match codes {
+            Some((codes, dictionary)) => {
+                let width = bits::width(dictionary.len());
                 body.push(width.to_le_bytes()[0]);
                 bits::hybrid(codes.iter().copied(), width, body);
             }
-            (None, ColumnType::Boolean) => {
-                for eight in codes.chunks(8) {
-                    body.push(eight.iter().rev().fold(0, |byte, flag| byte << 1 | u8::from(*flag == 1)));
+            None if self.column.kind == ColumnType::Boolean => {
+                let mut flags = rows.filter_map(|value| value.first());
+                while let Some(first) = flags.next() {
+                    let more = flags.by_ref().take(7).zip(1..);
+                    body.push(more.fold(*first, |byte, (flag, place)| byte | flag << place));
                 }
             }
-            (None, _) => codes.iter().for_each(|code| body.extend_from_slice(self.column.plain(*code))),
+            None => rows.for_each(|value| body.extend_from_slice(value)),
         }
-        (rows.len() - codes.len()) as u64
     }
 
-    fn statistics(&self, nulls: u64) -> Statistics {
-        let exact = self.exact;
+    /// The statistics of these values, in the encoding PLAIN.
+    fn statistics<'v>(&self, values: impl Iterator<Item = &'v [u8]>, nulls: u64) -> Statistics {
         /// The library's trait for what has bounds cannot be named.
         macro_rules! statistics {
             ($kind:ident, $bounds:expr) => {{
                 let (min, max) = $bounds.unzip();
-                let statistics = ValueStatistics::new(min, max, None, Some(nulls), false);
-                Statistics::$kind(statistics.with_min_is_exact(exact).with_max_is_exact(exact))
+                Statistics::$kind(ValueStatistics::new(min, max, None, Some(nulls), false))
             }};
         }
-        match self.column.kind() {
+        match self.column.kind {
             ColumnType::Bigint | ColumnType::Timestamp => {
-                statistics!(Int64, bounds(self.column.bits().map(u64::cast_signed), i64::cmp))
+                statistics!(Int64, bounds(values.map(|value| bits_of(value).cast_signed()), i64::cmp))
             }
             ColumnType::Double => {
-                let doubles = bounds(self.column.bits().map(f64::from_bits), f64::total_cmp);
+                let doubles = bounds(values.map(|value| f64::from_bits(bits_of(value))), f64::total_cmp);
                 // Zero has two signs, and a reader may ask for either.
                 let zero = |bound: f64, sign: f64| if bound == 0.0 { sign } else { bound };
-                let doubles = doubles.map(|(min, max)| (zero(min, -0.0), zero(max, 0.0)));
-                statistics!(Double, doubles)
+                statistics!(Double, doubles.map(|(min, max)| (zero(min, -0.0), zero(max, 0.0))))
             }
             ColumnType::Boolean => {
-                let flags = bounds(self.rows.iter().filter(|code| **code != NULL), Ord::cmp);
-                statistics!(Boolean, flags.map(|(min, max)| (*min == 1, *max == 1)))
+                statistics!(Boolean, bounds(values.map(|value| value == [1]), Ord::cmp))
             }
             ColumnType::String => {
-                let (min, max) = bounds(self.column.texts(), Ord::cmp).unzip();
-                let exact = |text: Option<&[u8]>| exact && text.is_none_or(|text| text.len() <= BOUND_BYTES);
+                let (min, max) = bounds(values.map(text_of), Ord::cmp).unzip();
+                let exact = |text: Option<&[u8]>| text.is_none_or(|text| text.len() <= BOUND_BYTES);
                 let (least, greatest) = (min.map(|min| below(min).to_vec()), max.and_then(above));
                 let (least, greatest) = (least.map(ByteArray::from), greatest.map(ByteArray::from));
                 let statistics = ValueStatistics::new(least, greatest, None, Some(nulls), false);
@@ -274,8 +239,9 @@ impl Chunk<'_> {
         if !self.is_id {
             return Ok(None);
         }
-        let mut filter = Sbbf::new_with_ndv_fpp(self.column.distinct().max(1) as u64, BLOOM_ERRORS)?;
-        self.column.texts().for_each(|text| filter.insert(text));
+        let mut filter = Sbbf::new_with_ndv_fpp(self.column.rows().max(1) as u64, BLOOM_ERRORS)?;
+        let ids = self.column.each().filter(|value| !value.is_empty());
+        ids.for_each(|id| filter.insert(text_of(id)));
         Ok(Some(filter))
     }
 }

@@ -6,9 +6,9 @@
 
 mod bits;
 mod column;
+mod dictionary;
 mod file;
 mod frames;
-mod places;
 
 use crate::column::Column;
 use crate::file::Codec;
@@ -193,23 +193,33 @@ impl Table {
     /// The files of the partitions that have rows, in the order of these. The table is empty then.
     pub fn finish(&mut self) -> Result<Vec<Part>, Error> {
         let mut files = Vec::new();
-        for (partition, mut rows) in std::mem::take(&mut self.parts) {
+        for (partition, rows) in std::mem::take(&mut self.parts) {
             let left = rows.count - rows.taken_back.iter().filter(|gone| **gone).count();
             if left > 0 {
                 let body = file::write(&self.layout, &rows.columns, &rows.taken_back, &mut self.codec)?;
                 files.push(Part { partition, rows: left, body });
             }
-            if self.free.len() < FREE_MAX {
-                rows.clear();
-                self.free.push(rows);
-            }
+            self.recycle(rows);
         }
         Ok(files)
     }
 
     /// Drops the rows, and tells how many there were.
     pub fn clear(&mut self) -> usize {
-        std::mem::take(&mut self.parts).into_values().map(|rows| rows.count).sum()
+        let parts = std::mem::take(&mut self.parts).into_values();
+        parts.fold(0, |sum, rows| {
+            let count = rows.count;
+            self.recycle(rows);
+            sum + count
+        })
+    }
+
+    /// Keeps the memory of a partition's columns for another's.
+    fn recycle(&mut self, mut rows: Rows) {
+        if self.free.len() < FREE_MAX {
+            rows.clear();
+            self.free.push(rows);
+        }
     }
 }
 

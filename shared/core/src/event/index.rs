@@ -1,6 +1,8 @@
 //! Where the root's members are, by the tags of their keys: nearly every field that a pipeline names is one of them,
 //! and many events lack it.
 
+use super::path::{Tag, mixed};
+
 const PLACES: usize = 256;
 
 const EMPTY: u16 = 0;
@@ -35,7 +37,7 @@ impl Index {
 
     /// Notes a member; whether its place was free, so that no other has its key.
     #[inline]
-    pub(super) fn note(&mut self, tag: u64, id: u32) -> bool {
+    pub(super) fn note(&mut self, tag: Tag, id: u32) -> bool {
         let Some(place) = self.0.get_mut(place_of(tag)) else { return false };
         let is_free = *place == EMPTY;
         *place = match u16::try_from(id) {
@@ -46,7 +48,7 @@ impl Index {
     }
 
     #[inline]
-    pub(super) fn find(&self, tag: u64) -> Found {
+    pub(super) fn find(&self, tag: Tag) -> Found {
         match self.0.get(place_of(tag)).copied() {
             Some(EMPTY) => Found::Nothing,
             Some(UNCLEAR) | None => Found::Unclear,
@@ -63,6 +65,6 @@ impl Default for Index {
 
 /// The upper bits of a product hang on all of the tag.
 #[inline]
-fn place_of(tag: u64) -> usize {
-    (tag.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as usize
+fn place_of(tag: Tag) -> usize {
+    (mixed(tag) >> 56) as usize
 }

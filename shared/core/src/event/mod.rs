@@ -17,7 +17,7 @@ pub(crate) use write::quote;
 
 use index::{Found, Index};
 use parse::TEXT_MAX;
-use path::{Key, Part, is_exact};
+use path::{Key, Part, Tag, is_exact};
 use std::fmt;
 
 /// One JSON object. Of a key that stands twice the last one counts, as in JavaScript.
@@ -90,7 +90,7 @@ struct Node {
     parent: u32,
     next: u32,
     /// What tells the key from others.
-    tag: u64,
+    tag: Tag,
     /// The key, unescaped; empty in arrays.
     key: Span,
     /// The JSON text.

@@ -4,7 +4,7 @@
 //! (`1e999`) and half of a surrogate pair (`"\ud800"`) are refused, as the readers behind the lake do; of a key that
 //! stands twice the last counts; nesting ends at [`DEPTH_MAX`] levels.
 
-use super::path::{tag, tag_at};
+use super::path::{Tag, mixed, tag, tag_at};
 use super::write::plain;
 use super::{Event, Kind, NIL, NONE, Node, ROOT, Span};
 
@@ -89,7 +89,7 @@ struct Parser<'a> {
 #[derive(Clone, Copy, Default)]
 struct Name {
     span: Span,
-    tag: u64,
+    tag: Tag,
     escaped: bool,
 }
 
@@ -220,7 +220,7 @@ impl Parser<'_> {
 
     /// Makes a node the last child of its parent.
     #[inline]
-    fn link(&mut self, parent: &mut Open, id: u32, tag: u64) {
+    fn link(&mut self, parent: &mut Open, id: u32, tag: Tag) {
         let event = &mut *self.event;
         match event.node_mut(parent.last) {
             Some(last) => last.next = id,
@@ -235,7 +235,7 @@ impl Parser<'_> {
         if !parent.is_object {
             return;
         }
-        let bit = 1 << (tag.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 58);
+        let bit = 1 << (mixed(tag) >> 58);
         let is_new = if parent.id == ROOT { event.index.note(tag, id) } else { parent.tags & bit == 0 };
         parent.tags |= bit;
         if !is_new && parent.children <= FEW {

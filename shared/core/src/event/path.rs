@@ -262,7 +262,7 @@ impl fmt::Display for Pattern {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Key {
     pub(super) name: String,
-    pub(super) tag: u64,
+    pub(super) tag: Tag,
 }
 
 impl Key {
@@ -281,43 +281,52 @@ impl fmt::Display for Key {
 /// What tells a key from others at a glance. Keys with different tags are different; of tags that are
 /// [exact](is_exact) the same holds the other way round.
 ///
-/// A key of at most seven bytes is its tag, with its length at the top. A longer one has its first and its last eight
-/// bytes folded into it, which tells most apart.
-pub(super) fn tag(key: &[u8]) -> u64 {
+/// A key of at most fifteen bytes is its tag, with its length at the top. A longer one has its first and its last
+/// sixteen bytes folded into it, which tells most apart.
+pub(super) type Tag = u128;
+
+const WIDTH: usize = size_of::<Tag>();
+
+/// The tag of a key.
+pub(super) fn tag(key: &[u8]) -> Tag {
     match (key.first_chunk(), key.last_chunk()) {
-        (Some(first), Some(last)) => long_tag(*first, *last, key.len()),
-        _ => short_tag(key.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte)), key.len()),
+        (Some(first), Some(last)) => {
+            let (first, last) = (Tag::from_le_bytes(*first), Tag::from_le_bytes(*last));
+            let folded = first ^ last.rotate_left(59) ^ (key.len() as Tag).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            folded << 8 >> 8 | (WIDTH as Tag) << 120
+        }
+        _ => short_tag(key.iter().rev().fold(0, |word, byte| word << 8 | Tag::from(*byte)), key.len()),
     }
 }
 
 /// [`tag`] of the key that has these places in a text, which may be read from behind its end.
 #[inline]
-pub(super) fn tag_at(text: &[u8], start: usize, end: usize) -> u64 {
+pub(super) fn tag_at(text: &[u8], start: usize, end: usize) -> Tag {
     match text.get(start..).and_then(|rest| rest.first_chunk()) {
-        Some(word) if end - start < 8 => {
+        Some(word) if end - start < WIDTH => {
             let bits = 8 * (end - start);
-            short_tag(u64::from_le_bytes(*word) & !(u64::MAX << bits), end - start)
+            short_tag(Tag::from_le_bytes(*word) & !(Tag::MAX << bits), end - start)
         }
         _ => tag(text.get(start..end).unwrap_or_default()),
     }
 }
 
 #[inline]
-fn short_tag(word: u64, length: usize) -> u64 {
-    word | (length as u64) << 56
-}
-
-#[inline]
-fn long_tag(first: [u8; 8], last: [u8; 8], length: usize) -> u64 {
-    let folded = u64::from_le_bytes(first) ^ u64::from_le_bytes(last).rotate_left(31);
-    let folded = (folded ^ length as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    folded >> 8 | 8 << 56
+fn short_tag(word: Tag, length: usize) -> Tag {
+    word | (length as Tag) << 120
 }
 
 /// Whether no other key has the tag.
 #[inline]
-pub(super) fn is_exact(tag: u64) -> bool {
-    tag >> 56 < 8
+pub(super) fn is_exact(tag: Tag) -> bool {
+    tag >> 120 < WIDTH as Tag
+}
+
+/// The tag's bits mixed, the best of them on top.
+#[inline]
+#[expect(clippy::cast_possible_truncation, reason = "both halves are taken")]
+pub(super) fn mixed(tag: Tag) -> u64 {
+    (tag as u64 ^ ((tag >> 64) as u64).rotate_left(29)).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
 #[cfg(test)]
@@ -334,12 +343,12 @@ mod tests {
 
     #[test]
     fn a_short_key_is_its_tag_and_a_long_one_has_one_wherever_it_stands() {
-        let text = "ab\0abcdefgh userAgent userAgenu";
-        let keys = [(0, 0), (0, 1), (0, 2), (0, 3), (3, 10), (3, 11), (12, 21), (22, 31), (12, 31)];
+        let text = "ab\0abcdefgh userAgent userAgentVersion userAgentWersion";
+        let keys = [(0, 0), (0, 1), (0, 2), (0, 3), (3, 10), (3, 11), (12, 21), (22, 37), (22, 38), (39, 55), (12, 55)];
         let tags: Vec<_> = keys.iter().map(|(start, end)| tag_at(text.as_bytes(), *start, *end)).collect();
         for (at, (start, end)) in keys.iter().enumerate() {
             assert_eq!(tags[at], tag(&text.as_bytes()[*start..*end]));
-            assert_eq!(is_exact(tags[at]), end - start < 8);
+            assert_eq!(is_exact(tags[at]), end - start < WIDTH);
             assert_eq!(tags.iter().filter(|tag| **tag == tags[at]).count(), 1, "{:?}", &text[*start..*end]);
         }
     }

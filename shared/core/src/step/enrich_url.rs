@@ -34,6 +34,7 @@ use super::{Context, Step, Touches, Verdict, object};
 use crate::event::{Event, New, Path};
 use crate::files::Files;
 use crate::mistake::Mistake;
+use memchr::{memchr, memchr2, memchr_iter, memrchr};
 use percent_encoding::percent_decode;
 use serde::Deserialize;
 use std::borrow::Cow;
@@ -209,7 +210,7 @@ impl Step for Url {
 impl Room {
     /// A value of a query, its plus signs and percent signs undone.
     fn decode<'a>(&'a mut self, value: &'a str) -> Cow<'a, str> {
-        if !value.contains(['+', '%']) {
+        if memchr2(b'+', b'%', value.as_bytes()).is_none() {
             return Cow::Borrowed(value);
         }
         self.text.clear();
@@ -230,18 +231,33 @@ pub(super) struct Parts<'a> {
 impl<'a> Parts<'a> {
     /// None where it is neither an absolute URL nor a path from the root: who knows what it is then.
     pub(super) fn of(url: &'a str) -> Option<Self> {
-        let url = url.trim().split('#').next().unwrap_or_default();
-        let (place, query) = url.split_once('?').unwrap_or((url, ""));
-        let Some((_scheme, rest)) = place.split_once("//").filter(|(scheme, _)| is_scheme(scheme)) else {
+        let url = before(url.trim(), b'#');
+        let place = before(url, b'?');
+        let query = url.get(place.len() + 1..).unwrap_or_default();
+        let scheme_end = double_slash(place).filter(|at| is_scheme(place.get(..*at).unwrap_or_default()));
+        let Some(rest) = scheme_end.and_then(|at| place.get(at + 2..)) else {
             return place.starts_with('/').then_some(Self { host: None, path: place, query });
         };
-        let (authority, path) = rest.find('/').map_or((rest, ""), |slash| rest.split_at(slash));
-        let host = authority.rsplit_once('@').map_or(authority, |(_user, host)| host);
-        let port =
-            host.rfind(':').filter(|colon| host[colon + 1..].bytes().all(|byte| byte.is_ascii_digit()));
-        let host = port.map_or(host, |colon| &host[..colon]);
+        let authority = before(rest, b'/');
+        let path = rest.get(authority.len()..).unwrap_or_default();
+        let at = memrchr(b'@', authority.as_bytes()).map_or(0, |at| at + 1);
+        let host = authority.get(at..).unwrap_or_default();
+        let port = memrchr(b':', host.as_bytes()).filter(|colon| {
+            host.as_bytes().get(colon + 1..).is_some_and(|port| port.iter().all(u8::is_ascii_digit))
+        });
+        let host = port.and_then(|colon| host.get(..colon)).unwrap_or(host);
         Some(Self { host: Some(host).filter(|host| !host.is_empty()), path, query })
     }
+}
+
+/// The text before the first of these signs, which is one byte; all of it where there is none.
+fn before(text: &str, sign: u8) -> &str {
+    memchr(sign, text.as_bytes()).and_then(|at| text.get(..at)).unwrap_or(text)
+}
+
+/// Where the first `//` is.
+fn double_slash(text: &str) -> Option<usize> {
+    memchr_iter(b'/', text.as_bytes()).find(|at| text.as_bytes().get(at + 1) == Some(&b'/'))
 }
 
 /// What may stand before `//`: a scheme with its colon, or nothing.
