@@ -1,4 +1,4 @@
-//! An S3 bucket to put objects to.
+//! An S3 bucket to put objects to and delete them from.
 
 use crate::failed;
 use aws_sdk_s3::Client;
@@ -26,6 +26,14 @@ impl ObjectStore for Bucket {
         let sent = Box::pin(call.send()).await; // boxed: the SDK's futures are large
         sent.map(drop).map_err(|error| {
             failed(format!("put the object {key} to the bucket {}", self.name), error.into_service_error())
+        })
+    }
+
+    async fn delete(&self, key: &str) -> Result<(), Error> {
+        let call = self.client.delete_object().bucket(&self.name).key(key);
+        let sent = Box::pin(call.send()).await; // boxed: the SDK's futures are large
+        sent.map(drop).map_err(|error| {
+            failed(format!("delete the object {key} of the bucket {}", self.name), error.into_service_error())
         })
     }
 }

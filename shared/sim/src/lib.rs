@@ -2,7 +2,10 @@
 //!
 //! Time is virtual: a sleep moves the clock and takes none.
 
-use millrace_core::port::{Clock, Entry, Error, Kind, ObjectStore, Put, PutRecords, Queue};
+use millrace_core::port::{
+    Begin, Clock, Entry, Error, Functions, Inbox, Invoked, Item, Kept, KeyTable, Kind, Lineage, Message,
+    ObjectStore, Page, Put, PutRecords, Queue, Replay, Shard, When, Written,
+};
 use millrace_core::time::Micros;
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
@@ -124,12 +127,126 @@ impl ObjectStore for Store {
         self.objects.borrow_mut().insert(key.to_owned(), body);
         Ok(())
     }
+
+    async fn delete(&self, key: &str) -> Result<(), Error> {
+        let fault = self.faults.next();
+        if let Fault::Fails(kind) = fault {
+            return Err(error(kind));
+        }
+        self.objects.borrow_mut().remove(key);
+        if fault == Fault::AnswerLost { Err(error(Kind::Transient)) } else { Ok(()) }
+    }
 }
 
-/// A queue in memory.
+/// A table in memory. A page has [`PAGE_ITEMS`] items.
+#[derive(Debug, Default)]
+pub struct Table {
+    items: RefCell<BTreeMap<(String, String), Item>>,
+    puts: Cell<usize>,
+    faults: Faults,
+}
+
+/// How many items a page of a [`Table`] has: few, so that tests see more than one page.
+pub const PAGE_ITEMS: usize = 3;
+
+impl Table {
+    /// A table whose first calls go so.
+    pub fn failing(faults: impl IntoIterator<Item = Fault>) -> Self {
+        Self { faults: Faults::new(faults), ..Self::default() }
+    }
+
+    /// The items in it, by key and position.
+    #[must_use]
+    pub fn items(&self) -> Vec<Item> {
+        self.items.borrow().values().cloned().collect()
+    }
+
+    /// How often an item was written.
+    #[must_use]
+    pub fn puts(&self) -> usize {
+        self.puts.get()
+    }
+}
+
+impl KeyTable for Table {
+    async fn page(&self, key: &str, after: &str, before: Option<&str>) -> Result<Page, Error> {
+        if let Fault::Fails(kind) = self.faults.next() {
+            return Err(error(kind));
+        }
+        let items = self.items.borrow();
+        let wanted = |item: &&Item| {
+            item.key == key
+                && item.position.as_str() > after
+                && before.is_none_or(|end| item.position.as_str() < end)
+        };
+        let mut wanted = items.values().rev().filter(wanted);
+        let items = wanted.by_ref().take(PAGE_ITEMS).cloned().collect();
+        Ok(Page { items, more: wanted.next().is_some() })
+    }
+
+    async fn put(&self, item: &Item, when: When) -> Result<Written, Error> {
+        let fault = self.faults.next();
+        if let Fault::Fails(kind) = fault {
+            return Err(error(kind));
+        }
+        let mut items = self.items.borrow_mut();
+        let place = (item.key.clone(), item.position.clone());
+        let there = items.get(&place);
+        let fits = match when {
+            When::Always => true,
+            When::Absent => there.is_none(),
+            When::Version(version) => there.is_some_and(|item| item.version == version),
+        };
+        if !fits {
+            return Ok(Written::Refused(there.cloned()));
+        }
+        self.puts.set(self.puts.get() + 1);
+        items.insert(place, item.clone());
+        if fault == Fault::AnswerLost { Err(error(Kind::Transient)) } else { Ok(Written::Done) }
+    }
+}
+
+/// What streams hold, in memory, and which shards came from which.
+#[derive(Debug, Default)]
+pub struct History {
+    /// The records, by shard, in their order.
+    pub records: BTreeMap<String, Vec<Kept>>,
+    /// The parents, by shard.
+    pub parents: BTreeMap<String, Vec<String>>,
+}
+
+impl Lineage for History {
+    async fn parents(&self, shard: &str) -> Result<Vec<String>, Error> {
+        Ok(self.parents.get(shard).cloned().unwrap_or_default())
+    }
+}
+
+impl Replay for History {
+    async fn read(&self, shard: &Shard, begin: Begin<'_>) -> Result<Vec<Kept>, Error> {
+        let wanted = |kept: &&Kept| match begin {
+            Begin::At(sequence) => kept.sequence >= *sequence,
+            Begin::After(sequence) => kept.sequence > *sequence,
+        };
+        let records = self.records.get(&shard.shard).into_iter().flatten();
+        Ok(records.filter(wanted).take(PAGE_ITEMS).cloned().collect())
+    }
+}
+
+/// Functions that a test plays: it gets the name and the event.
+pub struct Played<F>(pub F);
+
+impl<F: Fn(&str, String) -> Result<Invoked, Kind>> Functions for Played<F> {
+    async fn invoke(&self, function: &str, event: String) -> Result<Invoked, Error> {
+        (self.0)(function, event).map_err(error)
+    }
+}
+
+/// A queue in memory. Each message is handed out once, and is there until it is deleted.
 #[derive(Debug, Default)]
 pub struct Messages {
     sent: RefCell<Vec<String>>,
+    received: Cell<usize>,
+    deleted: RefCell<Vec<usize>>,
     faults: Faults,
 }
 
@@ -139,10 +256,43 @@ impl Messages {
         Self { faults: Faults::new(faults), ..Self::default() }
     }
 
-    /// The messages in it.
+    /// A queue with these messages.
+    pub fn with(messages: impl IntoIterator<Item = String>) -> Self {
+        Self { sent: RefCell::new(messages.into_iter().collect()), ..Self::default() }
+    }
+
+    /// The messages that are not deleted.
     #[must_use]
     pub fn sent(&self) -> Vec<String> {
-        self.sent.borrow().clone()
+        let deleted = self.deleted.borrow();
+        let there = |(place, text): (usize, &String)| (!deleted.contains(&place)).then(|| text.clone());
+        self.sent.borrow().iter().enumerate().filter_map(there).collect()
+    }
+}
+
+impl Inbox for Messages {
+    async fn receive(&self) -> Result<Vec<Message>, Error> {
+        if let Fault::Fails(kind) = self.faults.next() {
+            return Err(error(kind));
+        }
+        let sent = self.sent.borrow();
+        let message = |(place, body): (usize, &String)| Message {
+            id: format!("m{place}"),
+            receipt: place.to_string(),
+            body: body.clone(),
+        };
+        let begin = self.received.get();
+        let messages: Vec<_> = sent.iter().enumerate().skip(begin).take(PAGE_ITEMS).map(message).collect();
+        self.received.set(begin + messages.len());
+        Ok(messages)
+    }
+
+    async fn delete(&self, receipt: &str) -> Result<(), Error> {
+        if let Fault::Fails(kind) = self.faults.next() {
+            return Err(error(kind));
+        }
+        self.deleted.borrow_mut().extend(receipt.parse::<usize>());
+        Ok(())
     }
 }
 
