@@ -3,6 +3,7 @@
 use crate::failed;
 use aws_sdk_s3::Client;
 use aws_types::SdkConfig;
+use bytes::Bytes;
 use millrace_core::port::{Error, ObjectStore};
 
 /// A bucket, by name.
@@ -21,7 +22,7 @@ impl Bucket {
 }
 
 impl ObjectStore for Bucket {
-    async fn put(&self, key: &str, body: Vec<u8>) -> Result<(), Error> {
+    async fn put(&self, key: &str, body: Bytes) -> Result<(), Error> {
         let call = self.client.put_object().bucket(&self.name).key(key).body(body.into());
         let sent = Box::pin(call.send()).await; // boxed: the SDK's futures are large
         sent.map(drop).map_err(|error| {

@@ -5,6 +5,7 @@
 
 use crate::record::Sequence;
 use crate::time::Micros;
+use bytes::Bytes;
 use std::time::Duration;
 
 /// A record to put.
@@ -36,7 +37,7 @@ pub enum Put {
 /// A place for objects.
 pub trait ObjectStore {
     /// Puts an object, over one that is there already.
-    fn put(&self, key: &str, body: Vec<u8>) -> impl Future<Output = Result<(), Error>>;
+    fn put(&self, key: &str, body: Bytes) -> impl Future<Output = Result<(), Error>>;
 
     /// Deletes an object; one that is not there is deleted already.
     fn delete(&self, key: &str) -> impl Future<Output = Result<(), Error>>;
@@ -44,10 +45,10 @@ pub trait ObjectStore {
 
 /// A table of small items under a key each, in the order of their positions: what a stage remembers of a lane.
 pub trait KeyTable {
-    /// The items of a key behind a position, the last one first, as far as one page goes. The next page is that before
-    /// the last item of this one. Consistent: what was written before is seen. What has expired may still be there.
-    fn page(&self, key: &str, after: &str, before: Option<&str>)
-    -> impl Future<Output = Result<Page, Error>>;
+    /// The items of a key that lie between two positions, neither of them included, as far as one page goes. The next
+    /// page begins behind the last item of this one. Consistent: what was written before is seen. What has expired may
+    /// still be there.
+    fn page(&self, key: &str, between: Between<'_>) -> impl Future<Output = Result<Page, Error>>;
 
     /// Writes an item, if what stands in its place is so.
     fn put(&self, item: &Item, when: When) -> impl Future<Output = Result<Written, Error>>;
@@ -72,12 +73,23 @@ pub struct Item {
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html>
 pub const ITEM_MAX: usize = 390_000;
 
-/// Some items, the last one first.
+/// Which items of a key, and in which order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Between<'a> {
+    /// They lie behind this position; empty for the first one.
+    pub after: &'a str,
+    /// They lie before this position; none for no end.
+    pub before: Option<&'a str>,
+    /// Whether the last one comes first.
+    pub backward: bool,
+}
+
+/// Some items.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Page {
     /// The items.
     pub items: Vec<Item>,
-    /// Whether there are more before them.
+    /// Whether there are more behind them.
     pub more: bool,
 }
 

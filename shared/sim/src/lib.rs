@@ -2,8 +2,9 @@
 //!
 //! Time is virtual: a sleep moves the clock and takes none.
 
+use bytes::Bytes;
 use millrace_core::port::{
-    Begin, Clock, Entry, Error, Functions, Inbox, Invoked, Item, Kept, KeyTable, Kind, Lineage, Message,
+    Begin, Between, Clock, Entry, Error, Functions, Inbox, Invoked, Item, Kept, KeyTable, Kind, Lineage, Message,
     ObjectStore, Page, Put, PutRecords, Queue, Replay, Shard, When, Written,
 };
 use millrace_core::time::Micros;
@@ -115,16 +116,16 @@ impl Store {
 }
 
 impl ObjectStore for Store {
-    async fn put(&self, key: &str, body: Vec<u8>) -> Result<(), Error> {
+    async fn put(&self, key: &str, body: Bytes) -> Result<(), Error> {
         match self.faults.next() {
             Fault::Fails(kind) => return Err(error(kind)),
             Fault::AnswerLost => {
-                self.objects.borrow_mut().insert(key.to_owned(), body);
+                self.objects.borrow_mut().insert(key.to_owned(), body.to_vec());
                 return Err(error(Kind::Transient));
             }
             Fault::None | Fault::Throttles(_) => {}
         }
-        self.objects.borrow_mut().insert(key.to_owned(), body);
+        self.objects.borrow_mut().insert(key.to_owned(), body.to_vec());
         Ok(())
     }
 
@@ -169,19 +170,23 @@ impl Table {
 }
 
 impl KeyTable for Table {
-    async fn page(&self, key: &str, after: &str, before: Option<&str>) -> Result<Page, Error> {
+    async fn page(&self, key: &str, between: Between<'_>) -> Result<Page, Error> {
         if let Fault::Fails(kind) = self.faults.next() {
             return Err(error(kind));
         }
         let items = self.items.borrow();
-        let wanted = |item: &&Item| {
+        let is_wanted = |item: &&Item| {
             item.key == key
-                && item.position.as_str() > after
-                && before.is_none_or(|end| item.position.as_str() < end)
+                && item.position.as_str() > between.after
+                && between.before.is_none_or(|end| item.position.as_str() < end)
         };
-        let mut wanted = items.values().rev().filter(wanted);
-        let items = wanted.by_ref().take(PAGE_ITEMS).cloned().collect();
-        Ok(Page { items, more: wanted.next().is_some() })
+        let mut wanted: Vec<_> = items.values().filter(is_wanted).cloned().collect();
+        if between.backward {
+            wanted.reverse();
+        }
+        let more = wanted.len() > PAGE_ITEMS;
+        wanted.truncate(PAGE_ITEMS);
+        Ok(Page { items: wanted, more })
     }
 
     async fn put(&self, item: &Item, when: When) -> Result<Written, Error> {
