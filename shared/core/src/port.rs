@@ -23,6 +23,13 @@ pub trait PutRecords {
     fn put(&self, entries: &[Entry]) -> impl Future<Output = Result<Vec<Put>, Error>>;
 }
 
+/// A stream that several share.
+impl<P: PutRecords> PutRecords for &P {
+    async fn put(&self, entries: &[Entry]) -> Result<Vec<Put>, Error> {
+        P::put(self, entries).await
+    }
+}
+
 /// What became of one entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Put {
@@ -43,6 +50,17 @@ pub trait ObjectStore {
     fn delete(&self, key: &str) -> impl Future<Output = Result<(), Error>>;
 }
 
+/// A place that several share.
+impl<S: ObjectStore> ObjectStore for &S {
+    async fn put(&self, key: &str, body: Bytes) -> Result<(), Error> {
+        S::put(self, key, body).await
+    }
+
+    async fn delete(&self, key: &str) -> Result<(), Error> {
+        S::delete(self, key).await
+    }
+}
+
 /// A table of small items under a key each, in the order of their positions: what a stage remembers of a lane.
 pub trait KeyTable {
     /// The items of a key that lie between two positions, neither of them included, as far as one page goes. The next
@@ -52,6 +70,17 @@ pub trait KeyTable {
 
     /// Writes an item, if what stands in its place is so.
     fn put(&self, item: &Item, when: When) -> impl Future<Output = Result<Written, Error>>;
+}
+
+/// A table that several share.
+impl<T: KeyTable> KeyTable for &T {
+    async fn page(&self, key: &str, between: Between<'_>) -> Result<Page, Error> {
+        T::page(self, key, between).await
+    }
+
+    async fn put(&self, item: &Item, when: When) -> Result<Written, Error> {
+        T::put(self, item, when).await
+    }
 }
 
 /// An item of a table.
@@ -175,7 +204,7 @@ pub enum Invoked {
 /// A queue that takes messages.
 pub trait Queue {
     /// Sends a message of text, or says that it could not.
-    fn send(&self, message: String) -> impl Future<Output = Result<(), Error>>;
+    fn send(&self, message: &str) -> impl Future<Output = Result<(), Error>>;
 }
 
 /// A queue that hands messages out.
@@ -196,6 +225,18 @@ pub struct Message {
     pub receipt: String,
     /// Its text.
     pub body: String,
+}
+
+/// A secret.
+pub trait Secret {
+    /// Its text, as it is now.
+    fn get(&self) -> impl Future<Output = Result<String, Error>>;
+}
+
+impl Secret for std::convert::Infallible {
+    async fn get(&self) -> Result<String, Error> {
+        match *self {}
+    }
 }
 
 /// Time and chance.

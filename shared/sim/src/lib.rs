@@ -4,8 +4,8 @@
 
 use bytes::Bytes;
 use millrace_core::port::{
-    Begin, Between, Clock, Entry, Error, Functions, Inbox, Invoked, Item, Kept, KeyTable, Kind, Lineage, Message,
-    ObjectStore, Page, Put, PutRecords, Queue, Replay, Shard, When, Written,
+    Begin, Between, Clock, Entry, Error, Functions, Inbox, Invoked, Item, Kept, KeyTable, Kind, Lineage,
+    Message, ObjectStore, Page, Put, PutRecords, Queue, Replay, Shard, When, Written,
 };
 use millrace_core::time::Micros;
 use std::cell::{Cell, RefCell};
@@ -108,6 +108,12 @@ impl Store {
         Self { faults: Faults::new(faults), ..Self::default() }
     }
 
+    /// The same, without faults.
+    #[must_use]
+    pub fn healed(self) -> Self {
+        Self { faults: Faults::default(), ..self }
+    }
+
     /// The objects in it.
     #[must_use]
     pub fn objects(&self) -> BTreeMap<String, Vec<u8>> {
@@ -144,6 +150,7 @@ impl ObjectStore for Store {
 pub struct Table {
     items: RefCell<BTreeMap<(String, String), Item>>,
     puts: Cell<usize>,
+    read: Cell<usize>,
     faults: Faults,
 }
 
@@ -156,6 +163,12 @@ impl Table {
         Self { faults: Faults::new(faults), ..Self::default() }
     }
 
+    /// The same, without faults.
+    #[must_use]
+    pub fn healed(self) -> Self {
+        Self { faults: Faults::default(), ..self }
+    }
+
     /// The items in it, by key and position.
     #[must_use]
     pub fn items(&self) -> Vec<Item> {
@@ -166,6 +179,14 @@ impl Table {
     #[must_use]
     pub fn puts(&self) -> usize {
         self.puts.get()
+    }
+}
+
+impl Table {
+    /// How many items were read.
+    #[must_use]
+    pub fn read(&self) -> usize {
+        self.read.get()
     }
 }
 
@@ -186,6 +207,7 @@ impl KeyTable for Table {
         }
         let more = wanted.len() > PAGE_ITEMS;
         wanted.truncate(PAGE_ITEMS);
+        self.read.set(self.read.get() + wanted.len());
         Ok(Page { items: wanted, more })
     }
 
@@ -302,11 +324,11 @@ impl Inbox for Messages {
 }
 
 impl Queue for Messages {
-    async fn send(&self, message: String) -> Result<(), Error> {
+    async fn send(&self, message: &str) -> Result<(), Error> {
         if let Fault::Fails(kind) = self.faults.next() {
             return Err(error(kind));
         }
-        self.sent.borrow_mut().push(message);
+        self.sent.borrow_mut().push(message.to_owned());
         Ok(())
     }
 }
