@@ -1,13 +1,13 @@
-//! A Kinesis stream to put records to.
+//! A Kinesis stream: records are put to it, and its shards have parents.
 
 use crate::clients::within;
 use crate::failed;
 use aws_sdk_kinesis::Client;
-use aws_sdk_kinesis::config::{Builder, retry::RetryConfig};
+use aws_sdk_kinesis::config::Builder;
 use aws_sdk_kinesis::primitives::Blob;
 use aws_sdk_kinesis::types::PutRecordsRequestEntry;
 use aws_types::SdkConfig;
-use millrace_core::port::{Entry, Error, Kind, Put, PutRecords};
+use millrace_core::port::{Entry, Error, Kind, Lineage, Put, PutRecords};
 use std::time::Duration;
 
 /// A stream, by name.
@@ -21,9 +21,7 @@ impl Stream {
     /// The stream of this name.
     #[must_use]
     pub fn new(config: &SdkConfig, name: String) -> Self {
-        // The core retries what failed, entry by entry; the SDK would do whole calls beneath it.
-        let builder = Builder::from(config).retry_config(RetryConfig::disabled());
-        let config = builder.timeout_config(within(Duration::from_secs(3))).build();
+        let config = Builder::from(config).timeout_config(within(Duration::from_secs(3))).build();
         Self { client: Client::from_conf(config), name }
     }
 }
@@ -48,5 +46,29 @@ impl PutRecords for Stream {
             Some(_) => Put::Failed,
         };
         Ok(answer.records().iter().map(|record| put(record.error_code())).collect())
+    }
+}
+
+impl Lineage for Stream {
+    async fn parents(&self, shard: &str) -> Result<Vec<String>, Error> {
+        let what = || format!("list the shards of the stream {}", self.name);
+        let mut token = None;
+        loop {
+            // The next page is asked for without the stream's name.
+            let call = match token.take() {
+                None => self.client.list_shards().stream_name(&self.name),
+                Some(token) => self.client.list_shards().next_token(token),
+            };
+            let answer = Box::pin(call.send()).await; // boxed: the SDK's futures are large
+            let answer = answer.map_err(|error| failed(what(), error.into_service_error()))?;
+            if let Some(found) = answer.shards().iter().find(|found| found.shard_id() == shard) {
+                let parents = [found.parent_shard_id(), found.adjacent_parent_shard_id()];
+                return Ok(parents.into_iter().flatten().map(str::to_owned).collect());
+            }
+            match answer.next_token() {
+                Some(next) => token = Some(next.to_owned()),
+                None => return Ok(Vec::new()),
+            }
+        }
     }
 }

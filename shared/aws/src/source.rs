@@ -3,6 +3,7 @@
 use millrace_core::record::{Record, Sequence, Source};
 use millrace_core::time::Micros;
 use millrace_core::transformer::Stuck;
+use millrace_core::window::Bounds;
 use serde::de::{Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use std::borrow::Cow;
@@ -21,6 +22,7 @@ pub struct KinesisEvent {
     sequences: String,
     /// The data, one after the other, base64 undone.
     data: Vec<u8>,
+    redriven: bool,
 }
 
 /// Where a record's parts end; they begin where those of the record before it do.
@@ -50,6 +52,15 @@ impl KinesisEvent {
                 data: self.data.get(data..place.data_end).unwrap_or_default(),
             }
         })
+    }
+
+    /// The batch before it is worked on; none where there are no records.
+    #[must_use]
+    pub fn bounds(&self) -> Option<Bounds<'_>> {
+        let (first, last) = (self.records().next()?, self.records.last()?);
+        let (arrived_at, until) = (first.arrived_at, last.arrived_at);
+        let source = self.source.as_ref()?;
+        Some(Bounds { source, first: first.sequence, arrived_at, until, redriven: self.redriven })
     }
 
     fn push(&mut self, record: &KinesisRecord<'_>) -> Result<(), &'static str> {
@@ -129,6 +140,9 @@ impl<'de> Deserialize<'de> for KinesisEvent {
         struct Envelope {
             #[serde(rename = "Records")]
             records: Records,
+            /// Not of AWS: `redrive` says so.
+            #[serde(default)]
+            redriven: bool,
         }
 
         struct Records(KinesisEvent);
@@ -157,7 +171,8 @@ impl<'de> Deserialize<'de> for KinesisEvent {
             }
         }
 
-        Envelope::deserialize(deserializer).map(|envelope| envelope.records.0)
+        let Envelope { records: Records(event), redriven } = Envelope::deserialize(deserializer)?;
+        Ok(KinesisEvent { redriven, ..event })
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::clients::within;
 use crate::failed;
 use aws_sdk_sqs::Client;
-use aws_sdk_sqs::config::{Builder, retry::RetryConfig};
+use aws_sdk_sqs::config::Builder;
 use aws_types::SdkConfig;
 use millrace_core::port::{Error, Queue};
 use std::time::Duration;
@@ -19,15 +19,13 @@ impl SqsQueue {
     /// The queue at this URL.
     #[must_use]
     pub fn new(config: &SdkConfig, url: String) -> Self {
-        // Two attempts, so that the answer to the client comes in time whatever happens.
-        let builder = Builder::from(config).retry_config(RetryConfig::standard().with_max_attempts(2));
-        let config = builder.timeout_config(within(Duration::from_millis(1_200))).build();
+        let config = Builder::from(config).timeout_config(within(Duration::from_millis(1_200))).build();
         Self { client: Client::from_conf(config), url }
     }
 }
 
 impl Queue for SqsQueue {
-    async fn send(&self, message: String) -> Result<(), Error> {
+    async fn send(&self, message: &str) -> Result<(), Error> {
         let call = self.client.send_message().queue_url(&self.url).message_body(message);
         let sent = Box::pin(call.send()).await; // boxed: the SDK's futures are large
         sent.map(drop).map_err(|error| {

@@ -110,3 +110,16 @@ impl Landing {
         self.r#in == self.landed + self.skipped + self.quarantined
     }
 }
+
+impl Add for Landing {
+    type Output = Self;
+
+    fn add(self, more: Self) -> Self {
+        Self {
+            r#in: self.r#in + more.r#in,
+            landed: self.landed + more.landed,
+            skipped: self.skipped + more.skipped,
+            quarantined: self.quarantined + more.quarantined,
+        }
+    }
+}

@@ -11,6 +11,7 @@ use crate::seen::{self, Seen};
 use crate::step::Context;
 use crate::time::Micros;
 use crate::token::TokenKey;
+use crate::window::{Known, Knows, Outgoing};
 
 /// The most rejects that one record makes; a record with more is put away whole. It bounds the memory of a batch.
 const BAD_MAX: usize = 1_000;
@@ -37,6 +38,8 @@ pub struct Batch {
     seen: Seen,
     /// Whether they stay known to the next batch.
     remembers: bool,
+    /// The ids of the events that go out, where somebody wants to know.
+    outgoing: Outgoing,
     event: Event,
     inflated: Vec<u8>,
 }
@@ -72,8 +75,9 @@ impl Batch {
         if !self.remembers {
             self.seen.clear();
         }
+        self.outgoing.begin(source);
         pipeline.begin_batch();
-        Run { pipeline, key, batch: self }
+        Run { pipeline, key, batch: self, knows: None }
     }
 
     /// Gives back the memory that only a huge batch needs.
@@ -86,6 +90,12 @@ impl Batch {
     /// Takes the frames for the clean stream, in order.
     pub fn take_frames(&mut self) -> Vec<Frame> {
         self.frames.finish()
+    }
+
+    /// The ids of the events in the frames, where the batch was run with one who knows ids.
+    #[must_use]
+    pub fn outgoing(&self) -> &Outgoing {
+        &self.outgoing
     }
 
     /// Takes what is for the quarantine, in order.
@@ -125,16 +135,32 @@ impl Batch {
 }
 
 /// A batch on its way through the pipeline.
-#[derive(Debug)]
 pub struct Run<'a> {
     pipeline: &'a mut Pipeline,
     key: &'a TokenKey,
     batch: &'a mut Batch,
+    knows: Option<&'a dyn Knows>,
 }
 
-impl Run<'_> {
+impl<'a> Run<'a> {
+    /// The same, with one who knows the ids that went out before.
+    #[must_use]
+    pub fn knowing(self, knows: &'a dyn Knows) -> Self {
+        Self { knows: Some(knows), ..self }
+    }
+
+    /// The same, of a lane that several shards share.
+    #[must_use]
+    pub fn scattered(self) -> Self {
+        self.batch.frames.scatter();
+        self
+    }
+
     /// Takes a record as a producer sent it. Nothing it holds fails the batch.
     pub fn record(&mut self, record: &Record<'_>) {
+        if self.knows.is_some() {
+            self.batch.outgoing.record(record.sequence, record.arrived_at);
+        }
         let mut room = std::mem::take(&mut self.batch.inflated);
         self.pieces(record, &mut room);
         self.batch.inflated = room;
@@ -186,7 +212,7 @@ impl Run<'_> {
 
     /// Takes one event by its JSON, with its place in its record; whether it can be read.
     pub fn event(&mut self, sequence: &str, index: u32, arrived_at: Micros, json: &[u8]) -> bool {
-        let Self { pipeline, key, batch } = self;
+        let Self { pipeline, key, batch, knows } = self;
         if let Err(why) = decode::event(json, &mut batch.event) {
             batch.reject(sequence, arrived_at, why, json);
             return false;
@@ -194,10 +220,17 @@ impl Run<'_> {
         match pipeline.apply(&mut batch.event, &Context { key, arrived_at }) {
             Outcome::Out => {
                 let id = seen::hash(batch.event.str(&pipeline.event().id).unwrap_or_default());
-                if !batch.seen.insert_hash(id) {
+                let known = knows.map_or(Known::New, |knows| knows.known(id, sequence, arrived_at));
+                if !batch.seen.insert_hash(id) || known == Known::Duplicate {
                     batch.count(sequence).duplicates += 1;
+                } else if known == Known::Late {
+                    let detail = "an earlier attempt at its record, with another pipeline, had left the event out";
+                    batch.reject(sequence, arrived_at, Reject::new("window", "late", detail), json);
                 } else if batch.frames.push(sequence, index, |line| batch.event.write(line)) {
                     batch.count(sequence).out += 1;
+                    if knows.is_some() {
+                        batch.outgoing.id(id, sequence, arrived_at);
+                    }
                 } else {
                     // It did not go out, so what comes with its id is no duplicate.
                     batch.seen.forget_hash(id);

@@ -175,7 +175,7 @@ pub enum Invoked {
 /// A queue that takes messages.
 pub trait Queue {
     /// Sends a message of text, or says that it could not.
-    fn send(&self, message: String) -> impl Future<Output = Result<(), Error>>;
+    fn send(&self, message: &str) -> impl Future<Output = Result<(), Error>>;
 }
 
 /// A queue that hands messages out.
@@ -196,6 +196,18 @@ pub struct Message {
     pub receipt: String,
     /// Its text.
     pub body: String,
+}
+
+/// A secret.
+pub trait Secret {
+    /// Its text, as it is now.
+    fn get(&self) -> impl Future<Output = Result<String, Error>>;
+}
+
+impl Secret for std::convert::Infallible {
+    async fn get(&self) -> Result<String, Error> {
+        match *self {}
+    }
 }
 
 /// Time and chance.

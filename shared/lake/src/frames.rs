@@ -6,7 +6,7 @@ use millrace_core::decode;
 use millrace_core::event::Event;
 use millrace_core::frame::Reader;
 use millrace_core::quarantine::{Entry, Reject};
-use millrace_core::record::Record;
+use millrace_core::sink::Cut;
 
 /// Lays out batches of frames, in memory that serves one after the other.
 #[derive(Debug)]
@@ -34,21 +34,25 @@ impl Frames {
         Self { layout, reader: Reader::default(), event: Event::default() }
     }
 
-    /// Lays out the frames of one batch.
-    pub fn rows<'r>(&mut self, records: impl Iterator<Item = Record<'r>>) -> Result<Rows, Error> {
+    /// Lays out the frames of one batch, as far as their events are to land.
+    pub fn rows<'r>(&mut self, frames: impl Iterator<Item = &'r Cut<'r>>) -> Result<Rows, Error> {
         let Self { layout, reader, event } = self;
         let mut table = Table::new(layout);
         let mut rejects = Vec::new();
         let mut landing = Landing::default();
-        for record in records {
+        for Cut { record, lands } in frames {
             let mut reject = |reject: Reject, payload: &[u8]| {
                 let (sequence, at) = (record.sequence.into(), record.arrived_at);
                 rejects.push(Entry { reject, sequence, at, payload: payload.to_vec() });
             };
             match reader.read(record.data) {
                 Ok((_header, body)) => {
-                    for line in body.events() {
+                    for (place, line) in body.events().enumerate() {
                         landing.r#in += 1;
+                        if !lands.has(place) {
+                            landing.skipped += 1;
+                            continue;
+                        }
                         match decode::event(line.as_bytes(), event).and_then(|()| table.push(event)) {
                             Ok(_row) => landing.landed += 1,
                             Err(why) => reject(why, line.as_bytes()),

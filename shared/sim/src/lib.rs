@@ -302,11 +302,11 @@ impl Inbox for Messages {
 }
 
 impl Queue for Messages {
-    async fn send(&self, message: String) -> Result<(), Error> {
+    async fn send(&self, message: &str) -> Result<(), Error> {
         if let Fault::Fails(kind) = self.faults.next() {
             return Err(error(kind));
         }
-        self.sent.borrow_mut().push(message);
+        self.sent.borrow_mut().push(message.to_owned());
         Ok(())
     }
 }
