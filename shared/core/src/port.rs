@@ -43,6 +43,17 @@ pub trait ObjectStore {
     fn delete(&self, key: &str) -> impl Future<Output = Result<(), Error>>;
 }
 
+/// A place that several share.
+impl<S: ObjectStore> ObjectStore for &S {
+    async fn put(&self, key: &str, body: Bytes) -> Result<(), Error> {
+        S::put(self, key, body).await
+    }
+
+    async fn delete(&self, key: &str) -> Result<(), Error> {
+        S::delete(self, key).await
+    }
+}
+
 /// A table of small items under a key each, in the order of their positions: what a stage remembers of a lane.
 pub trait KeyTable {
     /// The items of a key that lie between two positions, neither of them included, as far as one page goes. The next
@@ -52,6 +63,17 @@ pub trait KeyTable {
 
     /// Writes an item, if what stands in its place is so.
     fn put(&self, item: &Item, when: When) -> impl Future<Output = Result<Written, Error>>;
+}
+
+/// A table that several share.
+impl<T: KeyTable> KeyTable for &T {
+    async fn page(&self, key: &str, between: Between<'_>) -> Result<Page, Error> {
+        T::page(self, key, between).await
+    }
+
+    async fn put(&self, item: &Item, when: When) -> Result<Written, Error> {
+        T::put(self, item, when).await
+    }
 }
 
 /// An item of a table.

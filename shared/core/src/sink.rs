@@ -5,7 +5,7 @@
 //! objects of its own, so that a lane which fails takes back nothing of another.
 
 use crate::account::Landing;
-use crate::checkpoint::{Checkpoints, Claim, Lane, NoClaim, Plan, RANGES_MAX, Range, Ranges};
+use crate::checkpoint::{Checkpoints, Claim, NoClaim, Plan, RANGES_MAX, Range, Ranges};
 use crate::frame::{self, Header, Position, Reader};
 use crate::guard::{Guard, Health};
 use crate::port::{Clock, Error, KeyTable, Kind, ObjectStore};

@@ -108,6 +108,12 @@ impl Store {
         Self { faults: Faults::new(faults), ..Self::default() }
     }
 
+    /// The same, without faults.
+    #[must_use]
+    pub fn healed(self) -> Self {
+        Self { faults: Faults::default(), ..self }
+    }
+
     /// The objects in it.
     #[must_use]
     pub fn objects(&self) -> BTreeMap<String, Vec<u8>> {
@@ -144,6 +150,7 @@ impl ObjectStore for Store {
 pub struct Table {
     items: RefCell<BTreeMap<(String, String), Item>>,
     puts: Cell<usize>,
+    read: Cell<usize>,
     faults: Faults,
 }
 
@@ -156,6 +163,12 @@ impl Table {
         Self { faults: Faults::new(faults), ..Self::default() }
     }
 
+    /// The same, without faults.
+    #[must_use]
+    pub fn healed(self) -> Self {
+        Self { faults: Faults::default(), ..self }
+    }
+
     /// The items in it, by key and position.
     #[must_use]
     pub fn items(&self) -> Vec<Item> {
@@ -166,6 +179,14 @@ impl Table {
     #[must_use]
     pub fn puts(&self) -> usize {
         self.puts.get()
+    }
+}
+
+impl Table {
+    /// How many items were read.
+    #[must_use]
+    pub fn read(&self) -> usize {
+        self.read.get()
     }
 }
 
@@ -186,6 +207,7 @@ impl KeyTable for Table {
         }
         let more = wanted.len() > PAGE_ITEMS;
         wanted.truncate(PAGE_ITEMS);
+        self.read.set(self.read.get() + wanted.len());
         Ok(Page { items: wanted, more })
     }
 

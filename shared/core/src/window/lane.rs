@@ -14,6 +14,8 @@ use std::hash::{BuildHasherDefault, Hasher};
 #[derive(Debug)]
 pub(super) struct Lane {
     ids: HashMap<Hash, u32, BuildHasherDefault<Folded>>,
+    /// The numbers of ids that were let out before that, when the window did not reach so far: few.
+    earlier: HashMap<Hash, Vec<u32>, BuildHasherDefault<Folded>>,
     /// In the order in which they were read: the oldest first.
     batches: VecDeque<Held>,
     /// The number of the next id.
@@ -59,6 +61,7 @@ impl Lane {
     pub(super) fn new(from: Micros) -> Self {
         Self {
             ids: HashMap::default(),
+            earlier: HashMap::default(),
             batches: VecDeque::new(),
             next: 0,
             from,
@@ -100,11 +103,15 @@ impl Lane {
         }
         let first = self.next;
         self.next += ids;
-        // The last one counts: an id is let out again only where the time of the one before it was over.
-        for (number, hash) in (first..).zip(&batch.hashes) {
-            self.ids.insert(*hash, number);
-        }
+        let hashes = batch.hashes.clone();
         self.batches.push_back(Held::new(batch, first));
+        for (number, hash) in (first..).zip(hashes) {
+            let Some(before) = self.ids.insert(hash, number) else { continue };
+            // An attempt that came again lets out the same.
+            if self.record(before).map(|(_, let_out, _)| let_out) != self.record(number).map(|(_, new, _)| new) {
+                self.earlier.entry(hash).or_default().push(before);
+            }
+        }
     }
 
     /// Begins a batch with this record.
@@ -123,14 +130,19 @@ impl Lane {
         window_ms: i64,
         redriven: bool,
     ) -> Known {
-        if let Some((place, at)) = self.find(hash, sequence) {
+        let latest = self.ids.get(&hash).into_iter();
+        let all = latest.chain(self.earlier.get(&hash).into_iter().flatten());
+        let mut is_duplicate = false;
+        for (held, let_out, at) in all.filter_map(|number| self.record(*number)) {
             let apart_ms = (arrived_at.get() - at.get()) / 1000;
-            match place {
+            match if held.inherited { Ordering::Less } else { order(&let_out, sequence) } {
                 Ordering::Equal => return Known::New,
-                Ordering::Less if apart_ms <= window_ms => return Known::Duplicate,
-                Ordering::Greater if redriven && -apart_ms <= window_ms => return Known::Duplicate,
-                Ordering::Less | Ordering::Greater => {}
+                Ordering::Less => is_duplicate |= apart_ms <= window_ms,
+                Ordering::Greater => is_duplicate |= redriven && -apart_ms <= window_ms,
             }
+        }
+        if is_duplicate {
+            return Known::Duplicate;
         }
         let is_in = |(first, last): &(String, String)| {
             order(first, sequence).is_le() && order(sequence, last).is_le()
@@ -138,13 +150,11 @@ impl Lane {
         if self.attempted.iter().any(is_in) { Known::Late } else { Known::New }
     }
 
-    /// Where the record that let an id out lies, seen from this one, and when it arrived.
-    fn find(&self, hash: Hash, sequence: &str) -> Option<(Ordering, Micros)> {
-        let number = *self.ids.get(&hash)?;
+    /// The record that let out the id of this number: its batch, its sequence number, and when it arrived.
+    fn record(&self, number: u32) -> Option<(&Held, String, Micros)> {
         let after = self.batches.partition_point(|held| held.first <= number);
         let held = self.batches.get(after.checked_sub(1)?)?;
-        let (let_out, at) = held.record(number - held.first)?;
-        Some((if held.inherited { Ordering::Less } else { order(&let_out, sequence) }, at))
+        held.record(number - held.first).map(|(sequence, at)| (held, sequence, at))
     }
 
     /// Forgets the batches that ended before this moment.
@@ -174,6 +184,10 @@ impl Lane {
         let first = self.batches.front().map_or(self.next, |held| held.first);
         self.ids.retain(|_, number| *number >= first);
         self.ids.shrink_to(self.ids.len() * 2);
+        self.earlier.retain(|_, numbers| {
+            numbers.retain(|number| *number >= first);
+            !numbers.is_empty()
+        });
     }
 }
 
