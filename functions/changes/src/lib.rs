@@ -32,7 +32,11 @@ pub async fn handle<P: PutRecords, S: ObjectStore, M: Memory, K: Secret, C: Cloc
     let times = event.records.iter().map(arrived_at);
     let batch = Bounds {
         source: &source,
-        first: event.records.first().and_then(|record| record.change.sequence_number.as_deref()).unwrap_or_default(),
+        first: event
+            .records
+            .first()
+            .and_then(|record| record.change.sequence_number.as_deref())
+            .unwrap_or_default(),
         arrived_at: times.clone().min().unwrap_or_default(),
         until: times.max().unwrap_or_default(),
         redriven: false,

@@ -43,8 +43,5 @@ pub async fn handle<T: KeyTable, L: ObjectStore, Q: ObjectStore, C: Clock>(
 ) -> Result<(BatchResponse, Landing), millrace_lake::Error> {
     let Some(source) = event.source() else { return Ok((BatchResponse::safe(), Landing::default())) };
     let landed = deps.driver.land(&mut deps.lake, source, event.records(), deadline).await?;
-    let again = landed.again().cloned();
-    BatchResponse::after(landed.stuck); // tells why
-    let response = again.map_or_else(BatchResponse::safe, |from| BatchResponse::first_unsafe(&from));
-    Ok((response, landed.landing))
+    Ok((BatchResponse::of(&landed), landed.landing))
 }

@@ -78,21 +78,21 @@ impl KeyTable for Table {
         let call = self.client.put_item().table_name(&self.name).set_item(Some(write(item)));
         let call = match when {
             When::Always => call,
-            When::Absent => call
-                .condition_expression("attribute_not_exists(#k)")
-                .expression_attribute_names("#k", "key"),
+            When::Absent => {
+                call.condition_expression("attribute_not_exists(#k)").expression_attribute_names("#k", "key")
+            }
             When::Version(version) => call
                 .condition_expression("#v = :v")
                 .expression_attribute_names("#v", "version")
                 .expression_attribute_values(":v", AttributeValue::N(version.to_string())),
         };
-        let call =
-            call.return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+        let call = call.return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
         let answer = Box::pin(call.send()).await; // boxed: the SDK's futures are large
         match answer.map_err(SdkError::into_service_error) {
             Ok(_) => Ok(Written::Done),
             Err(PutItemError::ConditionalCheckFailedException(refused)) => {
-                let there = refused.item().map(|item| read(item).ok_or_else(|| self.unreadable(&item_key(item))));
+                let there =
+                    refused.item().map(|item| read(item).ok_or_else(|| self.unreadable(&item_key(item))));
                 there.transpose().map(Written::Refused)
             }
             Err(error) => {

@@ -35,6 +35,10 @@ impl Secret for Stored {
             Error { what: error.chain(), kind: error.kind, source: None }
         })?;
         let text = answer.secret_string().map(str::to_owned);
-        text.ok_or_else(|| Error { what: format!("{}: it holds no text", what()), kind: Kind::Permanent, source: None })
+        text.ok_or_else(|| Error {
+            what: format!("{}: it holds no text", what()),
+            kind: Kind::Permanent,
+            source: None,
+        })
     }
 }

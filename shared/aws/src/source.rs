@@ -1,6 +1,7 @@
 //! AWS's event shapes become plain records here, and answers AWS's. No AWS type goes further in.
 
 use millrace_core::record::{Record, Sequence, Source};
+use millrace_core::sink::Landed;
 use millrace_core::time::Micros;
 use millrace_core::transformer::Stuck;
 use millrace_core::window::Bounds;
@@ -215,6 +216,15 @@ impl BatchResponse {
         let Some(Stuck { from, why }) = stuck else { return Self::safe() };
         tracing::error!(%from, why = why.chain(), "the batch is not safe, the stream sends it again from here");
         Self::first_unsafe(&from)
+    }
+
+    /// The answer of a sink that came this far; logs what stopped it.
+    #[must_use]
+    pub fn of(landed: &Landed) -> Self {
+        if let Some(Stuck { from, why }) = &landed.stuck {
+            tracing::error!(%from, why = why.chain(), "the batch is not safe, the stream sends it again from here");
+        }
+        landed.again().map_or_else(Self::safe, Self::first_unsafe)
     }
 
     /// The queue delivers these messages again.

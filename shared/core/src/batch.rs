@@ -224,7 +224,8 @@ impl<'a> Run<'a> {
                 if !batch.seen.insert_hash(id) || known == Known::Duplicate {
                     batch.count(sequence).duplicates += 1;
                 } else if known == Known::Late {
-                    let detail = "an earlier attempt at its record, with another pipeline, had left the event out";
+                    let detail =
+                        "an earlier attempt at its record, with another pipeline, had left the event out";
                     batch.reject(sequence, arrived_at, Reject::new("window", "late", detail), json);
                 } else if batch.frames.push(sequence, index, |line| batch.event.write(line)) {
                     batch.count(sequence).out += 1;

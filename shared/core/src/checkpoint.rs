@@ -284,12 +284,7 @@ impl<T: KeyTable> Checkpoints<T> {
     }
 
     /// Notes that all of a claim landed.
-    pub async fn fulfil(
-        &mut self,
-        claim: Claim,
-        clock: &impl Clock,
-        deadline: Micros,
-    ) -> Result<(), Error> {
+    pub async fn fulfil(&mut self, claim: Claim, clock: &impl Clock, deadline: Micros) -> Result<(), Error> {
         let Claim { key, version, log, .. } = claim;
         self.table.call(clock, deadline, async |table| table.put(&log, When::Always).await).await?;
         self.fulfilled.insert(key, version);

@@ -66,8 +66,7 @@ pub struct Health {
 impl<P> Guard<P> {
     /// The dependency of this name, which stands in metrics and errors.
     pub const fn new(name: &'static str, port: P, policy: Policy) -> Self {
-        let breaker =
-            Breaker { failures: 0, open_until: None, probing: false, refused: 0, told: false };
+        let breaker = Breaker { failures: 0, open_until: None, probing: false, refused: 0, told: false };
         Self { port, name, policy, breaker: Mutex::new(breaker) }
     }
 
@@ -79,6 +78,11 @@ impl<P> Guard<P> {
     /// The port itself.
     pub const fn port(&self) -> &P {
         &self.port
+    }
+
+    /// The port itself, without its guard.
+    pub fn into_port(self) -> P {
+        self.port
     }
 
     /// Asks until it is answered. What is [`Kind::Permanent`] is not asked again.
@@ -113,9 +117,8 @@ impl<P> Guard<P> {
     ) -> Result<T, Error> {
         self.admit(clock.now())?;
         let answer = within(clock, deadline, ask(&self.port)).await;
-        let answer = answer.unwrap_or_else(|| {
-            Err(self.error("did not answer before the time was over", Kind::Transient))
-        });
+        let answer = answer
+            .unwrap_or_else(|| Err(self.error("did not answer before the time was over", Kind::Transient)));
         self.learn(clock.now(), answer.is_ok());
         answer
     }

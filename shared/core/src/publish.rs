@@ -59,7 +59,9 @@ async fn publish_once<P: PutRecords>(
             Ok(puts) => {
                 let before = left.len();
                 let outcomes = puts.iter().copied().chain(std::iter::repeat(Put::Failed));
-                left.extend(call.into_iter().zip(outcomes).filter(|(_, put)| *put != Put::Done).map(|(e, _)| e));
+                left.extend(
+                    call.into_iter().zip(outcomes).filter(|(_, put)| *put != Put::Done).map(|(e, _)| e),
+                );
                 if left.len() > before {
                     why = Some(refused(left.len() - before, &puts));
                 }

@@ -68,11 +68,7 @@ impl Delay {
 }
 
 /// Waits for an answer until the deadline. An attempt that is cut off may have done its work.
-pub async fn within<T>(
-    clock: &impl Clock,
-    deadline: Micros,
-    attempt: impl Future<Output = T>,
-) -> Option<T> {
+pub async fn within<T>(clock: &impl Clock, deadline: Micros, attempt: impl Future<Output = T>) -> Option<T> {
     let mut attempt = pin!(attempt);
     let mut late = pin!(clock.sleep(clock.now().until(deadline)));
     std::future::poll_fn(|cx| match attempt.as_mut().poll(cx) {
@@ -89,8 +85,7 @@ mod tests {
 
     #[test]
     fn the_wait_doubles_up_to_the_cap_and_is_jittered_from_zero() {
-        let delay =
-            Delay::FullJitter { base: Duration::from_millis(50), cap: Duration::from_millis(300) };
+        let delay = Delay::FullJitter { base: Duration::from_millis(50), cap: Duration::from_millis(300) };
         for (attempt, ceiling) in [(1, 50), (2, 100), (3, 200), (4, 300), (5, 300), (u32::MAX, 300)] {
             assert_eq!(delay.after(attempt, 0), Duration::ZERO);
             assert_eq!(
@@ -141,7 +136,11 @@ mod tests {
         let never = std::future::pending::<()>();
         assert_eq!(millrace_sim::run(within(&clock, deadline, never)), None);
         assert_eq!(clock.now(), deadline);
-        assert_eq!(millrace_sim::run(within(&clock, deadline, async { 7 })), Some(7), "an answer is an answer");
+        assert_eq!(
+            millrace_sim::run(within(&clock, deadline, async { 7 })),
+            Some(7),
+            "an answer is an answer"
+        );
     }
 
     #[test]

@@ -37,6 +37,14 @@ pub struct Cut<'a> {
     pub lands: Lands,
 }
 
+impl<'a> Cut<'a> {
+    /// A frame of which all is to land.
+    #[must_use]
+    pub fn whole(record: Record<'a>) -> Self {
+        Self { record, lands: Lands::All }
+    }
+}
+
 /// Which events of a frame are to land.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Lands {
@@ -121,7 +129,9 @@ impl<T: KeyTable, O: ObjectStore, Q: ObjectStore, C: Clock> Driver<T, O, Q, C> {
         let (lanes, rejects) = by_lane(records);
         let mut out = Landed::default();
         for (lane, frames) in lanes {
-            let Some(first) = frames.first().map(|(record, _)| Sequence::from(record.sequence)) else { continue };
+            let Some(first) = frames.first().map(|(record, _)| Sequence::from(record.sequence)) else {
+                continue;
+            };
             match self.land_lane(sink, source, &lane, frames, deadline).await? {
                 Ok((landing, rest)) => {
                     out.landing = out.landing + landing;
@@ -244,7 +254,8 @@ impl<T: KeyTable, O: ObjectStore, Q: ObjectStore, C: Clock> Driver<T, O, Q, C> {
     ) -> Result<(), Error> {
         let (store, clock) = (&self.objects, &self.clock);
         let stale = std::mem::take(&mut claim.stale);
-        let deletes = stale.iter().map(|key| store.call(clock, deadline, async |store| store.delete(key).await));
+        let deletes =
+            stale.iter().map(|key| store.call(clock, deadline, async |store| store.delete(key).await));
         stream::iter(deletes).buffer_unordered(PUTS_AT_ONCE).try_collect::<()>().await?;
         let puts = objects
             .into_iter()

@@ -120,7 +120,8 @@ impl TokenKey {
             Some(same) if *same == secret.key => return Err(NoKey::Same),
             Some(encryption) => key.with_encryption(encryption.as_bytes())?,
         };
-        key.previous = secret.previous.as_ref().map(|previous| Self::of(previous).map(Box::new)).transpose()?;
+        key.previous =
+            secret.previous.as_ref().map(|previous| Self::of(previous).map(Box::new)).transpose()?;
         let mut earlier = key.previous.as_deref();
         while let Some(known) = earlier {
             if known.id == key.id {
@@ -308,7 +309,11 @@ mod tests {
     fn the_key_before_is_known_and_makes_no_tokens() {
         let long = |letter: &str| letter.repeat(32);
         let old = format!(r#"{{"id":"k1","key":"{}","encryption_key":"{}"}}"#, long("a"), long("b"));
-        let new = format!(r#"{{"id":"k2","key":"{}","encryption_key":"{}","previous":{old}}}"#, long("c"), long("d"));
+        let new = format!(
+            r#"{{"id":"k2","key":"{}","encryption_key":"{}","previous":{old}}}"#,
+            long("c"),
+            long("d")
+        );
         let (old, new) = (TokenKey::parse(&old).unwrap(), TokenKey::parse(&new).unwrap());
         let mut text = String::new();
         assert!(old.encrypt(&mut b"42".to_vec(), &mut text));

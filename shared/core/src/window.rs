@@ -180,8 +180,7 @@ impl<T: KeyTable, L: Lineage> Window<T, L> {
                 Some(last) => Between { after: last, ..between },
                 None => between,
             };
-            let page =
-                self.table.call(clock, deadline, async |table| table.page(key, between).await).await?;
+            let page = self.table.call(clock, deadline, async |table| table.page(key, between).await).await?;
             for item in &page.items {
                 let batch = item::read(item)?;
                 if stop(&batch) || ids >= room {
@@ -219,10 +218,8 @@ impl<T: KeyTable, L: Lineage> Window<T, L> {
             let (batches, to_the_end) = self.read(&key, all, is_old, room, clock, deadline).await?;
             found.extend(batches.into_iter().map(|batch| if is_own { batch } else { batch.inherited() }));
             if to_the_end {
-                let parents = self
-                    .lineage
-                    .call(clock, deadline, async |lineage| lineage.parents(&shard).await)
-                    .await?;
+                let parents =
+                    self.lineage.call(clock, deadline, async |lineage| lineage.parents(&shard).await).await?;
                 shards.extend(parents.into_iter().filter(|parent| met.insert(parent.clone())));
             }
         }
@@ -244,7 +241,8 @@ impl<T: KeyTable, L: Lineage> Window<T, L> {
         let (key, here) = (key(batch.source), item::place(batch.first));
         let until = batch.until.plus_ms(self.span.window_ms);
         let before = Between { after: "", before: Some(&here), backward: true };
-        let (before, _) = self.read(&key, before, |b| b.until() < from, self.ids_max, clock, deadline).await?;
+        let (before, _) =
+            self.read(&key, before, |b| b.until() < from, self.ids_max, clock, deadline).await?;
         let after = Between { after: &here, before: Some(REDRIVEN), backward: false };
         let (after, _) = self.read(&key, after, |b| b.since() > until, self.ids_max, clock, deadline).await?;
         let redriven = Between { after: REDRIVEN, before: None, backward: false };
@@ -280,12 +278,7 @@ impl<T: KeyTable, L: Lineage> Knows for Window<T, L> {
 }
 
 impl<T: KeyTable, L: Lineage> Memory for Window<T, L> {
-    async fn open(
-        &mut self,
-        batch: Bounds<'_>,
-        clock: &impl Clock,
-        deadline: Micros,
-    ) -> Result<(), Error> {
+    async fn open(&mut self, batch: Bounds<'_>, clock: &impl Clock, deadline: Micros) -> Result<(), Error> {
         let from = batch.arrived_at.plus_ms(-self.span.window_ms);
         self.batches += 1;
         self.redriven = batch.redriven;

@@ -84,7 +84,9 @@ fn frame_of(lane: &str, scattered: bool, events: &[(u32, u32)]) -> Vec<u8> {
         writer.scatter();
     }
     for (sequence, index) in events {
-        assert!(writer.push(&sequence.to_string(), *index, |line| line.push_str(&format!("{sequence}.{index}"))));
+        assert!(
+            writer.push(&sequence.to_string(), *index, |line| line.push_str(&format!("{sequence}.{index}")))
+        );
     }
     writer.finish().remove(0).data
 }
@@ -155,7 +157,8 @@ fn frames_of_a_lane_that_shards_share_may_lie_within_each_other() {
 #[test]
 fn each_lane_has_objects_of_its_own() {
     let (table, store) = (Table::default(), Store::default());
-    World::new(&table, &store).land(&[frame(&[(5, 0)]), frame_of("raw/shardId-000000000001", false, &[(5, 0)])]);
+    World::new(&table, &store)
+        .land(&[frame(&[(5, 0)]), frame_of("raw/shardId-000000000001", false, &[(5, 0)])]);
     let keys: Vec<_> = store.objects().into_keys().collect();
     assert_eq!(keys, ["raw.shardId-000000000000-5.0-5.0.txt", "raw.shardId-000000000001-5.0-5.0.txt"]);
 }

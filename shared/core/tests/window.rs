@@ -69,7 +69,10 @@ fn what_is_sent_again_is_a_duplicate_in_the_same_instance_and_in_others() {
     assert_eq!(one.batch(&[("9", 0, "a"), ("10", 1, "b")]), [New, New]);
     assert_eq!(one.batch(&[("11", 5_000, "a"), ("12", 5_001, "c")]), [Duplicate, New]);
     let mut two = Instance::new(&table, History::default());
-    assert_eq!(two.batch(&[("13", 9_000, "c"), ("14", 9_001, "b"), ("15", 9_002, "d")]), [Duplicate, Duplicate, New]);
+    assert_eq!(
+        two.batch(&[("13", 9_000, "c"), ("14", 9_001, "b"), ("15", 9_002, "d")]),
+        [Duplicate, Duplicate, New]
+    );
     assert_eq!(one.batch(&[("16", 10_000, "d")]), [Duplicate], "what the other one let out");
 }
 
@@ -167,7 +170,11 @@ fn what_is_redriven_yields_to_what_went_out_meanwhile() {
     one.batch(&[("12", 2, "a"), ("13", 3, "c")]);
     let dead = [("10", 1, "a"), ("11", 1, "b")];
     assert_eq!(other.batch_of("shardId-000000000000", true, &dead), [Duplicate, New]);
-    assert_eq!(other.batch_of("shardId-000000000000", true, &dead), [Duplicate, New], "again, after a lost answer");
+    assert_eq!(
+        other.batch_of("shardId-000000000000", true, &dead),
+        [Duplicate, New],
+        "again, after a lost answer"
+    );
     assert_eq!(one.batch(&[("14", 4, "b"), ("15", 5, "d")]), [Duplicate, New], "a warm instance hears of it");
     let mut cold = Instance::new(&table, History::default());
     assert_eq!(cold.batch(&[("16", 6, "b"), ("17", 7, "x")]), [Duplicate, Duplicate]);
@@ -188,8 +195,7 @@ fn a_table_that_is_down_fails_the_batch() {
     let table = Table::failing(vec![Fault::Fails(Kind::Transient); 100]);
     let mut one = Instance::new(&table, History::default());
     let source = Source { stream: "raw".into(), shard: "s".into() };
-    let bounds =
-        Bounds { source: &source, first: "9", arrived_at: at(0), until: at(0), redriven: false };
+    let bounds = Bounds { source: &source, first: "9", arrived_at: at(0), until: at(0), redriven: false };
     assert!(run(one.window.open(bounds, &one.clock, at(60_000))).is_err());
 }
 
@@ -201,17 +207,18 @@ fn a_lost_answer_is_written_again() {
     assert_eq!((table.puts(), table.items().len()), (2, 1));
 }
 
-/// A million ids, of which each came in a record of its own, or fifty in one.
+/// 200,000 ids, of which each came in a record of its own, or fifty in one.
 #[test]
-fn a_million_ids_have_room() {
+fn an_id_takes_little_room() {
     for (per_record, bytes_max) in [(1, 110), (50, 50)] {
         let table = Table::default();
         let source = Source { stream: "raw".into(), shard: "shardId-000000000000".into() };
         let mut one = Instance::new(&table, History::default());
         let (mut record, mut id) = (0_u64, 0_u64);
         let measured = allocation_counter::measure(|| {
-            for batch in 0..1_000 {
-                let sequence = |record: u64| format!("49590338271490256608559692{:030}", u128::from(record) << 60);
+            for batch in 0..200 {
+                let sequence =
+                    |record: u64| format!("49590338271490256608559692{:030}", u128::from(record) << 60);
                 let (from, to) = (sequence(record), at(batch * 1000));
                 let bounds =
                     Bounds { source: &source, first: &from, arrived_at: to, until: to, redriven: false };
@@ -228,11 +235,11 @@ fn a_million_ids_have_room() {
                 run(one.window.keep(&out, &one.clock, one.clock.now().plus_ms(60_000))).unwrap();
             }
         });
-        assert_eq!(one.window.ids(), 1_000_000);
+        assert_eq!(one.window.ids(), 200_000);
         let in_table: usize = table.items().iter().map(|item| item.body.len()).sum();
         let units: usize = table.items().iter().map(|item| (item.body.len() + 150).div_ceil(1024)).sum();
         let in_memory = usize::try_from(measured.bytes_current).unwrap() - in_table;
         println!("{per_record} a record: {in_table} bytes, {units} write units, {in_memory} bytes in memory");
-        assert!(in_memory / 1_000_000 < bytes_max, "{in_memory} bytes");
+        assert!(in_memory / 200_000 < bytes_max, "{in_memory} bytes");
     }
 }

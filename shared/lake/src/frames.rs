@@ -7,6 +7,7 @@ use millrace_core::event::Event;
 use millrace_core::frame::Reader;
 use millrace_core::quarantine::{Entry, Reject};
 use millrace_core::sink::Cut;
+use std::borrow::Borrow;
 
 /// Lays out batches of frames, in memory that serves one after the other.
 #[derive(Debug)]
@@ -35,12 +36,13 @@ impl Frames {
     }
 
     /// Lays out the frames of one batch, as far as their events are to land.
-    pub fn rows<'r>(&mut self, frames: impl Iterator<Item = &'r Cut<'r>>) -> Result<Rows, Error> {
+    pub fn rows<'r>(&mut self, frames: impl Iterator<Item = impl Borrow<Cut<'r>>>) -> Result<Rows, Error> {
         let Self { layout, reader, event } = self;
         let mut table = Table::new(layout);
         let mut rejects = Vec::new();
         let mut landing = Landing::default();
-        for Cut { record, lands } in frames {
+        for frame in frames {
+            let Cut { record, lands } = frame.borrow();
             let mut reject = |reject: Reject, payload: &[u8]| {
                 let (sequence, at) = (record.sequence.into(), record.arrived_at);
                 rejects.push(Entry { reject, sequence, at, payload: payload.to_vec() });

@@ -59,7 +59,11 @@ pub struct Outgoing {
 impl Outgoing {
     /// Begins a batch of this source.
     pub fn begin(&mut self, source: &Source) {
-        *self = Self { source: Some(source.clone()), hashes: std::mem::take(&mut self.hashes), ..Self::default() };
+        *self = Self {
+            source: Some(source.clone()),
+            hashes: std::mem::take(&mut self.hashes),
+            ..Self::default()
+        };
         self.hashes.clear();
     }
 
@@ -225,7 +229,8 @@ mod tests {
             assert_eq!(batches[0].bounds, Some(("5".to_owned(), last)));
             assert!(batches.iter().skip(1).all(|batch| batch.bounds.is_none()));
             for (sequence, ids) in records {
-                let of_record = batches.iter().flat_map(|batch| &batch.marks).filter(|mark| mark.0 == sequence);
+                let of_record =
+                    batches.iter().flat_map(|batch| &batch.marks).filter(|mark| mark.0 == sequence);
                 assert_eq!(of_record.map(|mark| mark.2).sum::<usize>(), ids);
             }
         }

@@ -108,7 +108,9 @@ impl Lane {
         for (number, hash) in (first..).zip(hashes) {
             let Some(before) = self.ids.insert(hash, number) else { continue };
             // An attempt that came again lets out the same.
-            if self.record(before).map(|(_, let_out, _)| let_out) != self.record(number).map(|(_, new, _)| new) {
+            if self.record(before).map(|(_, let_out, _)| let_out)
+                != self.record(number).map(|(_, new, _)| new)
+            {
                 self.earlier.entry(hash).or_default().push(before);
             }
         }
@@ -165,7 +167,9 @@ impl Lane {
 
     /// Forgets the oldest batches, until so many ids are left.
     pub(super) fn forget_to(&mut self, ids: usize) {
-        self.forget_while(|lane| lane.batches.front().is_some_and(|held| (lane.next - held.first) as usize > ids));
+        self.forget_while(|lane| {
+            lane.batches.front().is_some_and(|held| (lane.next - held.first) as usize > ids)
+        });
         self.tidy();
     }
 
@@ -211,7 +215,8 @@ impl Held {
     fn record(&self, number: u32) -> Option<(String, Micros)> {
         let at = self.marks.partition_point(|mark| mark.ids_end <= number);
         let mark = self.marks.get(at)?;
-        let begin = at.checked_sub(1).and_then(|before| self.marks.get(before)).map_or(0, |mark| mark.tail_end);
+        let begin =
+            at.checked_sub(1).and_then(|before| self.marks.get(before)).map_or(0, |mark| mark.tail_end);
         let tail = self.tails.get(begin as usize..mark.tail_end as usize)?;
         Some((format!("{}{tail}", self.head), self.since.plus_ms(mark.after_ms.into())))
     }
@@ -243,5 +248,4 @@ impl Hasher for Folded {
     }
 
     fn write_usize(&mut self, _length: usize) {}
-
 }
