@@ -1,6 +1,7 @@
 //! The command `millrace`: the pipeline on your own machine, with the core that runs on AWS.
 
 mod check;
+mod cloud;
 mod completions;
 mod diff;
 mod error;
@@ -8,6 +9,8 @@ mod explain;
 mod generate;
 mod input;
 mod paint;
+mod quarantine;
+mod redrive;
 mod run;
 mod schema;
 mod test;
@@ -33,6 +36,8 @@ enum Command {
     Test(test::Args),
     Explain(explain::Args),
     Run(run::Args),
+    Quarantine(quarantine::Args),
+    Redrive(redrive::Args),
     Generate(generate::Args),
     Schema(schema::Args),
     Completions(completions::Args),
@@ -44,6 +49,8 @@ fn main() -> ExitCode {
         Command::Test(args) => test::test(&args),
         Command::Explain(args) => explain::explain(&args),
         Command::Run(args) => run::run(&args),
+        Command::Quarantine(args) => quarantine::quarantine(&args),
+        Command::Redrive(args) => redrive::redrive(&args),
         Command::Generate(args) => generate::generate(&args),
         Command::Schema(args) => schema::schema(&args),
         Command::Completions(args) => completions::completions(&args),

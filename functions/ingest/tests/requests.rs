@@ -333,8 +333,10 @@ fn when_both_refuse_the_client_is_told_to_come_again() {
         (Fault::Fails(Kind::Transient), 503),
         (Fault::Fails(Kind::Permanent), 503),
     ] {
-        let deps =
-            deps(Stream::failing(vec![stream; 1000]), Messages::failing(vec![Fault::Fails(Kind::Transient); 2]));
+        let deps = deps(
+            Stream::failing(vec![stream; 1000]),
+            Messages::failing(vec![Fault::Fails(Kind::Transient); 2]),
+        );
         let (answer, tally) = post(br#"{"id":"1"}"#, &deps);
         assert_eq!(
             (answer.status_code, answer.headers.get("retry-after"), tally.accepted),

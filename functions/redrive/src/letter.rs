@@ -1,9 +1,9 @@
 //! What an event source mapping writes when it gives up on a batch.
 
+use base64::prelude::{BASE64_STANDARD, Engine as _};
+use millrace_aws::source::name_of;
 use millrace_core::port::{Kept, Shard};
 use millrace_core::record::{Sequence, Source};
-use millrace_aws::source::name_of;
-use base64::prelude::{BASE64_STANDARD, Engine as _};
 use serde::Deserialize;
 use serde_json::{Value, json, value::RawValue};
 
@@ -110,7 +110,10 @@ mod tests {
     fn dead_letters_of_both_kinds_of_streams_are_read() {
         for (info, arn) in [
             ("KinesisBatchInfo", "arn:aws:kinesis:us-east-2:123456789012:stream/raw"),
-            ("DDBStreamBatchInfo", "arn:aws:dynamodb:us-east-2:123456789012:table/orders/stream/2026-11-20T12:00:00.000"),
+            (
+                "DDBStreamBatchInfo",
+                "arn:aws:dynamodb:us-east-2:123456789012:table/orders/stream/2026-11-20T12:00:00.000",
+            ),
         ] {
             let message = json!({
                 "requestContext": {
@@ -133,7 +136,10 @@ mod tests {
                 },
             });
             let letter = Letter::read(&message.to_string()).unwrap();
-            assert_eq!((letter.start.as_str(), letter.end.as_str(), letter.shard.stream.as_str()), ("100", "107", arn));
+            assert_eq!(
+                (letter.start.as_str(), letter.end.as_str(), letter.shard.stream.as_str()),
+                ("100", "107", arn)
+            );
             assert!(letter.function.ends_with(":transform") && letter.shard.shard == "shardId-000000000001");
             assert_eq!(letter.is_of_table(), info == "DDBStreamBatchInfo");
         }

@@ -9,13 +9,13 @@
 mod letter;
 
 use crate::letter::Letter;
+use bytes::Bytes;
 use millrace_core::guard::{Guard, Health};
 use millrace_core::port::{
     Begin, Clock, Error, Functions, Inbox, Invoked, Kept, Kind, Message, ObjectStore, Queue, Replay,
 };
 use millrace_core::quarantine::{self, Entry, Reject};
 use millrace_core::time::Micros;
-use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::borrow::Cow;
@@ -100,7 +100,11 @@ where
                 match Letter::read(&message.body) {
                     Some(letter) => self.redrive(&letter, order, deadline, tally).await,
                     None => {
-                        tracing::error!(queue = name, id = message.id, "this message is no dead letter of a stream");
+                        tracing::error!(
+                            queue = name,
+                            id = message.id,
+                            "this message is no dead letter of a stream"
+                        );
                         Ok(End::Left)
                     }
                 }
@@ -109,7 +113,8 @@ where
         }
         let (dead, spill) = &self.spilled;
         self.drain("spill", dead, order, deadline, &mut tally, async |message, _| {
-            let is_spilled = serde_json::from_str::<Value>(&message.body).is_ok_and(|body| body["records"].is_array());
+            let is_spilled =
+                serde_json::from_str::<Value>(&message.body).is_ok_and(|body| body["records"].is_array());
             if !is_spilled || order.dry_run {
                 return Ok(End::Left);
             }
@@ -143,7 +148,9 @@ where
             let messages = match received {
                 Ok(messages) if !messages.is_empty() => messages,
                 Ok(_) => return,
-                Err(why) => return tracing::error!(queue = name, why = why.chain(), "no dead letters can be had"),
+                Err(why) => {
+                    return tracing::error!(queue = name, why = why.chain(), "no dead letters can be had");
+                }
             };
             for message in messages {
                 tally.letters += 1;
@@ -162,7 +169,12 @@ where
                     Ok(()) => tally.done += 1,
                     Err(why) => {
                         tally.left += 1;
-                        tracing::warn!(queue = name, id = message.id, why = why.chain(), "the dead letter waits");
+                        tracing::warn!(
+                            queue = name,
+                            id = message.id,
+                            why = why.chain(),
+                            "the dead letter waits"
+                        );
                     }
                 }
             }
@@ -186,7 +198,8 @@ where
         loop {
             let begin = last.as_ref().map_or(Begin::At(&letter.start), Begin::After);
             let shard = &letter.shard;
-            let page = self.streams.call(&self.clock, deadline, async |streams| streams.read(shard, begin).await);
+            let page =
+                self.streams.call(&self.clock, deadline, async |streams| streams.read(shard, begin).await);
             let mut page = page.await?;
             let is_end = page.is_empty() || page.iter().any(|record| record.sequence >= letter.end);
             page.retain(|record| record.sequence <= letter.end);
@@ -240,7 +253,8 @@ where
                         if deaths < DEATHS_MAX {
                             waiting.push(records);
                         } else {
-                            let detail = "the function that was to handle this record died on it, and again alone";
+                            let detail =
+                                "the function that was to handle this record died on it, and again alone";
                             self.put_away(letter, record, "function_died", detail.into(), deadline).await?;
                             tally.quarantined += 1;
                             deaths = 0;
@@ -262,7 +276,8 @@ where
         if order.dry_run {
             return Ok(());
         }
-        let detail = format!("of the records {} to {} the stream has forgotten the first", letter.start, letter.end);
+        let detail =
+            format!("of the records {} to {} the stream has forgotten the first", letter.start, letter.end);
         let record = Kept {
             sequence: letter.start.clone(),
             arrived_at: self.clock.now(),
@@ -283,6 +298,7 @@ where
         let entry = Entry {
             reject: Reject::new("redrive", reason, detail),
             sequence: record.sequence.clone(),
+            index: None,
             at: record.arrived_at,
             payload: record.data.clone(),
         };

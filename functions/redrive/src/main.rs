@@ -3,11 +3,14 @@
 use lambda_runtime::Error;
 use millrace_aws::settings::Env;
 use millrace_aws::{
-    clients, clock::SystemClock, functions::Lambda, history::History, s3::Bucket, serve::serve, sqs::SqsQueue,
-    telemetry,
+    clients, clock::SystemClock, functions::Lambda, history::History, s3::Bucket, serve::serve,
+    sqs::SqsQueue, telemetry,
 };
 use millrace_core::guard::Guard;
 use millrace_redrive::Deps;
+
+/// How long a function may take, milliseconds: a little longer than the longest in the template.
+const CALL_MS: u64 = 125_000;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
@@ -24,9 +27,12 @@ async fn main() -> Result<(), Error> {
     };
     let deps = &Deps {
         letters: letters.split_whitespace().map(named).collect(),
-        spilled: (Guard::patient("dead letters", queue(&spill_dead)), Guard::patient("spill queue", queue(&spill))),
+        spilled: (
+            Guard::patient("dead letters", queue(&spill_dead)),
+            Guard::patient("spill queue", queue(&spill)),
+        ),
         streams: Guard::patient("streams", History::new(&config)),
-        functions: Guard::patient("functions", Lambda::new(&config)),
+        functions: Guard::patient("functions", Lambda::lasting(&config, CALL_MS)),
         quarantine: Guard::patient("quarantine", Bucket::new(&config, quarantine)),
         clock: SystemClock,
     };

@@ -122,7 +122,9 @@ fn what_kills_its_function_alone_goes_to_the_quarantine_and_the_rest_goes_throug
 #[test]
 fn a_function_whose_dependency_is_down_leaves_the_letter() {
     let failures = r#"{"batchItemFailures":[{"itemIdentifier":"103"}]}"#;
-    let done = redrive(RUN, vec![letter(103, 104)], vec![], history(100), |_| Ok(Invoked::Answered(failures.into())));
+    let done = redrive(RUN, vec![letter(103, 104)], vec![], history(100), |_| {
+        Ok(Invoked::Answered(failures.into()))
+    });
     assert_eq!((done.tally.left, done.tally.done, done.tally.redriven), (1, 0, 0));
     assert_eq!((done.left.len(), done.calls.len(), done.quarantined.len()), (1, 1, 0));
     let done = redrive(RUN, vec![letter(103, 104)], vec![], history(100), |_| Err(Kind::Permanent));
@@ -140,17 +142,15 @@ fn what_the_stream_has_forgotten_leaves_a_trace() {
 fn a_dry_run_looks_and_does_nothing() {
     let order = Order { dry_run: true };
     let done = redrive(order, vec![letter(103, 107), letter(90, 101)], vec![], history(100), |_| safe());
-    assert_eq!(
-        done.tally,
-        Tally { letters: 2, left: 2, records: 7, forgotten: 1, ..Tally::default() }
-    );
+    assert_eq!(done.tally, Tally { letters: 2, left: 2, records: 7, forgotten: 1, ..Tally::default() });
     assert!(done.calls.is_empty() && done.quarantined.is_empty() && done.left.len() == 2);
 }
 
 #[test]
 fn spilled_events_that_drain_gave_up_on_go_back_to_the_spill_queue() {
     let message = r#"{"order":[0,0],"records":[]}"#.to_owned();
-    let done = redrive(RUN, vec!["hello".into()], vec![message.clone(), "hello".into()], history(100), |_| safe());
+    let done =
+        redrive(RUN, vec!["hello".into()], vec![message.clone(), "hello".into()], history(100), |_| safe());
     assert_eq!((done.spilled, done.left), (vec![message], vec!["hello".to_owned()]));
     assert_eq!((done.tally.done, done.tally.left), (1, 2));
 }

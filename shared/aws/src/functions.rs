@@ -16,11 +16,10 @@ pub struct Lambda {
 }
 
 impl Lambda {
-    /// All functions.
+    /// All functions, which take so long at most, milliseconds.
     #[must_use]
-    pub fn new(config: &SdkConfig) -> Self {
-        // As long as the longest of the template's functions may take.
-        let config = Builder::from(config).timeout_config(within(Duration::from_secs(125))).build();
+    pub fn lasting(config: &SdkConfig, ms: u64) -> Self {
+        let config = Builder::from(config).timeout_config(within(Duration::from_millis(ms))).build();
         Self { client: Client::from_conf(config) }
     }
 }
@@ -29,8 +28,8 @@ impl Functions for Lambda {
     async fn invoke(&self, function: &str, event: String) -> Result<Invoked, Error> {
         let call = self.client.invoke().function_name(function).payload(Blob::new(event));
         let answer = Box::pin(call.send()).await; // boxed: the SDK's futures are large
-        let answer =
-            answer.map_err(|error| failed(format!("call the function {function}"), error.into_service_error()))?;
+        let answer = answer
+            .map_err(|error| failed(format!("call the function {function}"), error.into_service_error()))?;
         if answer.function_error().is_some() {
             return Ok(Invoked::Died);
         }

@@ -38,7 +38,8 @@ impl History {
             Begin::At(from) => (ShardIteratorType::AtSequenceNumber, from),
             Begin::After(from) => (ShardIteratorType::AfterSequenceNumber, from),
         };
-        let call = self.kinesis.get_shard_iterator().stream_name(name_of(&shard.stream)).shard_id(&shard.shard);
+        let call =
+            self.kinesis.get_shard_iterator().stream_name(name_of(&shard.stream)).shard_id(&shard.shard);
         let answer = call.shard_iterator_type(kind).starting_sequence_number(from.as_str()).send().await;
         let answer = answer.map_err(|error| failed(what(), error.into_service_error()))?;
         let mut iterator = answer.shard_iterator;
@@ -72,7 +73,11 @@ impl History {
             let answer = self.tables.get_records().shard_iterator(next).limit(1_000).send().await;
             let answer = answer.map_err(|error| failed(what(), error.into_service_error()))?;
             if !answer.records().is_empty() {
-                return Ok(answer.records().iter().map(|change| change_kept(change, &shard.stream)).collect());
+                return Ok(answer
+                    .records()
+                    .iter()
+                    .map(|change| change_kept(change, &shard.stream))
+                    .collect());
             }
             iterator = answer.next_shard_iterator;
         }
@@ -112,7 +117,8 @@ fn change_kept(change: &Change, arn: &str) -> Kept {
     let at = detail.and_then(|detail| detail.approximate_creation_date_time()).map(|at| at.as_secs_f64());
     let mut dynamodb = Map::new();
     if let Some(detail) = detail {
-        let images = [("Keys", detail.keys()), ("NewImage", detail.new_image()), ("OldImage", detail.old_image())];
+        let images =
+            [("Keys", detail.keys()), ("NewImage", detail.new_image()), ("OldImage", detail.old_image())];
         for (name, image) in images {
             if let Some(image) = image {
                 dynamodb.insert(name.into(), attributes(image));
@@ -182,10 +188,14 @@ mod tests {
             .sequence_number("100000000000000000001")
             .approximate_creation_date_time(DateTime::from_secs(1_795_179_908))
             .set_new_image(Some(image));
-        let change = Change::builder().event_id("e1").event_name(OperationType::Insert).dynamodb(detail.build());
+        let change =
+            Change::builder().event_id("e1").event_name(OperationType::Insert).dynamodb(detail.build());
         let arn = "arn:aws:dynamodb:us-east-1:123456789012:table/orders/stream/2026-11-20T12:00:00.000";
         let kept = change_kept(&change.build(), arn);
-        assert_eq!((kept.sequence.as_str(), kept.arrived_at.get()), ("100000000000000000001", 1_795_179_908_000_000));
+        assert_eq!(
+            (kept.sequence.as_str(), kept.arrived_at.get()),
+            ("100000000000000000001", 1_795_179_908_000_000)
+        );
         let told: Value = serde_json::from_slice(&kept.data).unwrap();
         assert_eq!((&told["eventName"], &told["eventSourceARN"]), (&json!("INSERT"), &json!(arn)));
         assert_eq!(told["dynamodb"]["NewImage"], json!({"orderId": {"S": "o-1"}, "b": {"B": "AAE="}}));

@@ -4,6 +4,8 @@ use crate::failed;
 use aws_sdk_s3::Client;
 use aws_types::SdkConfig;
 use bytes::Bytes;
+#[cfg(feature = "redrive")]
+use millrace_core::port::Kind;
 use millrace_core::port::{Error, ObjectStore};
 
 /// A bucket, by name.
@@ -18,6 +20,39 @@ impl Bucket {
     #[must_use]
     pub fn new(config: &SdkConfig, name: String) -> Self {
         Self { client: Client::new(config), name }
+    }
+}
+
+/// For people, who look into a bucket.
+#[cfg(feature = "redrive")]
+impl Bucket {
+    /// The keys that begin so, in order.
+    pub async fn list(&self, prefix: &str) -> Result<Vec<String>, Error> {
+        let what = || format!("list the objects {prefix}… of the bucket {}", self.name);
+        let (mut keys, mut token) = (Vec::new(), None);
+        loop {
+            let call = self.client.list_objects_v2().bucket(&self.name).prefix(prefix);
+            let answer = Box::pin(call.set_continuation_token(token).send()).await;
+            let answer = answer.map_err(|error| failed(what(), error.into_service_error()))?;
+            keys.extend(answer.contents().iter().filter_map(|object| object.key()).map(str::to_owned));
+            token = answer.next_continuation_token().map(str::to_owned);
+            if token.is_none() {
+                return Ok(keys);
+            }
+        }
+    }
+
+    /// What an object holds.
+    pub async fn get(&self, key: &str) -> Result<Vec<u8>, Error> {
+        let what = || format!("get the object {key} of the bucket {}", self.name);
+        let answer = Box::pin(self.client.get_object().bucket(&self.name).key(key).send()).await;
+        let answer = answer.map_err(|error| failed(what(), error.into_service_error()))?;
+        let body = answer.body.collect().await;
+        body.map(|body| body.to_vec()).map_err(|why| Error {
+            what: what(),
+            kind: Kind::Transient,
+            source: Some(Box::new(why)),
+        })
     }
 }
 

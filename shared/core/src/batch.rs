@@ -114,10 +114,10 @@ impl Batch {
         self.sequences.get(fate.sequence.0..fate.sequence.1).unwrap_or_default()
     }
 
-    fn reject(&mut self, sequence: &str, at: Micros, reject: Reject, payload: &[u8]) {
+    fn reject(&mut self, sequence: &str, index: Option<u32>, at: Micros, reject: Reject, payload: &[u8]) {
         self.count(sequence).quarantined += 1;
         self.bad_bytes += payload.len();
-        self.rejects.push(Entry { reject, sequence: sequence.into(), at, payload: payload.to_vec() });
+        self.rejects.push(Entry { reject, sequence: sequence.into(), index, at, payload: payload.to_vec() });
     }
 
     /// Counts one event of this record as taken; the caller says what became of it.
@@ -170,7 +170,7 @@ impl<'a> Run<'a> {
         let Record { sequence, arrived_at, data } = *record;
         let pieces = match decode::inflate(data, room).and_then(decode::split) {
             Ok(pieces) => pieces,
-            Err(why) => return self.batch.reject(sequence, arrived_at, why, data),
+            Err(why) => return self.batch.reject(sequence, None, arrived_at, why, data),
         };
         let is_one = matches!(pieces, Pieces::One(_));
         let (before, bytes_before) = (self.batch.rejects.len(), self.batch.bad_bytes);
@@ -207,14 +207,14 @@ impl<'a> Run<'a> {
             fate.tally.r#in -= pieces;
             fate.tally.quarantined -= pieces;
         }
-        self.batch.reject(record.sequence, record.arrived_at, why, record.data);
+        self.batch.reject(record.sequence, None, record.arrived_at, why, record.data);
     }
 
     /// Takes one event by its JSON, with its place in its record; whether it can be read.
     pub fn event(&mut self, sequence: &str, index: u32, arrived_at: Micros, json: &[u8]) -> bool {
         let Self { pipeline, key, batch, knows } = self;
         if let Err(why) = decode::event(json, &mut batch.event) {
-            batch.reject(sequence, arrived_at, why, json);
+            batch.reject(sequence, Some(index), arrived_at, why, json);
             return false;
         }
         match pipeline.apply(&mut batch.event, &Context { key, arrived_at }) {
@@ -226,7 +226,13 @@ impl<'a> Run<'a> {
                 } else if known == Known::Late {
                     let detail =
                         "an earlier attempt at its record, with another pipeline, had left the event out";
-                    batch.reject(sequence, arrived_at, Reject::new("window", "late", detail), json);
+                    batch.reject(
+                        sequence,
+                        Some(index),
+                        arrived_at,
+                        Reject::new("window", "late", detail),
+                        json,
+                    );
                 } else if batch.frames.push(sequence, index, |line| batch.event.write(line)) {
                     batch.count(sequence).out += 1;
                     if knows.is_some() {
@@ -236,11 +242,17 @@ impl<'a> Run<'a> {
                     // It did not go out, so what comes with its id is no duplicate.
                     batch.seen.forget_hash(id);
                     let detail = format!("the event has more than {} bytes", frame::EVENT_MAX);
-                    batch.reject(sequence, arrived_at, Reject::new("encode", "too_large", detail), json);
+                    batch.reject(
+                        sequence,
+                        Some(index),
+                        arrived_at,
+                        Reject::new("encode", "too_large", detail),
+                        json,
+                    );
                 }
             }
             Outcome::Filtered(_step) => batch.count(sequence).filtered += 1,
-            Outcome::Rejected(why) => batch.reject(sequence, arrived_at, why, json),
+            Outcome::Rejected(why) => batch.reject(sequence, Some(index), arrived_at, why, json),
         }
         true
     }

@@ -43,9 +43,9 @@ impl Frames {
         let mut landing = Landing::default();
         for frame in frames {
             let Cut { record, lands } = frame.borrow();
-            let mut reject = |reject: Reject, payload: &[u8]| {
+            let mut reject = |index: Option<u32>, reject: Reject, payload: &[u8]| {
                 let (sequence, at) = (record.sequence.into(), record.arrived_at);
-                rejects.push(Entry { reject, sequence, at, payload: payload.to_vec() });
+                rejects.push(Entry { reject, sequence, index, at, payload: payload.to_vec() });
             };
             match reader.read(record.data) {
                 Ok((_header, body)) => {
@@ -57,13 +57,13 @@ impl Frames {
                         }
                         match decode::event(line.as_bytes(), event).and_then(|()| table.push(event)) {
                             Ok(_row) => landing.landed += 1,
-                            Err(why) => reject(why, line.as_bytes()),
+                            Err(why) => reject(u32::try_from(place).ok(), why, line.as_bytes()),
                         }
                     }
                 }
                 Err(why) => {
                     landing.r#in += 1;
-                    reject(why, record.data);
+                    reject(None, why, record.data);
                 }
             }
         }
