@@ -100,7 +100,7 @@ fn kept(record: aws_sdk_kinesis::types::Record) -> Kept {
     Kept {
         sequence: record.sequence_number.into(),
         arrived_at: arrived_at.unwrap_or_default(),
-        partition_key: record.partition_key,
+        partition_key: record.partition_key.unwrap_or_default(),
         data: record.data.into_inner(),
     }
 }

@@ -84,7 +84,8 @@ pub struct Function {
     code: Box<dyn Code>,
     version: Cell<u32>,
     idle: RefCell<Vec<Box<dyn Instance>>>,
-    cost: Cell<u32>,
+    invocations: Cell<u32>,
+    counted: RefCell<Vec<Value>>,
 }
 
 /// How long a start may take.
@@ -102,14 +103,21 @@ impl Function {
             code,
             version: Cell::new(1),
             idle: RefCell::default(),
-            cost: Cell::new(0),
+            invocations: Cell::new(0),
+            counted: RefCell::default(),
         })
     }
 
     /// How many times it was invoked.
     #[must_use]
     pub fn invocations(&self) -> u32 {
-        self.cost.get()
+        self.invocations.get()
+    }
+
+    /// What it counted, each time that it came to an end, whether anyone heard the answer or not.
+    #[must_use]
+    pub fn counted(&self) -> Vec<Value> {
+        self.counted.borrow().clone()
     }
 
     /// A new version.
@@ -134,7 +142,7 @@ impl Function {
         if fault == Some(InvocationFault::Throttled) {
             return Outcome::Throttled;
         }
-        self.cost.set(self.cost.get() + 1);
+        self.invocations.set(self.invocations.get() + 1);
         let version = self.version.get();
         let mut instance = match self.instance(version, fault).await {
             Ok(instance) => instance,
@@ -144,6 +152,9 @@ impl Function {
             Ran::Done(answer) => {
                 if version == self.version.get() {
                     self.idle.borrow_mut().push(instance);
+                }
+                if let Ok(answer) = &answer {
+                    self.counted.borrow_mut().push(answer.counts.clone());
                 }
                 match answer {
                     Ok(_) if fault == Some(InvocationFault::AnswerLost) => Outcome::Failed("its answer is lost".into()),
@@ -222,12 +233,12 @@ impl Functions for Client {
             kind: Kind::Permanent,
             source: Some(Box::new(error)),
         })?;
-        self.account.tell(|| format!("  {function} is invoked by another function"));
+        self.account.tell(|| format!("  {name} is invoked by another function"));
         let known = Rc::clone(known);
         match self.account.detach(async move { known.invoke(&event).await }).await {
             Outcome::Answered(answer) => Ok(Invoked::Answered(answer.payload.to_string())),
             Outcome::Failed(why) => {
-                self.account.tell(|| format!("  {function} fails: {why}"));
+                self.account.tell(|| format!("  {name} fails: {why}"));
                 Ok(Invoked::Died)
             }
             Outcome::Throttled => Err(Error { what: what("throttled"), kind: Kind::Throttled, source: None }),

@@ -26,6 +26,8 @@ struct Found {
     rows: Vec<Row>,
     /// The bad events, each with the record that it was in, once for each record.
     quarantined: BTreeSet<(String, u32)>,
+    /// Of these the ones in records that killed their function.
+    deadly: BTreeSet<u32>,
     /// What a stage answered for.
     acked: BTreeSet<At>,
     /// What was given up at some time, and what is given up still.
@@ -94,6 +96,9 @@ impl Found {
                 let source = line["source"].to_string();
                 found.public.push((format!("{key}: detail"), line["detail"].to_string().into_bytes()));
                 let serials = truth::quarantined(&line);
+                if line["reason"] == "function_died" {
+                    found.deadly.extend(&serials);
+                }
                 found.quarantined.extend(serials.into_iter().map(|serial| (source.clone(), serial)));
             }
         }
@@ -139,7 +144,11 @@ impl Found {
         let raw_dead = self.read.iter().filter(|(at, _)| self.dead.contains(*at)).flat_map(|(_, (.., serials))| serials);
         let clean_dead = self.clean.iter().filter(|(at, _)| self.dead.contains(at)).map(|(_, place)| &place.serial);
         let dead: BTreeSet<u32> = raw_dead.chain(clean_dead).chain(&self.dead_spilled).copied().collect();
-        let mates = self.mates(&run.scenario.events);
+        let mut mates = self.mates(&run.scenario.events);
+        if run.scenario.kills() {
+            // Who died twice on a record, by chance, cannot know that it was not the record.
+            mates.extend(&self.deadly);
+        }
         let landed = |event: &&&Event| self.rows.iter().any(|row| row.serial == event.serial);
         let is_bad = |event: &&&Event| self.quarantined.iter().any(|(_, serial)| *serial == event.serial);
 
@@ -268,8 +277,7 @@ impl Found {
         // A sink counts what it worked on. Lanes fail one by one, so what it landed may come again in a batch, and is
         // skipped then.
         let mapping = &run.drawn;
-        let landed = mapping.acked(|all| {
-            let mut landed = 0;
+        mapping.acked(|all| {
             for acked in all {
                 let events = |record: &Rc<Record>| {
                     let at = at(&mapping.stream, &acked.shard, record);
@@ -282,10 +290,9 @@ impl Found {
                     let counted = number(&acked.counts, "in");
                     check(mapping, acked, &["landed+skipped", "quarantined"], &[counted, 0]);
                 }
-                landed += number(&acked.counts, "landed");
             }
-            landed
         });
+        let landed: usize = mapping.function.counted().iter().map(|counts| number(counts, "landed")).sum();
         let rows = self.rows.len();
         if landed > rows || landed < rows && run.scenario.sink_is_well() {
             wrong.push(format!("lake counted {landed} events as landed, and {rows} are there"));

@@ -180,6 +180,14 @@ impl Scenario {
 }
 
 impl Scenario {
+    /// Whether functions die, whatever they work on.
+    pub(crate) fn kills(&self) -> bool {
+        self.faults.iter().any(|fault| {
+            let Fault::Invocation { how, .. } = fault else { return false };
+            matches!(how, InvocationFault::Crash(_) | InvocationFault::Hang(_) | InvocationFault::AnswerLost)
+        })
+    }
+
     /// Whether nothing keeps the lake's answers from being heard.
     pub(crate) fn sink_is_well(&self) -> bool {
         let faults = self.faults.iter().all(|fault| match fault {

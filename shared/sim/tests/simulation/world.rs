@@ -231,10 +231,10 @@ impl Run {
         let (stack, redrive) = (Rc::clone(&self.stack), Rc::clone(&self.redrive));
         account.clone().executor().spawn(async move {
             for _ in 0..REDRIVES_MAX {
+                account.sleep(Duration::from_secs(3_600)).await;
                 if stack.letters() == 0 {
                     return;
                 }
-                account.sleep(Duration::from_secs(3_600)).await;
                 drive(&account, &redrive).await;
             }
         });
