@@ -28,6 +28,13 @@ invoke: tools ## One function by itself against what is up: make invoke FN=trans
 test: ## All tests
 	cargo test --workspace --locked
 
+SEEDS ?= 1000
+FIRST ?= 0
+
+# One seed makes one run, always the same. A run that breaks a promise is told as a story.
+sim: ## The pipeline under all faults of AWS, run by run: make sim SEEDS=1000 FIRST=0
+	@SEEDS=$(SEEDS) FIRST=$(FIRST) cargo test --quiet --locked --package millrace-sim --test simulation -- --nocapture no_run_breaks_a_promise
+
 FUZZ_TARGETS := json decode frame pipeline path
 SECONDS ?= 60
 FUZZ_ENV := RUSTFLAGS="-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
@@ -110,4 +117,4 @@ tools: .tools/build/ready .tools/aws/ready
 	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
 	@touch $@
 
-.PHONY: demo up down invoke test fuzz bench check fmt check-rust check-core check-pipeline lint-template build deploy clean help tools
+.PHONY: demo up down invoke test sim fuzz bench check fmt check-rust check-core check-pipeline lint-template build deploy clean help tools

@@ -5,7 +5,7 @@ use millrace_core::time::Micros;
 use serde::{Serialize, de::DeserializeOwned};
 
 /// What a handler keeps of its time, milliseconds: for the answer. No attempt at a dependency outlives the rest.
-const MARGIN_MS: i64 = 2_000;
+pub const MARGIN_MS: i64 = 2_000;
 
 /// Serves invocations until the sandbox ends. The handler gets the event and the moment by which it should be done.
 pub async fn serve<E, A, F>(handler: impl Fn(E, Micros) -> F) -> Result<(), Error>

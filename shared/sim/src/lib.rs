@@ -1,11 +1,36 @@
-//! The core's ports in memory, with faults in the order that a test says. For tests only.
+//! The core's ports in memory, with faults. For tests only.
 //!
-//! Time is virtual: a sleep moves the clock and takes none.
+//! There are two kinds of them. Those of this module fail in the order that a test says, and serve tests of one function.
+//! Those of the other modules are a small AWS account, [`account::Account`], with a virtual clock and chance from a seed,
+//! in which whole systems run:
+//!
+//! | module | what it does |
+//! | --- | --- |
+//! | [`chance`], [`executor`] | randomness from a seed; tasks in virtual time |
+//! | [`fault`], [`account`] | what goes wrong, as a list; the network, and the story of a run |
+//! | [`kinesis`], [`sqs`], [`s3`], [`dynamodb`], [`secrets`] | the services, one file each |
+//! | [`lambda`] | functions: instances, timeouts, crashes, versions |
+//! | [`stream_mapping`], [`queue_mapping`] | what brings streams and queues to functions |
+//!
+//! Time is virtual everywhere: a sleep moves the clock and takes none.
+
+pub mod account;
+pub mod chance;
+pub mod dynamodb;
+pub mod executor;
+pub mod fault;
+pub mod kinesis;
+pub mod lambda;
+pub mod queue_mapping;
+pub mod s3;
+pub mod secrets;
+pub mod sqs;
+pub mod stream_mapping;
 
 use bytes::Bytes;
 use millrace_core::port::{
-    Begin, Between, Clock, Entry, Error, Functions, Inbox, Invoked, Item, Kept, KeyTable, Kind, Lineage,
-    Message, ObjectStore, Page, Put, PutRecords, Queue, Replay, Shard, When, Written,
+    Begin, Between, Clock, Entry, Error, Functions, Inbox, Invoked, Item, Kept, KeyTable, Kind, Lineage, Message,
+    ObjectStore, Page, Put, PutRecords, Queue, Replay, Shard, When, Written,
 };
 use millrace_core::time::Micros;
 use std::cell::{Cell, RefCell};

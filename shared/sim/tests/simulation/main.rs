@@ -1,0 +1,93 @@
+//! The whole pipeline under every fault that AWS can throw: the delivery promises of `docs/delivery.md`, run by run.
+//!
+//! `make sim SEEDS=1000 FIRST=0` plays a thousand runs. One that breaks a promise is told as a story, with as few faults
+//! and events as it takes.
+
+#![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "tests fail by panicking")]
+
+mod code;
+mod logs;
+mod oracle;
+mod scenario;
+mod story;
+mod truth;
+mod world;
+
+use crate::scenario::Scenario;
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+/// How many runs there are where nobody says.
+const SEEDS: u64 = 200;
+
+/// What is wrong with the run of a scenario.
+fn wrong(scenario: &Scenario) -> Vec<String> {
+    logs::keep();
+    let judged = catch_unwind(AssertUnwindSafe(|| {
+        let mut run = world::play(scenario, false);
+        let wrong = oracle::judge(&run);
+        if !wrong.is_empty() || run.stack.letters() == 0 {
+            return wrong;
+        }
+        run.mend();
+        oracle::judge_mended(&run)
+    }));
+    judged.unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().cloned();
+        let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+        vec![format!("a panic: {}", text.unwrap_or_default())]
+    })
+}
+
+/// Plays the runs of these seeds, side by side, and hands back those that went wrong.
+fn play(seeds: std::ops::Range<u64>, judge: impl Fn(u64) -> Vec<String> + Sync) -> Vec<(u64, Vec<String>)> {
+    let next = AtomicU64::new(seeds.start);
+    let failed = Mutex::new(Vec::new());
+    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= seeds.end {
+                        return;
+                    }
+                    let wrong = judge(seed);
+                    if !wrong.is_empty() {
+                        failed.lock().unwrap().push((seed, wrong));
+                    }
+                }
+            });
+        }
+    });
+    let mut failed = failed.into_inner().unwrap();
+    failed.sort();
+    failed
+}
+
+fn setting(name: &str, default: u64) -> u64 {
+    std::env::var(name).map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{name} is a number")))
+}
+
+#[test]
+#[expect(clippy::print_stderr, reason = "a night's runs want a word")]
+fn no_run_breaks_a_promise() {
+    let (first, seeds) = (setting("FIRST", 0), setting("SEEDS", SEEDS));
+    let began = Instant::now();
+    let failed = play(first..first + seeds, |seed| wrong(&Scenario::new(seed)));
+    eprintln!("{seeds} runs in {:.1} s, {} of them wrong", began.elapsed().as_secs_f64(), failed.len());
+    let mut kinds: BTreeMap<String, Vec<u64>> = BTreeMap::new();
+    for (seed, wrong) in &failed {
+        story::kinds(wrong).into_iter().for_each(|kind| kinds.entry(kind).or_default().push(*seed));
+    }
+    for (kind, seeds) in kinds {
+        eprintln!("  {kind}: {} runs, with the seeds {:?}", seeds.len(), &seeds[..seeds.len().min(8)]);
+    }
+    if let Some((seed, _)) = failed.first() {
+        let told = std::thread::scope(|scope| scope.spawn(|| story::tell(*seed)).join().unwrap());
+        panic!("{} of {seeds} runs break a promise; the first of them:\n{told}", failed.len());
+    }
+}
