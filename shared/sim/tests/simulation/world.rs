@@ -153,17 +153,15 @@ impl Stack {
     /// Looks at what drain did with a batch: what shares a partition key came to RawStream in the order of the messages.
     pub(crate) fn see_drained(&self, payload: &Value, before: usize) {
         let text = |record: &Value, name: &str| record[name].as_str().unwrap_or_default().to_owned();
-        let mut messages: Vec<(u64, Value)> = Vec::new();
-        for record in payload["Records"].as_array().into_iter().flatten() {
-            let sent = text(&record["attributes"], "SentTimestamp").parse().unwrap_or_default();
-            messages.push((sent, serde_json::from_str(&text(record, "body")).unwrap_or_default()));
-        }
-        let mut sent: HashMap<(String, Vec<u8>), u64> = HashMap::new();
-        for (at, body) in &messages {
+        let mut sent: HashMap<(String, Vec<u8>), (u64, u64)> = HashMap::new();
+        for message in payload["Records"].as_array().into_iter().flatten() {
+            let body: Value = serde_json::from_str(&text(message, "body")).unwrap_or_default();
+            let order = [&body["order"][0], &body["order"][1]].map(|number| number.as_u64().unwrap_or_default());
+            let order = (order[0], order[1]);
             for record in body["records"].as_array().into_iter().flatten() {
                 let data = BASE64_STANDARD.decode(text(record, "data")).unwrap_or_default();
-                let known = sent.entry((text(record, "partitionKey"), data)).or_insert(*at);
-                *known = (*known).min(*at);
+                let known = sent.entry((text(record, "partitionKey"), data)).or_insert(order);
+                *known = (*known).min(order);
             }
         }
         let (mut last, mut met) = (HashMap::new(), BTreeSet::new());
