@@ -4,7 +4,7 @@
 //! the same function once more, in an event like that of the event source mapping: with their own positions, so that what
 //! went through before is skipped, and what did not fills its gap. **A function that answers with failures has a
 //! dependency that is down**: the letter waits. **One that dies gets half of the records**, down to a single one: what
-//! still kills it is put into the quarantine, whole. Only then is the message deleted.
+//! still kills it, and lives without it, is put into the quarantine, whole. Only then is the message deleted.
 
 mod letter;
 
@@ -252,6 +252,8 @@ where
                         deaths += 1;
                         if deaths < DEATHS_MAX {
                             waiting.push(records);
+                        } else if !self.lives(letter, deadline).await? {
+                            return Err(waits("its function dies of no records at all"));
                         } else {
                             let detail =
                                 "the function that was to handle this record died on it, and again alone";
@@ -268,6 +270,16 @@ where
             }
         }
         Ok(())
+    }
+
+    /// Whether the function lives through an event without records: one that does not start, because a dependency is down
+    /// or because it is broken, has not died of a record.
+    async fn lives(&self, letter: &Letter, deadline: Micros) -> Result<bool, Error> {
+        let event = letter.event(&[]);
+        let answer = self.functions.call(&self.clock, deadline, async |functions| {
+            functions.invoke(&letter.function, event.clone()).await
+        });
+        Ok(answer.await? != Invoked::Died)
     }
 
     /// What a stream has forgotten nobody can bring back: the letter itself stays in the quarantine as its trace.

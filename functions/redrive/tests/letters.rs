@@ -170,3 +170,10 @@ fn a_start_without_settings_names_them_all() {
         assert!(told.contains(name), "{told}");
     }
 }
+
+#[test]
+fn a_function_that_does_not_start_has_not_died_of_a_record() {
+    let done = redrive(RUN, vec![letter(103, 104)], vec![], history(100), |_| Ok(Invoked::Died));
+    assert_eq!((done.tally.left, done.tally.quarantined, done.left.len()), (1, 0, 1));
+    assert!(done.quarantined.is_empty());
+}

@@ -49,10 +49,12 @@ impl PutRecords for Stream {
     }
 }
 
-impl Lineage for Stream {
-    async fn parents(&self, shard: &str) -> Result<Vec<String>, Error> {
+impl Stream {
+    /// All shards that the stream still knows, each with its parents.
+    async fn shards(&self) -> Result<Vec<(String, Vec<String>)>, Error> {
         let what = || format!("list the shards of the stream {}", self.name);
         let mut token = None;
+        let mut shards = Vec::new();
         loop {
             // The next page is asked for without the stream's name.
             let call = match token.take() {
@@ -61,14 +63,26 @@ impl Lineage for Stream {
             };
             let answer = Box::pin(call.send()).await; // boxed: the SDK's futures are large
             let answer = answer.map_err(|error| failed(what(), error.into_service_error()))?;
-            if let Some(found) = answer.shards().iter().find(|found| found.shard_id() == shard) {
-                let parents = [found.parent_shard_id(), found.adjacent_parent_shard_id()];
-                return Ok(parents.into_iter().flatten().map(str::to_owned).collect());
-            }
+            shards.extend(answer.shards().iter().map(|shard| {
+                let parents = [shard.parent_shard_id(), shard.adjacent_parent_shard_id()];
+                (shard.shard_id().to_owned(), parents.into_iter().flatten().map(str::to_owned).collect())
+            }));
             match answer.next_token() {
                 Some(next) => token = Some(next.to_owned()),
-                None => return Ok(Vec::new()),
+                None => return Ok(shards),
             }
         }
+    }
+}
+
+impl Lineage for Stream {
+    async fn parents(&self, shard: &str) -> Result<Vec<String>, Error> {
+        let shards = self.shards().await?;
+        Ok(shards.into_iter().find(|(known, _)| known == shard).map(|(_, parents)| parents).unwrap_or_default())
+    }
+
+    async fn children(&self, shard: &str) -> Result<Vec<String>, Error> {
+        let is_of = |(child, parents): (String, Vec<String>)| parents.iter().any(|of| of == shard).then_some(child);
+        Ok(self.shards().await?.into_iter().filter_map(is_of).collect())
     }
 }

@@ -104,6 +104,12 @@ pub struct Landing {
 }
 
 impl Landing {
+    /// The same events, all of them landed by an earlier attempt.
+    #[must_use]
+    pub const fn seen(self) -> Self {
+        Self { r#in: self.r#in, landed: 0, skipped: self.r#in, quarantined: 0 }
+    }
+
     /// Whether every event taken ended in exactly one place.
     #[must_use]
     pub fn balances(&self) -> bool {

@@ -283,12 +283,17 @@ impl<T: KeyTable> Checkpoints<T> {
         Ok(Claim { key: lane.key.clone(), version, log: item(&position, version, pack(&ranges)?), stale })
     }
 
-    /// Notes that all of a claim landed.
-    pub async fn fulfil(&mut self, claim: Claim, clock: &impl Clock, deadline: Micros) -> Result<(), Error> {
+    /// Notes that all of a claim landed. Tells whether it was this attempt that landed it: another one at the very same
+    /// objects may have been there before.
+    pub async fn fulfil(&mut self, claim: Claim, clock: &impl Clock, deadline: Micros) -> Result<bool, Error> {
         let Claim { key, version, log, .. } = claim;
-        self.table.call(clock, deadline, async |table| table.put(&log, When::Always).await).await?;
+        let written = self.table.call(clock, deadline, async |table| table.put(&log, When::Absent).await).await?;
         self.fulfilled.insert(key, version);
-        Ok(())
+        Ok(match written {
+            Written::Done => true,
+            // Its own, if the answer was lost.
+            Written::Refused(there) => there.is_some_and(|there| there.version == version),
+        })
     }
 
     /// Whether what an intent wanted to land has landed.

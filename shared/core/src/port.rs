@@ -146,6 +146,9 @@ pub enum Written {
 pub trait Lineage {
     /// The shards that this shard was split or merged from, as far as the stream still knows them.
     fn parents(&self, shard: &str) -> impl Future<Output = Result<Vec<String>, Error>>;
+
+    /// The shards that this shard was split or merged into.
+    fn children(&self, shard: &str) -> impl Future<Output = Result<Vec<String>, Error>>;
 }
 
 /// What streams still hold.

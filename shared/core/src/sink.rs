@@ -185,7 +185,8 @@ impl<T: KeyTable, O: ObjectStore, Q: ObjectStore, C: Clock> Driver<T, O, Q, C> {
             match self.checkpoints.claim(&found, &plan, &self.clock, deadline).await {
                 Ok(claim) => {
                     let done = self.put(claim, objects, &rejects, source, deadline).await;
-                    return Ok(done.map(|()| (seen + landing, rest)));
+                    let fate = |is_first| if is_first { landing } else { landing.seen() };
+                    return Ok(done.map(|is_first| (seen + fate(is_first), rest)));
                 }
                 // Where there is time left to work afterwards, it is waited for here.
                 Err(NoClaim::Taken(until)) if self.has_time_after(until, deadline) => {
@@ -246,7 +247,8 @@ impl<T: KeyTable, O: ObjectStore, Q: ObjectStore, C: Clock> Driver<T, O, Q, C> {
         new
     }
 
-    /// Puts a lane's objects and its bad data, and notes that they are there.
+    /// Puts a lane's objects and its bad data, and notes that they are there. Tells whether another attempt at the same
+    /// had not noted it before.
     async fn put(
         &mut self,
         mut claim: Claim,
@@ -254,7 +256,7 @@ impl<T: KeyTable, O: ObjectStore, Q: ObjectStore, C: Clock> Driver<T, O, Q, C> {
         rejects: &[Entry],
         source: &Source,
         deadline: Micros,
-    ) -> Result<(), Error> {
+    ) -> Result<bool, Error> {
         let (store, clock) = (&self.objects, &self.clock);
         let stale = std::mem::take(&mut claim.stale);
         let deletes =

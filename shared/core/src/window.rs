@@ -6,13 +6,14 @@
 //! that comes again, whole or cut otherwise, finds its own ids at their own positions and lets them out again. The
 //! window is measured by arrival times, and by no clock, so that an attempt decides like the one before it.
 //!
-//! An instance keeps in memory what it read, and reads only what is new. A child shard begins with the ids of its parents.
+//! An instance keeps in memory what it read, and reads only what is new. A child shard begins with the ids of its parents;
+//! what is redriven in a parent looks at its children too, and is written down for them.
 
 mod item;
 mod lane;
 
 use crate::guard::{Guard, Health};
-use crate::port::{Between, Clock, Error, KeyTable, Lineage, When};
+use crate::port::{Between, Clock, Error, Item, KeyTable, Lineage, When};
 use crate::record::Source;
 use crate::time::Micros;
 pub use item::Outgoing;
@@ -124,6 +125,8 @@ pub struct Window<T, L> {
     /// The lane that is open.
     open: String,
     redriven: bool,
+    /// The shards that came from that of a redriven batch.
+    heirs: Vec<String>,
     /// Counts batches, to tell which lane nobody used for long.
     batches: u64,
     ids_max: usize,
@@ -139,6 +142,7 @@ impl<T: KeyTable, L: Lineage> Window<T, L> {
             lanes: HashMap::new(),
             open: String::new(),
             redriven: false,
+            heirs: Vec::new(),
             batches: 0,
             ids_max: IDS_MAX,
         }
@@ -218,8 +222,7 @@ impl<T: KeyTable, L: Lineage> Window<T, L> {
             let (batches, to_the_end) = self.read(&key, all, is_old, room, clock, deadline).await?;
             found.extend(batches.into_iter().map(|batch| if is_own { batch } else { batch.inherited() }));
             if to_the_end {
-                let parents =
-                    self.lineage.call(clock, deadline, async |lineage| lineage.parents(&shard).await).await?;
+                let parents = self.parents(&shard, clock, deadline).await?;
                 shards.extend(parents.into_iter().filter(|parent| met.insert(parent.clone())));
             }
         }
@@ -229,28 +232,73 @@ impl<T: KeyTable, L: Lineage> Window<T, L> {
         Ok(lane)
     }
 
-    /// What a redrive must know: what was let out within the window before its records, and after them.
+    /// What a redrive must know: what was let out within the window before its records, and after them; in their shard, in
+    /// those that it came from, and in those that came from it, which it tells as well.
     async fn look_around(
         &self,
         batch: Bounds<'_>,
         from: Micros,
         clock: &impl Clock,
         deadline: Micros,
-    ) -> Result<Lane, Error> {
-        let mut lane = Lane::new(from);
-        let (key, here) = (key(batch.source), item::place(batch.first));
+    ) -> Result<(Lane, Vec<String>), Error> {
+        let Source { stream, shard } = batch.source;
+        let of = |shard: &str| key(&Source { stream: stream.clone(), shard: shard.to_owned() });
         let until = batch.until.plus_ms(self.span.window_ms);
-        let before = Between { after: "", before: Some(&here), backward: true };
-        let (before, _) =
-            self.read(&key, before, |b| b.until() < from, self.ids_max, clock, deadline).await?;
-        let after = Between { after: &here, before: Some(REDRIVEN), backward: false };
-        let (after, _) = self.read(&key, after, |b| b.since() > until, self.ids_max, clock, deadline).await?;
+        let is_old = |batch: &Batch| batch.until() < from && !batch.is_redriven();
+        let is_late = |batch: &Batch| batch.since() > until;
+        let here = item::place(batch.first);
+        let all = Between { after: "", before: None, backward: true };
+        let live = Between { after: "", before: Some(REDRIVEN), backward: false };
         let redriven = Between { after: REDRIVEN, before: None, backward: false };
-        let (redriven, _) = self.read(&key, redriven, |_| false, self.ids_max, clock, deadline).await?;
-        for batch in before.into_iter().rev().chain(after).chain(redriven) {
-            lane.push(batch);
+        let room = self.ids_max;
+
+        let before = Between { before: Some(&here), ..all };
+        let (mut found, to_the_end) = self.read(&of(shard), before, is_old, room, clock, deadline).await?;
+        found.reverse();
+        let after = Between { after: &here, ..live };
+        found.extend(self.read(&of(shard), after, is_late, room, clock, deadline).await?.0);
+        found.extend(self.read(&of(shard), redriven, |_| false, room, clock, deadline).await?.0);
+
+        let mut met = BTreeSet::new();
+        let mut parents = if to_the_end { self.parents(shard, clock, deadline).await? } else { Vec::new() };
+        while let Some(parent) = parents.pop().filter(|parent| met.insert(parent.clone())) {
+            let (batches, to_the_end) = self.read(&of(&parent), all, is_old, room, clock, deadline).await?;
+            found.extend(batches.into_iter().map(Batch::of_another_shard));
+            if to_the_end {
+                parents.extend(self.parents(&parent, clock, deadline).await?);
+            }
         }
-        Ok(lane)
+        let mut heirs = Vec::new();
+        let mut children = self.children(shard, clock, deadline).await?;
+        while let Some(child) = children.pop() {
+            if heirs.contains(&child) {
+                continue;
+            }
+            let (batches, _) = self.read(&of(&child), live, is_late, room, clock, deadline).await?;
+            found.extend(batches.into_iter().map(Batch::of_another_shard));
+            found.extend(self.read(&of(&child), redriven, |_| false, room, clock, deadline).await?.0);
+            children.extend(self.children(&child, clock, deadline).await?);
+            heirs.push(child);
+        }
+        let mut lane = Lane::new(from);
+        found.into_iter().for_each(|batch| lane.push(batch));
+        Ok((lane, heirs))
+    }
+
+    async fn parents(&self, shard: &str, clock: &impl Clock, deadline: Micros) -> Result<Vec<String>, Error> {
+        self.lineage.call(clock, deadline, async |lineage| lineage.parents(shard).await).await
+    }
+
+    async fn children(&self, shard: &str, clock: &impl Clock, deadline: Micros) -> Result<Vec<String>, Error> {
+        self.lineage.call(clock, deadline, async |lineage| lineage.children(shard).await).await
+    }
+
+    /// Writes items down. The first one says which records were worked on; it comes last, when the others are there.
+    async fn write(&self, items: &[Item], clock: &impl Clock, deadline: Micros) -> Result<(), Error> {
+        for item in items.iter().rev() {
+            self.table.call(clock, deadline, async |table| table.put(item, When::Always).await).await?;
+        }
+        Ok(())
     }
 
     /// Gives memory back: lanes that nobody used for long, then the oldest ids of this one.
@@ -294,7 +342,11 @@ impl<T: KeyTable, L: Lineage> Memory for Window<T, L> {
                 }
                 lane
             }
-            None if batch.redriven => self.look_around(batch, from, clock, deadline).await?,
+            None if batch.redriven => {
+                let (lane, heirs) = self.look_around(batch, from, clock, deadline).await?;
+                self.heirs = heirs;
+                lane
+            }
             None => self.load(batch.source, from, clock, deadline).await?,
         };
         lane.forget_before(from);
@@ -308,11 +360,14 @@ impl<T: KeyTable, L: Lineage> Memory for Window<T, L> {
     async fn keep(&mut self, out: &Outgoing, clock: &impl Clock, deadline: Micros) -> Result<(), Error> {
         let Some(source) = out.source() else { return Ok(()) };
         let expires_at = out.until().plus_ms(self.span.window_ms.saturating_add(self.span.retries_ms));
-        let items = out.items(&key(source), if self.redriven { REDRIVEN } else { "" }, expires_at);
-        // The first one says which records were worked on; it comes last, when the others are there.
-        for item in items.iter().rev() {
-            self.table.call(clock, deadline, async |table| table.put(item, When::Always).await).await?;
+        let prefix = if self.redriven { REDRIVEN } else { "" };
+        let heirs = if self.redriven { self.heirs.as_slice() } else { &[] };
+        for heir in heirs {
+            let heir = Source { stream: source.stream.clone(), shard: heir.clone() };
+            self.write(&out.items(&key(&heir), prefix, expires_at), clock, deadline).await?;
         }
+        let items = out.items(&key(source), prefix, expires_at);
+        self.write(&items, clock, deadline).await?;
         if let Some(lane) = self.lanes.get_mut(&self.open) {
             for item in &items {
                 lane.push(item::read(item)?);

@@ -255,6 +255,17 @@ impl Lineage for Client {
         };
         self.0.account.call("shards", effect).await
     }
+
+    async fn children(&self, shard: &str) -> Result<Vec<String>, Error> {
+        let (stream, shard) = (Rc::clone(&self.0), shard.to_owned());
+        let effect = move |_| {
+            let shards = stream.shards.borrow();
+            let place = shards.iter().position(|known| known.id == shard);
+            let children = shards.iter().filter(|child| child.parents.iter().any(|of| Some(*of) == place));
+            Ok(children.map(|child| child.id.clone()).collect())
+        };
+        self.0.account.call("shards", effect).await
+    }
 }
 
 /// A client that reads what streams still hold, as `GetShardIterator` and `GetRecords` do.

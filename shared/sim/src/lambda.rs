@@ -39,6 +39,16 @@ pub struct Answer {
     pub counts: Value,
 }
 
+impl Answer {
+    /// The counts in few words, without what each step did.
+    #[must_use]
+    pub fn told(&self) -> String {
+        let counts = self.counts.as_object().into_iter().flatten();
+        let counts = counts.filter(|(_, count)| count.as_u64().is_some_and(|count| count > 0));
+        counts.map(|(name, count)| format!("{name} {count}")).collect::<Vec<_>>().join(", ")
+    }
+}
+
 /// A process that serves invocations.
 pub trait Instance {
     /// Serves one.

@@ -271,6 +271,11 @@ impl Lineage for History {
     async fn parents(&self, shard: &str) -> Result<Vec<String>, Error> {
         Ok(self.parents.get(shard).cloned().unwrap_or_default())
     }
+
+    async fn children(&self, shard: &str) -> Result<Vec<String>, Error> {
+        let of = self.parents.iter().filter(|(_, parents)| parents.iter().any(|of| of == shard));
+        Ok(of.map(|(child, _)| child.clone()).collect())
+    }
 }
 
 impl Replay for History {

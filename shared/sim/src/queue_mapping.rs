@@ -52,7 +52,7 @@ async fn deliver(account: &Account, queue: &Queue, function: &Function, batch: V
                 account.tell(|| format!("{} answers with no message of the batch", function.name));
                 return;
             };
-            account.tell(|| format!("{} answers: {} failed; {}", function.name, failed.len(), answer.counts));
+            account.tell(|| format!("{} answers: {} failed; {}", function.name, failed.len(), answer.told()));
             for message in batch.iter().filter(|message| !failed.contains(&message.id.as_str())) {
                 queue.delete(&message.id);
             }

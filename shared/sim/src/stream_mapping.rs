@@ -289,7 +289,7 @@ impl StreamMapping {
                         continue;
                     };
                     let rest = part.split_off(safe);
-                    self.account.tell(|| format!("{} answers: {safe} safe, {} not; {}", self.function.name, rest.len(), answer.counts));
+                    self.account.tell(|| format!("{} answers: {safe} safe, {} not; {}", self.function.name, rest.len(), answer.told()));
                     done += part.len();
                     let is_whole = rest.is_empty();
                     let acked = Acked { shard: id.clone(), records: part, is_whole, counts: answer.counts };

@@ -167,6 +167,12 @@ impl Batch {
     pub(super) fn inherited(self) -> Self {
         Self { inherited: true, bounds: None, ..self }
     }
+
+    /// The same, for what is redriven in another shard: whatever lies there came before it. What was redriven itself is
+    /// told by its position, for it may be this very record.
+    pub(super) fn of_another_shard(self) -> Self {
+        if self.is_redriven() { self } else { self.inherited() }
+    }
 }
 
 /// Reads an item.

@@ -1,5 +1,6 @@
 //! The functions as Lambda runs them: what each `main.rs` wires, here over the services of the simulated account.
 
+use crate::mutant::{self, Bent, Mutant};
 use crate::scenario::Scenario;
 use crate::world::{RETENTION_MS, Stack};
 use millrace_aws::serve::MARGIN_MS;
@@ -43,7 +44,7 @@ pub(crate) const TABLE: &str = "orders";
 const START_MS: i64 = 8_000;
 
 /// For how long ids are known, and records may be tried again: what the template has by default.
-const SPAN: Span = Span { window_ms: 86_400_000, retries_ms: RETENTION_MS };
+const SPAN: Span = Span { window_ms: 3_600_000, retries_ms: RETENTION_MS };
 
 /// A function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,16 +75,21 @@ impl Binary {
         SkewedClock::new(&self.stack.account, ahead)
     }
 
-    fn table(&self) -> Guard<dynamodb::Client> {
-        Guard::patient("state table", dynamodb::Client(Rc::clone(&self.stack.state)))
+    fn bent<P>(&self, port: P) -> Bent<P> {
+        Bent::new(port, &self.stack)
     }
 
-    fn quarantine(&self) -> Guard<s3::Client> {
-        Guard::patient("quarantine", s3::Client(Rc::clone(&self.stack.quarantine)))
+    fn table(&self) -> dynamodb::Client {
+        dynamodb::Client(Rc::clone(&self.stack.state))
+    }
+
+    fn quarantine(&self) -> Guard<Bent<s3::Client>> {
+        Guard::patient("quarantine", self.bent(s3::Client(Rc::clone(&self.stack.quarantine))))
     }
 
     async fn transformer<M>(&self, function: &'static str, version: u32, memory: M) -> Result<Transform<M>, String> {
         let pipeline = if version > 1 { format!("{PIPELINE}{LATER}") } else { PIPELINE.to_owned() };
+        let pipeline = mutant::pipeline(pipeline, self.stack.mutant);
         let pipeline = Pipeline::compile(&pipeline, &files::NONE).unwrap();
         let clock = self.clock();
         let secret = Guard::patient("token key", secrets::Client(Rc::clone(&self.stack.secret)));
@@ -102,26 +108,30 @@ impl Binary {
     }
 }
 
-type Transform<M> = Transformer<kinesis::Client, s3::Client, M, secrets::Client, SkewedClock>;
+type Transform<M> = Transformer<kinesis::Client, Bent<s3::Client>, M, secrets::Client, SkewedClock>;
 
-type Ids = Window<dynamodb::Client, kinesis::Client>;
+type Ids = Bent<Window<dynamodb::Client, kinesis::Client>>;
 
 impl Code for Binary {
     fn start(&self, version: u32) -> Local<'_, Result<Box<dyn Instance>, String>> {
         Box::pin(async move {
             let stack = &self.stack;
-            let raw = || Guard::patient("RawStream", kinesis::Client(Rc::clone(&stack.raw)));
+            let raw = || kinesis::Client(Rc::clone(&stack.raw));
             let started: Box<dyn Instance> = match self.which {
                 Which::Ingest => Box::new(Ingest(millrace_ingest::Deps {
-                    raw: raw(),
+                    raw: Guard::patient("RawStream", self.bent(raw())),
                     spill: Guard::new("spill queue", sqs::Client(Rc::clone(&stack.spill)), Policy::BRIEF),
                     clock: self.clock(),
                     event: EventSettings::read(PIPELINE).unwrap(),
                 })),
-                Which::Drain => Box::new(Drain(drain::Deps { raw: raw(), clock: self.clock() })),
+                Which::Drain => {
+                    let deps = drain::Deps { raw: Guard::patient("RawStream", raw()), clock: self.clock() };
+                    Box::new(Drain { stack: Rc::clone(stack), deps })
+                }
                 Which::Transform => {
-                    let ids = Window::new(self.table(), raw(), SPAN);
-                    let transformer = self.transformer("transform", version, ids).await?;
+                    let table = Guard::patient("state table", self.table());
+                    let ids = Window::new(table, Guard::patient("RawStream's shards", raw()), SPAN);
+                    let transformer = self.transformer("transform", version, self.bent(ids)).await?;
                     Box::new(TransformInstance { stack: Rc::clone(stack), transformer })
                 }
                 Which::Changes => Box::new(Changes(self.transformer("changes", version, Forgetful).await?)),
@@ -129,8 +139,12 @@ impl Code for Binary {
                     let pipeline = Pipeline::compile(PIPELINE, &files::NONE).unwrap();
                     let driver = Driver {
                         function: "lake",
-                        checkpoints: Checkpoints::new("lake", self.table(), 2 * RETENTION_MS),
-                        objects: Guard::patient("lake", s3::Client(Rc::clone(&stack.lake))),
+                        checkpoints: Checkpoints::new(
+                            "lake",
+                            Guard::patient("state table", self.bent(self.table())),
+                            2 * RETENTION_MS,
+                        ),
+                        objects: Guard::patient("lake", self.bent(s3::Client(Rc::clone(&stack.lake)))),
                         quarantine: self.quarantine(),
                         clock: self.clock(),
                         reader: Reader::default(),
@@ -139,7 +153,7 @@ impl Code for Binary {
                     Box::new(Lake { stack: Rc::clone(stack), deps: millrace_lake_function::Deps { driver, lake } })
                 }
                 Which::Redrive => {
-                    let dead = |queue: &Rc<Queue>| Guard::patient("dead letters", sqs::Client(Rc::clone(queue)));
+                    let dead = |queue: &Rc<Queue>| Guard::patient("dead letters", self.bent(sqs::Client(Rc::clone(queue))));
                     let named = |queue: &Rc<Queue>| (queue.name.to_owned(), dead(queue));
                     let kinesis = |stream: &Rc<Stream>| (Rc::clone(stream), kinesis::kept as fn(&_, &_, &_) -> _);
                     let streams = vec![
@@ -154,7 +168,7 @@ impl Code for Binary {
                         letters: [&stack.transform_dead, &stack.changes_dead, &stack.lake_dead].map(named).into(),
                         spilled: (dead(&stack.spill_dead), Guard::patient("spill queue", sqs::Client(Rc::clone(&stack.spill)))),
                         streams: Guard::patient("streams", reader),
-                        functions: Guard::patient("functions", client),
+                        functions: Guard::patient("functions", self.bent(client)),
                         quarantine: self.quarantine(),
                         clock: self.clock(),
                     }))
@@ -178,7 +192,7 @@ fn answer(payload: &impl Serialize, counts: &impl Serialize) -> Answer {
     Answer { payload: json!(payload), counts: json!(counts) }
 }
 
-struct Ingest(millrace_ingest::Deps<kinesis::Client, sqs::Client, SkewedClock>);
+struct Ingest(millrace_ingest::Deps<Bent<kinesis::Client>, sqs::Client, SkewedClock>);
 
 impl Instance for Ingest {
     fn invoke<'a>(&'a mut self, payload: &'a Value, ends: Micros) -> Local<'a, Result<Answer, String>> {
@@ -189,13 +203,21 @@ impl Instance for Ingest {
     }
 }
 
-struct Drain(drain::Deps<kinesis::Client, SkewedClock>);
+struct Drain {
+    stack: Rc<Stack>,
+    deps: drain::Deps<kinesis::Client, SkewedClock>,
+}
 
 impl Instance for Drain {
     fn invoke<'a>(&'a mut self, payload: &'a Value, ends: Micros) -> Local<'a, Result<Answer, String>> {
         Box::pin(async move {
-            let (payload, tally) = drain::handle(read(payload)?, deadline(ends), &self.0).await;
-            Ok(answer(&payload, &tally))
+            let event = mutant::event(payload, self.stack.mutant);
+            let before = self.stack.raw.records().len();
+            let (answered, tally) = drain::handle(read(&event)?, deadline(ends), &self.deps).await;
+            self.stack.see_drained(payload, before);
+            let mut answer = answer(&answered, &tally);
+            answer.payload = mutant::answer(answer.payload, payload, self.stack.mutant);
+            Ok(answer)
         })
     }
 }
@@ -210,9 +232,14 @@ impl Instance for TransformInstance {
         Box::pin(async move {
             let poison = self.stack.poison(payload, "transform");
             let work = async {
-                let (payload, counts) =
+                if self.stack.mutant == Some(Mutant::LogsPayload) {
+                    tracing::info!(record = self.stack.first_text(payload), "a batch");
+                }
+                let (answered, counts) =
                     millrace_transform::handle(read(payload)?, deadline(ends), &mut self.transformer).await;
-                Ok(answer(&payload, &counts))
+                let mut answer = answer(&answered, &counts);
+                answer.payload = mutant::answer(answer.payload, payload, self.stack.mutant);
+                Ok(answer)
             };
             poisoned(poison, work).await
         })
@@ -233,7 +260,7 @@ impl Instance for Changes {
 
 struct Lake {
     stack: Rc<Stack>,
-    deps: millrace_lake_function::Deps<dynamodb::Client, s3::Client, s3::Client, SkewedClock>,
+    deps: millrace_lake_function::Deps<Bent<dynamodb::Client>, Bent<s3::Client>, Bent<s3::Client>, SkewedClock>,
 }
 
 impl Instance for Lake {
@@ -242,8 +269,11 @@ impl Instance for Lake {
             let poison = self.stack.poison(payload, "lake");
             let work = async {
                 let done = millrace_lake_function::handle(read(payload)?, deadline(ends), &mut self.deps).await;
-                let (payload, counts) = done.map_err(|why| why.to_string())?;
-                Ok(answer(&payload, &counts))
+                let (answered, counts) = done.map_err(|why| why.to_string())?;
+                self.deps.driver.objects.port().flush().await.map_err(|why| why.to_string())?;
+                let mut answer = answer(&answered, &counts);
+                answer.payload = mutant::answer(answer.payload, payload, self.stack.mutant);
+                Ok(answer)
             };
             poisoned(poison, work).await
         })
@@ -251,7 +281,14 @@ impl Instance for Lake {
 }
 
 struct Redrive(
-    millrace_redrive::Deps<sqs::Client, sqs::Client, kinesis::Reader, lambda::Client, s3::Client, SkewedClock>,
+    millrace_redrive::Deps<
+        Bent<sqs::Client>,
+        sqs::Client,
+        kinesis::Reader,
+        Bent<lambda::Client>,
+        Bent<s3::Client>,
+        SkewedClock,
+    >,
 );
 
 impl Instance for Redrive {

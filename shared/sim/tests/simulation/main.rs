@@ -7,12 +7,14 @@
 
 mod code;
 mod logs;
+mod mutant;
 mod oracle;
 mod scenario;
 mod story;
 mod truth;
 mod world;
 
+use crate::mutant::Mutant;
 use crate::scenario::Scenario;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -89,5 +91,44 @@ fn no_run_breaks_a_promise() {
     if let Some((seed, _)) = failed.first() {
         let told = std::thread::scope(|scope| scope.spawn(|| story::tell(*seed)).join().unwrap());
         panic!("{} of {seeds} runs break a promise; the first of them:\n{told}", failed.len());
+    }
+}
+
+/// In how many runs a bug must be found.
+const MUTANT_SEEDS: u64 = 1_000;
+
+/// Each bug on purpose is found. With `--nocapture` it prints the table of `docs/delivery.md`.
+#[test]
+#[expect(clippy::print_stderr, reason = "the table")]
+fn bugs_on_purpose_are_found() {
+    let mut missed = Vec::new();
+    for mutant in Mutant::ALL {
+        let bent = |seed| Scenario { mutant: Some(mutant), ..Scenario::new(seed) };
+        let step = 16;
+        let found = (0..MUTANT_SEEDS / step).find_map(|at| {
+            let failed = play(at * step..(at + 1) * step, |seed| wrong(&bent(seed)));
+            failed.into_iter().next()
+        });
+        match found {
+            Some((seed, wrong)) => eprintln!("| {mutant:?} | {} | {} |", seed + 1, wrong[0]),
+            None => missed.push(mutant),
+        }
+    }
+    assert!(missed.is_empty(), "not found: {missed:?}");
+}
+
+/// The same seed makes the same run, to the last line of its story and the last byte of its stores.
+#[test]
+fn a_seed_makes_the_same_run_each_time() {
+    for seed in 0..6 {
+        let run = || {
+            logs::keep();
+            let mut run = world::play(&Scenario::new(seed), true);
+            run.mend();
+            (run.stack.account.story(), run.stack.lake.objects(), run.stack.quarantine.objects(), run.stack.state.items())
+        };
+        let (one, other) = (run(), run());
+        assert!(one == other, "seed {seed}");
+        assert!(!one.0.is_empty());
     }
 }

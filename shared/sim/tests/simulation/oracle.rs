@@ -49,9 +49,11 @@ pub(crate) fn judge(run: &Run) -> Vec<String> {
     let found = Found::of(run);
     found.everything_was_read(run, &mut wrong);
     found.each_event_is_in_one_place(run, &mut wrong);
+    found.nothing_is_put_again_in_vain(run, &mut wrong);
     found.order_is_kept(&mut wrong);
     found.counts_are_true(run, &mut wrong);
     found.no_personal_data(&mut wrong);
+    wrong.extend(run.stack.seen.take());
     wrong
 }
 
@@ -187,7 +189,7 @@ impl Found {
             for event in &events {
                 let told = run.told.of(event.serial);
                 let there = landed(&event) || is_bad(&event);
-                if there && (!told.sent || event.kind == Kind::NoId) {
+                if there && (told.sent == 0 || event.kind == Kind::NoId) {
                     wrong.push(format!("{id} is there, and nobody sent it, or it was refused"));
                 }
                 if is_bad(&event) && is_good(event.kind) && !mates.contains(&event.serial) {
@@ -217,6 +219,23 @@ impl Found {
             records.entry(at).or_default().insert(place.serial);
         }
         records.into_values().filter(|record| !record.is_disjoint(&poison)).flatten().collect()
+    }
+
+    /// Only what failed is sent again: where no answer is lost, RawStream has an event as often as clients sent it.
+    fn nothing_is_put_again_in_vain(&self, run: &Run, wrong: &mut Vec<String>) {
+        if !run.scenario.puts_once() {
+            return;
+        }
+        let mut times: BTreeMap<u32, usize> = BTreeMap::new();
+        for (.., serials) in self.read.values() {
+            serials.iter().for_each(|serial| *times.entry(*serial).or_default() += 1);
+        }
+        for (serial, times) in times {
+            let sent = run.told.of(serial).sent;
+            if times > sent {
+                wrong.push(format!("event {serial} was sent {sent} times and is in RawStream {times} times"));
+            }
+        }
     }
 
     /// What shares a partition key comes to the clean stream in the order in which RawStream took it; but what was given

@@ -81,8 +81,11 @@ pub(crate) struct Send {
 #[derive(Debug, Clone)]
 pub(crate) struct Scenario {
     pub(crate) seed: u64,
+    /// Makes another run of the same scenario: what happens at once in another order, other times on the network.
+    pub(crate) variant: u64,
     pub(crate) raw_shards: usize,
     pub(crate) clean_shards: usize,
+    pub(crate) table_shards: usize,
     pub(crate) transform: Settings,
     pub(crate) changes: Settings,
     pub(crate) lake: Settings,
@@ -95,6 +98,8 @@ pub(crate) struct Scenario {
     pub(crate) redrives: Vec<Micros>,
     /// Whether the functions bear at last what was poison to them.
     pub(crate) is_mended: bool,
+    /// A bug on purpose.
+    pub(crate) mutant: Option<crate::mutant::Mutant>,
 }
 
 impl Scenario {
@@ -103,8 +108,10 @@ impl Scenario {
         let chance = Chance::new(seed, "scenario");
         let mut scenario = Self {
             seed,
+            variant: 0,
             raw_shards: chance.pick(&[1, 1, 2, 3]),
             clean_shards: chance.pick(&[1, 1, 2]),
+            table_shards: chance.pick(&[1, 2]),
             transform: settings(&chance, 5_000),
             changes: settings(&chance, 5_000),
             lake: settings(&chance, 60_000),
@@ -114,6 +121,7 @@ impl Scenario {
             faults: Vec::new(),
             redrives: Vec::new(),
             is_mended: chance.percent(50),
+            mutant: None,
         };
         scenario.send(&chance);
         scenario.resend(&chance);
@@ -185,6 +193,17 @@ impl Scenario {
         self.faults.iter().any(|fault| {
             let Fault::Invocation { how, .. } = fault else { return false };
             matches!(how, InvocationFault::Crash(_) | InvocationFault::Hang(_) | InvocationFault::AnswerLost)
+        })
+    }
+
+    /// Whether nothing makes a client, ingest or drain send again what did arrive.
+    pub(crate) fn puts_once(&self) -> bool {
+        self.faults.iter().all(|fault| match fault {
+            Fault::Call { service, how, .. } | Fault::Spell { service, how, .. } => {
+                !["api", "raw", "spill"].contains(service) || matches!(how, CallFault::Partial(..) | CallFault::Refused(_))
+            }
+            Fault::Invocation { function, .. } => !["ingest", "drain"].contains(function),
+            Fault::At { what, .. } => *what != Happening::DeliveredTwice("spill"),
         })
     }
 
@@ -291,6 +310,7 @@ fn fault(chance: &Chance) -> Fault {
                 Happening::Merge("raw"),
                 Happening::Split("clean"),
                 Happening::Merge("clean"),
+                Happening::Split("orders"),
                 Happening::DeliveredTwice("spill"),
                 Happening::DeliveredTwice("transform-dead"),
                 Happening::DeliveredTwice("lake-dead"),

@@ -4,7 +4,10 @@ use crate::scenario::Scenario;
 use crate::{logs, oracle, world, wrong};
 
 /// How many runs the search for a shorter story may take.
-const TRIES: u32 = 600;
+const TRIES: u32 = 1_500;
+
+/// How many variants are tried of each scenario: what is left out moves all that is drawn after it.
+const VARIANTS: u64 = 3;
 
 /// What goes wrong, without what differs from one story of it to the next.
 pub(crate) fn kinds(wrong: &[String]) -> Vec<String> {
@@ -28,13 +31,15 @@ fn shrunk(mut scenario: Scenario) -> Scenario {
         let mut attempt = |scenario: &mut Scenario, change: &dyn Fn(&mut Scenario)| {
             let mut less = scenario.clone();
             change(&mut less);
-            tries += 1;
-            let fails = tries < TRIES && fails(&less);
-            if fails {
-                *scenario = less;
-                shorter = true;
+            for variant in 0..VARIANTS {
+                less.variant = variant;
+                tries += 1;
+                if tries < TRIES && fails(&less) {
+                    *scenario = less;
+                    shorter = true;
+                    return;
+                }
             }
-            fails
         };
         for place in (0..scenario.faults.len()).rev() {
             attempt(&mut scenario, &|less| {

@@ -1,6 +1,7 @@
 //! The whole stack in a simulated account, and a run of it.
 
 use crate::code::{Binary, Poison, TABLE, Which};
+use crate::mutant::Mutant;
 use crate::scenario::{CANARY_IP, Event, START, Scenario, Send, Way};
 use crate::truth;
 use base64::prelude::{BASE64_STANDARD, Engine as _};
@@ -19,7 +20,7 @@ use millrace_sim::sqs::Queue;
 use millrace_sim::stream_mapping::{self, StreamMapping};
 use serde_json::{Value, json};
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::io::Write as _;
 use std::rc::Rc;
 use std::time::Duration;
@@ -52,6 +53,13 @@ pub(crate) struct Stack {
     pub(crate) secret: Rc<Secret>,
     /// The functions that redrive calls.
     pub(crate) functions: RefCell<Vec<Rc<Function>>>,
+    /// The bug in the functions, if there is one on purpose.
+    pub(crate) mutant: Option<Mutant>,
+    /// The ids that a bug keeps, and those of the batch at hand.
+    pub(crate) ids_kept: RefCell<HashSet<u128>>,
+    pub(crate) ids_met: RefCell<Vec<u128>>,
+    /// What went wrong before the eyes of the simulation.
+    pub(crate) seen: RefCell<Vec<String>>,
     /// Whether the functions bear what was poison to them.
     pub(crate) cured: Cell<bool>,
     poisonous: bool,
@@ -60,7 +68,8 @@ pub(crate) struct Stack {
 /// What a client was told of an event.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Told {
-    pub(crate) sent: bool,
+    /// How many times it was sent.
+    pub(crate) sent: usize,
     pub(crate) accepted: bool,
     pub(crate) refused: bool,
 }
@@ -115,7 +124,7 @@ impl Stack {
             account: account.clone(),
             raw: kinesis("raw", scenario.raw_shards),
             clean: kinesis("clean", scenario.clean_shards),
-            orders: Stream::new(account, TABLE, arn, 1, RETENTION_MS),
+            orders: Stream::new(account, TABLE, arn, scenario.table_shards, RETENTION_MS),
             lake: Bucket::new(account, "lake"),
             quarantine: Bucket::new(account, "quarantine"),
             spill: queue("spill", 180_000, Some((Rc::clone(&spill_dead), 100))),
@@ -126,9 +135,45 @@ impl Stack {
             state: Table::new(account, "table"),
             secret: Secret::new(account, r#"{"id": "k1", "key": "0123456789abcdef0123456789abcdef"}"#),
             functions: RefCell::default(),
+            mutant: scenario.mutant,
+            ids_kept: RefCell::default(),
+            ids_met: RefCell::default(),
+            seen: RefCell::default(),
             cured: Cell::new(false),
             poisonous: scenario.events.iter().any(|event| event.kind >= crate::scenario::Kind::PanicsTransform),
         })
+    }
+
+    /// The text of the first record of a batch.
+    pub(crate) fn first_text(&self, payload: &Value) -> String {
+        let data = payload["Records"][0]["kinesis"]["data"].as_str().unwrap_or_default();
+        String::from_utf8_lossy(&truth::inflated(&BASE64_STANDARD.decode(data).unwrap_or_default())).into_owned()
+    }
+
+    /// Looks at what drain did with a batch: what shares a partition key came to RawStream in the order of the messages.
+    pub(crate) fn see_drained(&self, payload: &Value, before: usize) {
+        let text = |record: &Value, name: &str| record[name].as_str().unwrap_or_default().to_owned();
+        let mut messages: Vec<(u64, Value)> = Vec::new();
+        for record in payload["Records"].as_array().into_iter().flatten() {
+            let sent = text(&record["attributes"], "SentTimestamp").parse().unwrap_or_default();
+            messages.push((sent, serde_json::from_str(&text(record, "body")).unwrap_or_default()));
+        }
+        let mut sent: HashMap<(String, Vec<u8>), u64> = HashMap::new();
+        for (at, body) in &messages {
+            for record in body["records"].as_array().into_iter().flatten() {
+                let data = BASE64_STANDARD.decode(text(record, "data")).unwrap_or_default();
+                let known = sent.entry((text(record, "partitionKey"), data)).or_insert(*at);
+                *known = (*known).min(*at);
+            }
+        }
+        let (mut last, mut met) = (HashMap::new(), BTreeSet::new());
+        for (_, record) in self.raw.records().into_iter().skip(before) {
+            let what = (record.partition_key.clone(), record.data.clone());
+            let Some(at) = sent.get(&what).copied() else { continue };
+            if met.insert(what) && last.insert(record.partition_key.clone(), at).is_some_and(|before| before > at) {
+                self.seen.borrow_mut().push("what was spilled came back in another order".to_owned());
+            }
+        }
     }
 
     /// How many dead letters there are.
@@ -160,7 +205,7 @@ impl Stack {
 
 /// Plays a scenario to its end.
 pub(crate) fn play(scenario: &Scenario, tells: bool) -> Run {
-    let account = Account::new(START, scenario.seed, scenario.faults.clone(), tells);
+    let account = Account::new(START, scenario.seed ^ scenario.variant << 32, scenario.faults.clone(), tells);
     let stack = Stack::new(&account, scenario);
     let function = |name, which, seconds: i64| {
         Function::new(&account, name, seconds * 1_000, Binary::new(which, &stack, scenario))
@@ -217,7 +262,10 @@ pub(crate) fn play(scenario: &Scenario, tells: bool) -> Run {
 async fn drive(account: &Account, redrive: &Function) {
     account.tell(|| "the dead letters are redriven".to_owned());
     let outcome = redrive.invoke(&json!({})).await;
-    account.tell(|| format!("redrive: {outcome:?}"));
+    account.tell(|| match outcome {
+        Outcome::Answered(answer) => format!("redrive answers: {}", answer.told()),
+        other => format!("redrive: {other:?}"),
+    });
 }
 
 impl Run {
@@ -245,7 +293,7 @@ impl Run {
 }
 
 fn happen(what: Happening, stack: &Stack, functions: &[Rc<Function>], mappings: &[Rc<StreamMapping>]) {
-    let stream = |name: &str| [&stack.raw, &stack.clean].into_iter().find(|stream| stream.name == name);
+    let stream = |name: &str| [&stack.raw, &stack.clean, &stack.orders].into_iter().find(|stream| stream.name == name);
     match what {
         Happening::Deploy => functions.iter().for_each(|function| function.deploy()),
         Happening::Recycle(name) => {
@@ -279,7 +327,7 @@ impl Client {
                 account.tell(|| format!("a change of the table, event {}", event.serial));
                 let key = format!("order-{}", event.user);
                 self.stack.orders.take(&key, &event.change());
-                self.told.note(event, |told| (told.sent, told.accepted) = (true, true));
+                self.told.note(event, |told| (told.sent, told.accepted) = (1, true));
             }
             return;
         }
@@ -291,7 +339,7 @@ impl Client {
                 let serials: Vec<_> = events.iter().map(|event| event.serial.to_string()).collect();
                 format!("a client sends {} ({:?}), attempt {}", serials.join(", "), send.way, attempt + 1)
             });
-            events.iter().for_each(|event| self.told.note(event, |told| told.sent = true));
+            events.iter().for_each(|event| self.told.note(event, |told| told.sent += 1));
             let over = match send.way {
                 Way::Producer | Way::GzipProducer => self.put(send.way, &events).await,
                 _ => self.post(send.way, &events).await,
