@@ -2,8 +2,8 @@
 
 use crate::failed;
 use crate::source::name_of;
-use aws_sdk_kinesis::error::SdkError;
 use aws_sdk_dynamodbstreams::types::{AttributeValue, Record as Change, ShardIteratorType as OfTable};
+use aws_sdk_kinesis::error::SdkError;
 use aws_sdk_kinesis::types::ShardIteratorType;
 use aws_types::SdkConfig;
 use base64_simd::STANDARD;
