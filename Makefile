@@ -60,6 +60,7 @@ fmt: ## Format the code
 check-rust:
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
+	cargo clippy --package millrace-cli --features aws --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
 
 # The core takes bytes and returns values: no AWS, no runtime.

@@ -3,6 +3,7 @@
 use crate::failed;
 use crate::source::name_of;
 use aws_sdk_dynamodbstreams::types::{AttributeValue, Record as Change, ShardIteratorType as OfTable};
+use aws_sdk_kinesis::error::SdkError;
 use aws_sdk_kinesis::types::ShardIteratorType;
 use aws_types::SdkConfig;
 use base64_simd::STANDARD;
@@ -65,9 +66,19 @@ impl History {
             Begin::After(from) => (OfTable::AfterSequenceNumber, from),
         };
         let call = self.tables.get_shard_iterator().stream_arn(&shard.stream).shard_id(&shard.shard);
-        let answer = call.shard_iterator_type(kind).sequence_number(from.as_str()).send().await;
-        let answer = answer.map_err(|error| failed(what(), error.into_service_error()))?;
-        let mut iterator = answer.shard_iterator;
+        let there = call.clone().shard_iterator_type(kind).sequence_number(from.as_str());
+        let answer = match there.send().await.map_err(SdkError::into_service_error) {
+            Err(error) if error.is_trimmed_data_access_exception() => {
+                let horizon = call.shard_iterator_type(OfTable::TrimHorizon).send().await;
+                horizon.map_err(SdkError::into_service_error)
+            }
+            answer => answer,
+        };
+        let mut iterator = match answer {
+            Ok(answer) => answer.shard_iterator,
+            Err(error) if error.is_resource_not_found_exception() => None,
+            Err(error) => return Err(failed(what(), error)),
+        };
         for _ in 0..EMPTY_MAX {
             let Some(next) = iterator.take() else { break };
             let answer = self.tables.get_records().shard_iterator(next).limit(1_000).send().await;

@@ -78,11 +78,16 @@ impl Stream {
 impl Lineage for Stream {
     async fn parents(&self, shard: &str) -> Result<Vec<String>, Error> {
         let shards = self.shards().await?;
-        Ok(shards.into_iter().find(|(known, _)| known == shard).map(|(_, parents)| parents).unwrap_or_default())
+        Ok(shards
+            .into_iter()
+            .find(|(known, _)| known == shard)
+            .map(|(_, parents)| parents)
+            .unwrap_or_default())
     }
 
     async fn children(&self, shard: &str) -> Result<Vec<String>, Error> {
-        let is_of = |(child, parents): (String, Vec<String>)| parents.iter().any(|of| of == shard).then_some(child);
+        let is_of =
+            |(child, parents): (String, Vec<String>)| parents.iter().any(|of| of == shard).then_some(child);
         Ok(self.shards().await?.into_iter().filter_map(is_of).collect())
     }
 }

@@ -285,9 +285,15 @@ impl<T: KeyTable> Checkpoints<T> {
 
     /// Notes that all of a claim landed. Tells whether it was this attempt that landed it: another one at the very same
     /// objects may have been there before.
-    pub async fn fulfil(&mut self, claim: Claim, clock: &impl Clock, deadline: Micros) -> Result<bool, Error> {
+    pub async fn fulfil(
+        &mut self,
+        claim: Claim,
+        clock: &impl Clock,
+        deadline: Micros,
+    ) -> Result<bool, Error> {
         let Claim { key, version, log, .. } = claim;
-        let written = self.table.call(clock, deadline, async |table| table.put(&log, When::Absent).await).await?;
+        let written =
+            self.table.call(clock, deadline, async |table| table.put(&log, When::Absent).await).await?;
         self.fulfilled.insert(key, version);
         Ok(match written {
             Written::Done => true,

@@ -8,6 +8,7 @@ use crate::port::{Clock, Error, Secret};
 use crate::time::Micros;
 use crate::token::{NoKey, TokenKey};
 use std::convert::Infallible;
+use std::fmt;
 
 /// For how long a key is taken without asking, milliseconds. It is also for how long, after a rotation, tokens of both
 /// keys are made.
@@ -28,7 +29,7 @@ pub struct Keys<S> {
 }
 
 /// Why there is no key, or no new one. Nothing of the secret is in it.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 pub enum NoKeys {
     /// The secret cannot be had.
     #[error(transparent)]
@@ -36,6 +37,13 @@ pub enum NoKeys {
     /// What it holds will not do.
     #[error("the token key in the secret: {0}")]
     Bad(#[from] NoKey),
+}
+
+/// What `main` returns shows through Debug, and is meant for people.
+impl fmt::Debug for NoKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
 }
 
 impl Keys<Infallible> {

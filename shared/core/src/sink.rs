@@ -226,8 +226,11 @@ impl<T: KeyTable, O: ObjectStore, Q: ObjectStore, C: Clock> Driver<T, O, Q, C> {
                 let lands: Vec<_> = positions.iter().map(|position| !landed.has(position)).collect();
                 let ranges = runs(positions, &lands, header.scattered);
                 (Lands::Those(lands), ranges)
+            } else if header.scattered {
+                // It is damaged, as the sink will find. What lies between its ends may be in other frames.
+                (Lands::All, vec![Range::of(whole.first), Range::of(whole.last)])
             } else {
-                (Lands::All, vec![whole]) // it is damaged, as the sink will find
+                (Lands::All, vec![whole]) // it is damaged too
             };
             if !new.ranges.is_empty() && new.ranges.len() + ranges.len() > RANGES_MAX {
                 new.rest = Some(record.sequence.into());

@@ -261,7 +261,10 @@ impl<T: KeyTable, L: Lineage> Window<T, L> {
 
         let mut met = BTreeSet::new();
         let mut parents = if to_the_end { self.parents(shard, clock, deadline).await? } else { Vec::new() };
-        while let Some(parent) = parents.pop().filter(|parent| met.insert(parent.clone())) {
+        while let Some(parent) = parents.pop() {
+            if !met.insert(parent.clone()) {
+                continue;
+            }
             let (batches, to_the_end) = self.read(&of(&parent), all, is_old, room, clock, deadline).await?;
             found.extend(batches.into_iter().map(Batch::of_another_shard));
             if to_the_end {
@@ -289,7 +292,12 @@ impl<T: KeyTable, L: Lineage> Window<T, L> {
         self.lineage.call(clock, deadline, async |lineage| lineage.parents(shard).await).await
     }
 
-    async fn children(&self, shard: &str, clock: &impl Clock, deadline: Micros) -> Result<Vec<String>, Error> {
+    async fn children(
+        &self,
+        shard: &str,
+        clock: &impl Clock,
+        deadline: Micros,
+    ) -> Result<Vec<String>, Error> {
         self.lineage.call(clock, deadline, async |lineage| lineage.children(shard).await).await
     }
 

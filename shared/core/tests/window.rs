@@ -184,7 +184,10 @@ fn what_is_redriven_yields_to_what_went_out_meanwhile() {
 fn what_is_redriven_after_a_reshard_knows_parents_and_children() {
     let table = Table::default();
     let parents = [("child", vec!["parent".to_owned()]), ("grandchild", vec!["child".to_owned()])];
-    let lineage = || History { parents: parents.clone().map(|(shard, of)| (shard.to_owned(), of)).into(), ..History::default() };
+    let lineage = || History {
+        parents: parents.clone().map(|(shard, of)| (shard.to_owned(), of)).into(),
+        ..History::default()
+    };
     let mut one = Instance::new(&table, lineage());
     one.batch_of("parent", false, &[("9", 0, "a")]);
     one.batch_of("child", false, &[("20", 20, "x")]);
@@ -196,7 +199,11 @@ fn what_is_redriven_after_a_reshard_knows_parents_and_children() {
         assert_eq!(other.batch_of("child", true, &[("21", 21, "a"), ("22", 22, "d")]), [Duplicate, New]);
     }
     let again = [("31", 31, "c"), ("32", 32, "d"), ("33", 33, "e")];
-    assert_eq!(one.batch_of("grandchild", false, &again), [Duplicate, Duplicate, New], "a warm instance hears of it");
+    assert_eq!(
+        one.batch_of("grandchild", false, &again),
+        [Duplicate, Duplicate, New],
+        "a warm instance hears of it"
+    );
 }
 
 #[test]

@@ -10,7 +10,8 @@ impl Chance {
     /// The numbers of this seed, for this purpose.
     #[must_use]
     pub fn new(seed: u64, purpose: &str) -> Self {
-        let start = purpose.bytes().fold(seed ^ 0x9e37_79b9_7f4a_7c15, |sum, byte| mix(sum ^ u64::from(byte)));
+        let start =
+            purpose.bytes().fold(seed ^ 0x9e37_79b9_7f4a_7c15, |sum, byte| mix(sum ^ u64::from(byte)));
         Self(Cell::new(start))
     }
 

@@ -101,9 +101,8 @@ impl KeyTable for Client {
     async fn page(&self, key: &str, between: Between<'_>) -> Result<Page, Error> {
         let (table, key, backward) = (Rc::clone(&self.0), key.to_owned(), between.backward);
         let (after, before) = (between.after.to_owned(), between.before.map(str::to_owned));
-        let effect = move |_| {
-            Ok(table.page(&key, Between { after: &after, before: before.as_deref(), backward }))
-        };
+        let effect =
+            move |_| Ok(table.page(&key, Between { after: &after, before: before.as_deref(), backward }));
         self.0.account.call(self.0.name, effect).await
     }
 

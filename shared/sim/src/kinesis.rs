@@ -89,7 +89,13 @@ pub struct Stream {
 impl Stream {
     /// A stream of so many shards.
     #[must_use]
-    pub fn new(account: &Account, name: &'static str, arn: String, shards: usize, retention_ms: i64) -> Rc<Self> {
+    pub fn new(
+        account: &Account,
+        name: &'static str,
+        arn: String,
+        shards: usize,
+        retention_ms: i64,
+    ) -> Rc<Self> {
         let width = u128::MAX / shards.max(1) as u128;
         let shard = |place: usize| {
             let last = if place + 1 == shards { u128::MAX } else { width * (place as u128 + 1) - 1 };
@@ -145,7 +151,8 @@ impl Stream {
         });
         self.taken.set(record.order + 1);
         let mut shards = self.shards.borrow_mut();
-        let shard = shards.iter_mut().find(|shard| !shard.closed && (shard.first..=shard.last).contains(&hash));
+        let shard =
+            shards.iter_mut().find(|shard| !shard.closed && (shard.first..=shard.last).contains(&hash));
         if let Some(shard) = shard {
             shard.records.push(Rc::clone(&record));
         }
@@ -166,7 +173,8 @@ impl Stream {
     /// Splits an open shard in two.
     pub fn split(&self) {
         let mut shards = self.shards.borrow_mut();
-        let open: Vec<_> = (0..).zip(shards.iter()).filter(|(_, shard)| !shard.closed).map(|(at, _)| at).collect();
+        let open: Vec<_> =
+            (0..).zip(shards.iter()).filter(|(_, shard)| !shard.closed).map(|(at, _)| at).collect();
         if open.len() >= 4 {
             return; // enough to go wrong
         }
@@ -175,7 +183,10 @@ impl Stream {
         let children = shards.get_mut(parent).map(|shard: &mut Shard| {
             shard.closed = true;
             let middle = shard.first + (shard.last - shard.first) / 2;
-            [Shard::new(next, vec![parent], shard.first, middle), Shard::new(next + 1, vec![parent], middle + 1, shard.last)]
+            [
+                Shard::new(next, vec![parent], shard.first, middle),
+                Shard::new(next + 1, vec![parent], middle + 1, shard.last),
+            ]
         });
         shards.extend(children.into_iter().flatten());
         drop(shards);
@@ -187,8 +198,10 @@ impl Stream {
     pub fn merge(&self) {
         let mut shards = self.shards.borrow_mut();
         let open = |shard: &&(usize, (u128, u128), bool)| !shard.2;
-        let all: Vec<_> =
-            (0..).zip(shards.iter()).map(|(at, shard)| (at, (shard.first, shard.last), shard.closed)).collect();
+        let all: Vec<_> = (0..)
+            .zip(shards.iter())
+            .map(|(at, shard)| (at, (shard.first, shard.last), shard.closed))
+            .collect();
         let pair = all.iter().filter(open).find_map(|left| {
             let right = all.iter().filter(open).find(|right| left.1.1.checked_add(1) == Some(right.1.0))?;
             Some((left.0, right.0, left.1.0, right.1.1))
@@ -291,7 +304,8 @@ impl Replay for Reader {
                 return Err(Error { what, kind: Kind::Permanent, source: None });
             };
             let shards = stream.shards.borrow();
-            let records = shards.iter().find(|known| known.id == shard.shard).map(|shard| shard.records.as_slice());
+            let records =
+                shards.iter().find(|known| known.id == shard.shard).map(|shard| shard.records.as_slice());
             let wanted = |record: &&Rc<Record>| {
                 let order = order(&record.sequence, &from);
                 stream.keeps(record) && (order.is_gt() || inclusive && order.is_eq())

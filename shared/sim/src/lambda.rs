@@ -167,7 +167,9 @@ impl Function {
                     self.counted.borrow_mut().push(answer.counts.clone());
                 }
                 match answer {
-                    Ok(_) if fault == Some(InvocationFault::AnswerLost) => Outcome::Failed("its answer is lost".into()),
+                    Ok(_) if fault == Some(InvocationFault::AnswerLost) => {
+                        Outcome::Failed("its answer is lost".into())
+                    }
                     Ok(answer) => Outcome::Answered(answer),
                     Err(why) => Outcome::Failed(why),
                 }
@@ -176,7 +178,11 @@ impl Function {
         }
     }
 
-    async fn instance(&self, version: u32, fault: Option<InvocationFault>) -> Result<Box<dyn Instance>, String> {
+    async fn instance(
+        &self,
+        version: u32,
+        fault: Option<InvocationFault>,
+    ) -> Result<Box<dyn Instance>, String> {
         let idle = self.idle.borrow().len();
         if idle > 0 && fault != Some(InvocationFault::Cold) {
             return Ok(self.idle.borrow_mut().swap_remove(self.account.chance().place(idle)));
@@ -193,7 +199,9 @@ impl Function {
         let work = poll_fn(|cx| {
             went_on += 1;
             match fault {
-                Some(InvocationFault::Crash(after)) if went_on > after => return Poll::Ready(Ran::Ended("it crashes")),
+                Some(InvocationFault::Crash(after)) if went_on > after => {
+                    return Poll::Ready(Ran::Ended("it crashes"));
+                }
                 Some(InvocationFault::Hang(after)) if went_on > after => return Poll::Pending,
                 _ => {}
             }
@@ -236,7 +244,11 @@ impl Functions for Client {
         self.account.call("lambda", |_| Ok(())).await?;
         let name = function.rsplit(':').next().unwrap_or_default();
         let Some(known) = self.functions.iter().find(|known| known.name == name) else {
-            return Err(Error { what: what("there is no such function"), kind: Kind::Permanent, source: None });
+            return Err(Error {
+                what: what("there is no such function"),
+                kind: Kind::Permanent,
+                source: None,
+            });
         };
         let event = serde_json::from_str(&event).map_err(|error| Error {
             what: what("the event is not JSON"),

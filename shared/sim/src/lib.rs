@@ -29,8 +29,8 @@ pub mod stream_mapping;
 
 use bytes::Bytes;
 use millrace_core::port::{
-    Begin, Between, Clock, Entry, Error, Functions, Inbox, Invoked, Item, Kept, KeyTable, Kind, Lineage, Message,
-    ObjectStore, Page, Put, PutRecords, Queue, Replay, Shard, When, Written,
+    Begin, Between, Clock, Entry, Error, Functions, Inbox, Invoked, Item, Kept, KeyTable, Kind, Lineage,
+    Message, ObjectStore, Page, Put, PutRecords, Queue, Replay, Shard, When, Written,
 };
 use millrace_core::time::Micros;
 use std::cell::{Cell, RefCell};

@@ -19,7 +19,13 @@ use std::rc::Rc;
 use std::time::Duration;
 
 /// Begins to bring a queue's messages to a function, so many at once in a batch, in so many batches at once.
-pub fn start(account: &Account, queue: &Rc<Queue>, function: &Rc<Function>, batch_size: usize, at_once: usize) {
+pub fn start(
+    account: &Account,
+    queue: &Rc<Queue>,
+    function: &Rc<Function>,
+    batch_size: usize,
+    at_once: usize,
+) {
     for _ in 0..at_once {
         let (account, queue, function) = (account.clone(), Rc::clone(queue), Rc::clone(function));
         account.clone().executor().spawn(async move {

@@ -57,7 +57,12 @@ pub struct Queue {
 impl Queue {
     /// An empty queue; what is received more often than this goes to the dead letter queue.
     #[must_use]
-    pub fn new(account: &Account, name: &'static str, visibility_ms: i64, dead: Option<(Rc<Self>, u32)>) -> Rc<Self> {
+    pub fn new(
+        account: &Account,
+        name: &'static str,
+        visibility_ms: i64,
+        dead: Option<(Rc<Self>, u32)>,
+    ) -> Rc<Self> {
         Rc::new(Self {
             name,
             visibility_ms,
@@ -118,7 +123,9 @@ impl Queue {
         }
         drop(messages);
         for body in dying {
-            self.account.tell(|| format!("{}: a message was received too often and goes to its dead letters", self.name));
+            self.account.tell(|| {
+                format!("{}: a message was received too often and goes to its dead letters", self.name)
+            });
             if let Some((dead, _)) = &self.dead {
                 dead.take(body);
             }
@@ -183,8 +190,7 @@ impl port::Queue for Client {
 impl port::Inbox for Client {
     async fn receive(&self) -> Result<Vec<port::Message>, Error> {
         let queue = Rc::clone(&self.0);
-        let message =
-            |Message { id, body, .. }: Message| port::Message { receipt: id.clone(), id, body };
+        let message = |Message { id, body, .. }: Message| port::Message { receipt: id.clone(), id, body };
         let effect = move |_| Ok(queue.receive(RECEIVE_MAX).into_iter().map(message).collect());
         self.0.account.call(self.0.name, effect).await
     }

@@ -181,7 +181,9 @@ impl StreamMapping {
     }
 
     async fn poll(&self, shard: usize, epoch: u32) {
-        let parents = self.stream.shards(|shards| shards.get(shard).map(|shard| shard.parents.clone()).unwrap_or_default());
+        let parents = self
+            .stream
+            .shards(|shards| shards.get(shard).map(|shard| shard.parents.clone()).unwrap_or_default());
         while !parents.iter().all(|parent| self.leases.borrow().get(parent).is_some_and(|lease| lease.over)) {
             self.bell.wait().await;
         }
@@ -212,7 +214,9 @@ impl StreamMapping {
 
     fn ready(&self, shard: usize, done: usize) -> (usize, bool) {
         self.stream.shards(|shards| {
-            shards.get(shard).map_or((0, true), |shard| (shard.records.len().saturating_sub(done), shard.closed))
+            shards
+                .get(shard)
+                .map_or((0, true), |shard| (shard.records.len().saturating_sub(done), shard.closed))
         })
     }
 
@@ -242,7 +246,8 @@ impl StreamMapping {
 
     /// Works on a batch until all of it is safe or given up.
     async fn work(&self, shard: usize, epoch: u32, mut done: usize, batch: Vec<Rc<Record>>) {
-        let id = self.stream.shards(|shards| shards.get(shard).map(|shard| shard.id.clone()).unwrap_or_default());
+        let id =
+            self.stream.shards(|shards| shards.get(shard).map(|shard| shard.id.clone()).unwrap_or_default());
         let mut parts = VecDeque::from([(batch, 0)]);
         let mut waits = 0;
         while let Some((mut part, attempts)) = parts.pop_front() {
@@ -265,14 +270,22 @@ impl StreamMapping {
                 done += part.len();
                 continue;
             }
-            let records: Vec<_> = part.iter().map(|record| (self.render)(&self.stream, &id, record)).collect();
+            let records: Vec<_> =
+                part.iter().map(|record| (self.render)(&self.stream, &id, record)).collect();
             self.account.tell(|| {
-                let [first, last] = [part.first(), part.last()].map(|record| record.map_or("", |record| &record.sequence));
-                format!("{} gets {} records of {} {id}, {first} to {last}", self.function.name, part.len(), self.stream.name)
+                let [first, last] =
+                    [part.first(), part.last()].map(|record| record.map_or("", |record| &record.sequence));
+                format!(
+                    "{} gets {} records of {} {id}, {first} to {last}",
+                    self.function.name,
+                    part.len(),
+                    self.stream.name
+                )
             });
             let outcome = self.function.invoke(&json!({ "Records": records })).await;
             if !self.has(shard, epoch) {
-                self.account.tell(|| format!("{} answers a poller that has lost shard {shard}", self.function.name));
+                self.account
+                    .tell(|| format!("{} answers a poller that has lost shard {shard}", self.function.name));
                 return;
             }
             match outcome {
@@ -283,13 +296,21 @@ impl StreamMapping {
                 }
                 Outcome::Answered(answer) => {
                     let Some(safe) = safe(&answer, &part) else {
-                        self.account.tell(|| format!("{} answers with no record of the batch", self.function.name));
+                        self.account
+                            .tell(|| format!("{} answers with no record of the batch", self.function.name));
                         self.halve(&mut parts, part, attempts);
                         self.pause(&mut waits).await;
                         continue;
                     };
                     let rest = part.split_off(safe);
-                    self.account.tell(|| format!("{} answers: {safe} safe, {} not; {}", self.function.name, rest.len(), answer.told()));
+                    self.account.tell(|| {
+                        format!(
+                            "{} answers: {safe} safe, {} not; {}",
+                            self.function.name,
+                            rest.len(),
+                            answer.told()
+                        )
+                    });
                     done += part.len();
                     let is_whole = rest.is_empty();
                     let acked = Acked { shard: id.clone(), records: part, is_whole, counts: answer.counts };
@@ -337,7 +358,10 @@ impl StreamMapping {
     fn give_up(&self, shard: &str, part: &[Rc<Record>], attempts: u32, condition: &str) {
         let (Some(first), Some(last)) = (part.first(), part.last()) else { return };
         self.account.tell(|| {
-            format!("{} gives up {} to {} of {shard}: {condition}", self.function.name, first.sequence, last.sequence)
+            format!(
+                "{} gives up {} to {} of {shard}: {condition}",
+                self.function.name, first.sequence, last.sequence
+            )
         });
         let info = json!({
             "shardId": shard,
@@ -348,7 +372,8 @@ impl StreamMapping {
             "batchSize": part.len(),
             "streamArn": self.stream.arn,
         });
-        let kind = if self.stream.arn.contains(":dynamodb:") { "DDBStreamBatchInfo" } else { "KinesisBatchInfo" };
+        let kind =
+            if self.stream.arn.contains(":dynamodb:") { "DDBStreamBatchInfo" } else { "KinesisBatchInfo" };
         let message = json!({
             "requestContext": {
                 "requestId": "00000000-0000-0000-0000-000000000000",

@@ -87,7 +87,12 @@ impl Binary {
         Guard::patient("quarantine", self.bent(s3::Client(Rc::clone(&self.stack.quarantine))))
     }
 
-    async fn transformer<M>(&self, function: &'static str, version: u32, memory: M) -> Result<Transform<M>, String> {
+    async fn transformer<M>(
+        &self,
+        function: &'static str,
+        version: u32,
+        memory: M,
+    ) -> Result<Transform<M>, String> {
         let pipeline = if version > 1 { format!("{PIPELINE}{LATER}") } else { PIPELINE.to_owned() };
         let pipeline = mutant::pipeline(pipeline, self.stack.mutant);
         let pipeline = Pipeline::compile(&pipeline, &files::NONE).unwrap();
@@ -149,13 +154,22 @@ impl Code for Binary {
                         clock: self.clock(),
                         reader: Reader::default(),
                     };
-                    let lake = millrace_lake_function::Lake(Frames::new(Layout::new(pipeline.event(), pipeline.lake())));
-                    Box::new(Lake { stack: Rc::clone(stack), deps: millrace_lake_function::Deps { driver, lake } })
+                    let lake = millrace_lake_function::Lake(Frames::new(Layout::new(
+                        pipeline.event(),
+                        pipeline.lake(),
+                    )));
+                    Box::new(Lake {
+                        stack: Rc::clone(stack),
+                        deps: millrace_lake_function::Deps { driver, lake },
+                    })
                 }
                 Which::Redrive => {
-                    let dead = |queue: &Rc<Queue>| Guard::patient("dead letters", self.bent(sqs::Client(Rc::clone(queue))));
+                    let dead = |queue: &Rc<Queue>| {
+                        Guard::patient("dead letters", self.bent(sqs::Client(Rc::clone(queue))))
+                    };
                     let named = |queue: &Rc<Queue>| (queue.name.to_owned(), dead(queue));
-                    let kinesis = |stream: &Rc<Stream>| (Rc::clone(stream), kinesis::kept as fn(&_, &_, &_) -> _);
+                    let kinesis =
+                        |stream: &Rc<Stream>| (Rc::clone(stream), kinesis::kept as fn(&_, &_, &_) -> _);
                     let streams = vec![
                         kinesis(&stack.raw),
                         kinesis(&stack.clean),
@@ -165,8 +179,13 @@ impl Code for Binary {
                     let functions = stack.functions.borrow().clone();
                     let client = lambda::Client { account: stack.account.clone(), functions };
                     Box::new(Redrive(millrace_redrive::Deps {
-                        letters: [&stack.transform_dead, &stack.changes_dead, &stack.lake_dead].map(named).into(),
-                        spilled: (dead(&stack.spill_dead), Guard::patient("spill queue", sqs::Client(Rc::clone(&stack.spill)))),
+                        letters: [&stack.transform_dead, &stack.changes_dead, &stack.lake_dead]
+                            .map(named)
+                            .into(),
+                        spilled: (
+                            dead(&stack.spill_dead),
+                            Guard::patient("spill queue", sqs::Client(Rc::clone(&stack.spill))),
+                        ),
                         streams: Guard::patient("streams", reader),
                         functions: Guard::patient("functions", self.bent(client)),
                         quarantine: self.quarantine(),
@@ -260,7 +279,8 @@ impl Instance for Changes {
 
 struct Lake {
     stack: Rc<Stack>,
-    deps: millrace_lake_function::Deps<Bent<dynamodb::Client>, Bent<s3::Client>, Bent<s3::Client>, SkewedClock>,
+    deps:
+        millrace_lake_function::Deps<Bent<dynamodb::Client>, Bent<s3::Client>, Bent<s3::Client>, SkewedClock>,
 }
 
 impl Instance for Lake {
@@ -268,7 +288,8 @@ impl Instance for Lake {
         Box::pin(async move {
             let poison = self.stack.poison(payload, "lake");
             let work = async {
-                let done = millrace_lake_function::handle(read(payload)?, deadline(ends), &mut self.deps).await;
+                let done =
+                    millrace_lake_function::handle(read(payload)?, deadline(ends), &mut self.deps).await;
                 let (answered, counts) = done.map_err(|why| why.to_string())?;
                 self.deps.driver.objects.port().flush().await.map_err(|why| why.to_string())?;
                 let mut answer = answer(&answered, &counts);

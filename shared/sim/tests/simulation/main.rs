@@ -125,7 +125,12 @@ fn a_seed_makes_the_same_run_each_time() {
             logs::keep();
             let mut run = world::play(&Scenario::new(seed), true);
             run.mend();
-            (run.stack.account.story(), run.stack.lake.objects(), run.stack.quarantine.objects(), run.stack.state.items())
+            (
+                run.stack.account.story(),
+                run.stack.lake.objects(),
+                run.stack.quarantine.objects(),
+                run.stack.state.items(),
+            )
         };
         let (one, other) = (run(), run());
         assert!(one == other, "seed {seed}");

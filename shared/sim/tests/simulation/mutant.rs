@@ -4,8 +4,8 @@ use crate::world::Stack;
 use bytes::Bytes;
 use millrace_core::guard::Health;
 use millrace_core::port::{
-    self, Between, Clock, Entry, Error, Functions, Inbox, Invoked, Item, KeyTable, ObjectStore, Page, Put, PutRecords,
-    When, Written,
+    self, Between, Clock, Entry, Error, Functions, Inbox, Invoked, Item, KeyTable, ObjectStore, Page, Put,
+    PutRecords, When, Written,
 };
 use millrace_core::time::Micros;
 use millrace_core::window::{Bounds, Known, Knows, Memory, Outgoing};
@@ -213,7 +213,8 @@ pub(crate) fn event(payload: &Value, mutant: Option<Mutant>) -> Value {
     let mut payload = payload.clone();
     if mutant == Some(Mutant::SpillOutOfOrder) {
         for record in payload["Records"].as_array_mut().into_iter().flatten() {
-            let mut body: Value = serde_json::from_str(record["body"].as_str().unwrap_or_default()).unwrap_or_default();
+            let mut body: Value =
+                serde_json::from_str(record["body"].as_str().unwrap_or_default()).unwrap_or_default();
             // Without its order each message is as good as the other.
             body.as_object_mut().map(|body| body.remove("order"));
             record["body"] = json!(body.to_string());

@@ -73,23 +73,34 @@ impl Found {
         let mut found = Self::default();
         for (shard, record) in stack.raw.records() {
             let serials = truth::serials(&truth::inflated(&record.data));
-            found.read.insert(at(&stack.raw, &shard, &record), (record.order, record.partition_key.clone(), serials));
+            found.read.insert(
+                at(&stack.raw, &shard, &record),
+                (record.order, record.partition_key.clone(), serials),
+            );
         }
         for (shard, record) in stack.orders.records() {
             let serials = truth::serials(&record.data);
-            found.read.insert(at(&stack.orders, &shard, &record), (record.order, record.partition_key.clone(), serials));
+            found.read.insert(
+                at(&stack.orders, &shard, &record),
+                (record.order, record.partition_key.clone(), serials),
+            );
         }
         for (shard, record) in stack.clean.records() {
             let (text, places) = truth::frame(&record.data);
             let at = at(&stack.clean, &shard, &record);
             found.public.push((format!("CleanStream {}", record.sequence), text.into_bytes()));
-            found.public.push((format!("CleanStream's key {}", record.sequence), record.partition_key.clone().into_bytes()));
+            found.public.push((
+                format!("CleanStream's key {}", record.sequence),
+                record.partition_key.clone().into_bytes(),
+            ));
             found.clean.extend(places.into_iter().map(|place| (at.clone(), place)));
         }
         for (key, body) in stack.lake.objects() {
             let (rows, text) = truth::rows(&key, &body);
             found.rows.extend(rows);
-            found.public.push((format!("lake {key}"), [body.as_ref(), text.as_bytes(), key.as_bytes()].concat()));
+            found
+                .public
+                .push((format!("lake {key}"), [body.as_ref(), text.as_bytes(), key.as_bytes()].concat()));
         }
         for (key, body) in stack.quarantine.objects() {
             found.public.push(("a key of the quarantine".into(), key.clone().into_bytes()));
@@ -107,13 +118,17 @@ impl Found {
         for mapping in [&run.transform, &run.changes, &run.drawn] {
             let stream = &mapping.stream;
             mapping.acked(|acked| {
-                let all = acked.iter().flat_map(|acked| acked.records.iter().map(|record| at(stream, &acked.shard, record)));
+                let all = acked
+                    .iter()
+                    .flat_map(|acked| acked.records.iter().map(|record| at(stream, &acked.shard, record)));
                 found.acked.extend(all);
             });
             found.given_up.extend(mapping.dead.all().iter().flat_map(|message| range(stream, message)));
             found.dead.extend(mapping.dead.waiting().iter().flat_map(|message| range(stream, message)));
             let text = mapping.dead.all().into_iter().map(|message| message.body.into_bytes());
-            found.public.extend(text.map(|text| (format!("dead letters of {}", mapping.function.name), text)));
+            found
+                .public
+                .extend(text.map(|text| (format!("dead letters of {}", mapping.function.name), text)));
         }
         for message in stack.spill_dead.waiting().iter().chain(&stack.spill.waiting()) {
             found.dead_spilled.extend(spilled(message));
@@ -143,8 +158,10 @@ impl Found {
         for event in &run.scenario.events {
             bodies.entry(&event.id).or_default().push(event);
         }
-        let raw_dead = self.read.iter().filter(|(at, _)| self.dead.contains(*at)).flat_map(|(_, (.., serials))| serials);
-        let clean_dead = self.clean.iter().filter(|(at, _)| self.dead.contains(at)).map(|(_, place)| &place.serial);
+        let raw_dead =
+            self.read.iter().filter(|(at, _)| self.dead.contains(*at)).flat_map(|(_, (.., serials))| serials);
+        let clean_dead =
+            self.clean.iter().filter(|(at, _)| self.dead.contains(at)).map(|(_, place)| &place.serial);
         let dead: BTreeSet<u32> = raw_dead.chain(clean_dead).chain(&self.dead_spilled).copied().collect();
         let mut mates = self.mates(&run.scenario.events);
         if run.scenario.kills() {
@@ -155,26 +172,33 @@ impl Found {
         let is_bad = |event: &&&Event| self.quarantined.iter().any(|(_, serial)| *serial == event.serial);
 
         for (id, events) in bodies {
-            let rows: Vec<_> = self.rows.iter().filter(|row| events.iter().any(|event| event.serial == row.serial)).collect();
+            let rows: Vec<_> = self
+                .rows
+                .iter()
+                .filter(|row| events.iter().any(|event| event.serial == row.serial))
+                .collect();
             if rows.len() > 1 {
                 let objects: Vec<_> = rows.iter().map(|row| row.object.as_str()).collect();
                 wrong.push(format!("{id} landed {} times: {}", rows.len(), objects.join(", ")));
             }
             let mut accepted = events.iter().filter(|event| run.told.of(event.serial).accepted);
-            let (lands, drops, bad): (Vec<_>, Vec<_>, Vec<_>) = accepted.by_ref().fold(Default::default(), |mut all: (Vec<_>, Vec<_>, Vec<_>), event| {
-                match event.kind {
-                    Kind::Filtered => all.1.push(event),
-                    Kind::Bad | Kind::Garbage => all.2.push(event),
-                    _ => all.0.push(event),
-                }
-                all
-            });
+            let (lands, drops, bad): (Vec<_>, Vec<_>, Vec<_>) =
+                accepted.by_ref().fold(Default::default(), |mut all: (Vec<_>, Vec<_>, Vec<_>), event| {
+                    match event.kind {
+                        Kind::Filtered => all.1.push(event),
+                        Kind::Bad | Kind::Garbage => all.2.push(event),
+                        _ => all.0.push(event),
+                    }
+                    all
+                });
             // What shares a record with poison shares its fate, whatever the function did before it died.
             let is_dead = |event: &&&Event| {
                 dead.contains(&event.serial) || mates.contains(&event.serial) && is_bad(event)
             };
             if !lands.is_empty() && rows.is_empty() && !lands.iter().any(|event| is_dead(&event)) {
-                wrong.push(format!("{id} is lost: it was accepted, and neither landed nor is it a dead letter"));
+                wrong.push(format!(
+                    "{id} is lost: it was accepted, and neither landed nor is it a dead letter"
+                ));
             }
             for event in &drops {
                 if landed(&event) || is_bad(&event) && !mates.contains(&event.serial) {
@@ -209,8 +233,11 @@ impl Found {
 
     /// The events that share a record with one which kills its function.
     fn mates(&self, events: &[Event]) -> BTreeSet<u32> {
-        let poison: BTreeSet<u32> =
-            events.iter().filter(|event| event.kind >= Kind::PanicsTransform).map(|event| event.serial).collect();
+        let poison: BTreeSet<u32> = events
+            .iter()
+            .filter(|event| event.kind >= Kind::PanicsTransform)
+            .map(|event| event.serial)
+            .collect();
         let mut records: BTreeMap<&At, BTreeSet<u32>> = BTreeMap::new();
         for (at, (.., serials)) in &self.read {
             records.entry(at).or_default().extend(serials);
@@ -252,7 +279,10 @@ impl Found {
             let before = last.entry(key).or_default();
             let now = (*order, place.index);
             if now < *before {
-                wrong.push(format!("event {} came to the clean stream behind one that it was before", place.serial));
+                wrong.push(format!(
+                    "event {} came to the clean stream behind one that it was before",
+                    place.serial
+                ));
             }
             *before = now;
         }
@@ -260,13 +290,20 @@ impl Found {
 
     /// Each answer that counted told the truth about the records that are safe by it.
     fn counts_are_true(&self, run: &Run, wrong: &mut Vec<String>) {
-        let kinds: BTreeMap<u32, Kind> = run.scenario.events.iter().map(|event| (event.serial, event.kind)).collect();
+        let kinds: BTreeMap<u32, Kind> =
+            run.scenario.events.iter().map(|event| (event.serial, event.kind)).collect();
         let out: BTreeSet<_> = self.clean.iter().map(|(_, place)| (place.from(), place.index)).collect();
         let mut check = |mapping: &StreamMapping, acked: &Acked, names: &[&str], truth: &[usize]| {
-            let told: Vec<_> = names.iter().map(|name| name.split('+').map(|name| number(&acked.counts, name)).sum::<usize>()).collect();
+            let told: Vec<_> = names
+                .iter()
+                .map(|name| name.split('+').map(|name| number(&acked.counts, name)).sum::<usize>())
+                .collect();
             if told != truth {
-                let (function, first) = (mapping.function.name, acked.records.first().map_or("-", |first| &first.sequence));
-                wrong.push(format!("{function} counted {names:?} {told:?} from {first} on, and it was {truth:?}"));
+                let (function, first) =
+                    (mapping.function.name, acked.records.first().map_or("-", |first| &first.sequence));
+                wrong.push(format!(
+                    "{function} counted {names:?} {told:?} from {first} on, and it was {truth:?}"
+                ));
             }
         };
         for mapping in [&run.transform, &run.changes] {
@@ -320,7 +357,9 @@ impl Found {
 
     fn no_personal_data(&self, wrong: &mut Vec<String>) {
         for (place, bytes) in &self.public {
-            if truth::find(bytes, CANARY.as_bytes()).is_some() || truth::find(bytes, CANARY_IP.as_bytes()).is_some() {
+            if truth::find(bytes, CANARY.as_bytes()).is_some()
+                || truth::find(bytes, CANARY_IP.as_bytes()).is_some()
+            {
                 wrong.push(format!("personal data in {place}"));
             }
         }
@@ -347,13 +386,18 @@ fn at(stream: &Stream, shard: &str, record: &Record) -> At {
 /// The records that a dead letter stands for, as far as they are still there.
 fn range(stream: &Stream, message: &Message) -> Vec<At> {
     let body: Value = serde_json::from_str(&message.body).unwrap();
-    let info = if body["KinesisBatchInfo"].is_object() { &body["KinesisBatchInfo"] } else { &body["DDBStreamBatchInfo"] };
+    let info = if body["KinesisBatchInfo"].is_object() {
+        &body["KinesisBatchInfo"]
+    } else {
+        &body["DDBStreamBatchInfo"]
+    };
     let (shard, first, last) = (
         info["shardId"].as_str().unwrap(),
         info["startSequenceNumber"].as_str().unwrap(),
         info["endSequenceNumber"].as_str().unwrap(),
     );
-    let within = |record: &Record| order(&record.sequence, first).is_ge() && order(&record.sequence, last).is_le();
+    let within =
+        |record: &Record| order(&record.sequence, first).is_ge() && order(&record.sequence, last).is_le();
     stream.shards(|shards| {
         let of = shards.iter().find(|known| known.id == shard).expect("a shard of the stream");
         let records = of.records.iter().filter(|record| within(record) && stream.keeps(record));
@@ -366,6 +410,7 @@ fn spilled(message: &Message) -> Vec<u32> {
     use base64::prelude::{BASE64_STANDARD, Engine as _};
     let body: Value = serde_json::from_str(&message.body).unwrap();
     let records = body["records"].as_array().cloned().unwrap_or_default();
-    let data = records.into_iter().map(|record| BASE64_STANDARD.decode(record["data"].as_str().unwrap()).unwrap());
+    let data =
+        records.into_iter().map(|record| BASE64_STANDARD.decode(record["data"].as_str().unwrap()).unwrap());
     data.flat_map(|data| truth::serials(&data)).collect()
 }

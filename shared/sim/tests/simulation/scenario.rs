@@ -149,7 +149,11 @@ impl Scenario {
             let count = if way == Way::Change { 1 } else { chance.between(1, 6) };
             let user = u32::try_from(chance.below(users)).unwrap();
             let events = (0..count).map(|_| {
-                let user = if http(way) && chance.percent(50) { u32::try_from(chance.below(users)).unwrap() } else { user };
+                let user = if http(way) && chance.percent(50) {
+                    u32::try_from(chance.below(users)).unwrap()
+                } else {
+                    user
+                };
                 self.event(None, user, kind(chance, way, poison))
             });
             let events = events.collect();
@@ -200,7 +204,8 @@ impl Scenario {
     pub(crate) fn puts_once(&self) -> bool {
         self.faults.iter().all(|fault| match fault {
             Fault::Call { service, how, .. } | Fault::Spell { service, how, .. } => {
-                !["api", "raw", "spill"].contains(service) || matches!(how, CallFault::Partial(..) | CallFault::Refused(_))
+                !["api", "raw", "spill"].contains(service)
+                    || matches!(how, CallFault::Partial(..) | CallFault::Refused(_))
             }
             Fault::Invocation { function, .. } => !["ingest", "drain"].contains(function),
             Fault::At { what, .. } => *what != Happening::DeliveredTwice("spill"),
@@ -210,7 +215,9 @@ impl Scenario {
     /// Whether nothing keeps the lake's answers from being heard.
     pub(crate) fn sink_is_well(&self) -> bool {
         let faults = self.faults.iter().all(|fault| match fault {
-            Fault::Call { service, .. } | Fault::Spell { service, .. } => !["lake", "table"].contains(service),
+            Fault::Call { service, .. } | Fault::Spell { service, .. } => {
+                !["lake", "table"].contains(service)
+            }
             Fault::Invocation { function, .. } => *function != "lake",
             Fault::At { what, .. } => *what != Happening::LeaseLost("clean"),
         });
@@ -241,7 +248,12 @@ fn kind(chance: &Chance, way: Way, poison: bool) -> Kind {
         return chance.pick(&[Kind::Good, Kind::Good, Kind::Good, Kind::Filtered]);
     }
     if poison && chance.percent(8) {
-        return chance.pick(&[Kind::PanicsTransform, Kind::KillsTransform, Kind::PanicsLake, Kind::KillsLake]);
+        return chance.pick(&[
+            Kind::PanicsTransform,
+            Kind::KillsTransform,
+            Kind::PanicsLake,
+            Kind::KillsLake,
+        ]);
     }
     match chance.below(100) {
         0..70 => Kind::Good,
@@ -283,7 +295,13 @@ fn fault(chance: &Chance) -> Fault {
             let service = chance.pick(&CALLED);
             let lasts = chance.pick(&[500, 5_000, 30_000, 120_000, 1_000_000]);
             let until = from.plus_ms(lasts);
-            Fault::Spell { service, from, until, percent: chance.pick(&[30, 80, 100]), how: call_fault(chance) }
+            Fault::Spell {
+                service,
+                from,
+                until,
+                percent: chance.pick(&[30, 80, 100]),
+                how: call_fault(chance),
+            }
         }
         5..8 => {
             let after = nth(12);

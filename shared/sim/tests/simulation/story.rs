@@ -86,7 +86,8 @@ pub(crate) fn tell(seed: u64) -> String {
     let Scenario { transform, changes, lake, raw_shards, clean_shards, skew_ms, .. } = &scenario;
     let mut lines = vec![String::new(), "Wrong:".to_owned()];
     lines.extend(wrong.iter().map(|wrong| format!("  {wrong}")));
-    lines.push(format!("\nSet up: {raw_shards} raw and {clean_shards} clean shards, clocks {skew_ms} ms off"));
+    lines
+        .push(format!("\nSet up: {raw_shards} raw and {clean_shards} clean shards, clocks {skew_ms} ms off"));
     for (name, settings) in [("transform", transform), ("changes", changes), ("lake", lake)] {
         lines.push(format!("  {name}: {settings:?}"));
     }

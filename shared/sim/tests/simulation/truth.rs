@@ -26,7 +26,12 @@ pub(crate) fn serials(plain: &[u8]) -> Vec<u32> {
     let mut rest = plain;
     while let Some(at) = find(rest, MARK) {
         rest = &rest[at + MARK.len()..];
-        let text: Vec<u8> = rest.iter().copied().skip_while(|byte| !byte.is_ascii_digit()).take_while(u8::is_ascii_digit).collect();
+        let text: Vec<u8> = rest
+            .iter()
+            .copied()
+            .skip_while(|byte| !byte.is_ascii_digit())
+            .take_while(u8::is_ascii_digit)
+            .collect();
         serials.push(String::from_utf8(text).unwrap().parse().expect("a number"));
     }
     serials
@@ -75,7 +80,9 @@ pub(crate) fn frame(data: &[u8]) -> (String, Vec<Place>) {
     let body = String::from_utf8(body).expect("text");
     let (origins, events) = body.split_once('\n').expect("origins, then events");
     let origins: Vec<(String, Vec<u64>)> = serde_json::from_str(origins).expect("origins");
-    let origins = origins.into_iter().flat_map(|(sequence, places)| places.into_iter().map(move |place| (sequence.clone(), place)));
+    let origins = origins
+        .into_iter()
+        .flat_map(|(sequence, places)| places.into_iter().map(move |place| (sequence.clone(), place)));
     let lane = header["lane"].as_str().expect("a lane");
     let place = |((sequence, index), line): ((String, u64), &str)| {
         let serial = *serials(line.as_bytes()).first().expect("a number in each event");
@@ -96,7 +103,8 @@ pub(crate) struct Row {
 
 /// The rows of a Parquet file, and all text that stands in it.
 pub(crate) fn rows(object: &str, data: &[u8]) -> (Vec<Row>, String) {
-    let reader = ParquetRecordBatchReaderBuilder::try_new(Bytes::copy_from_slice(data)).expect("a whole Parquet file");
+    let reader =
+        ParquetRecordBatchReaderBuilder::try_new(Bytes::copy_from_slice(data)).expect("a whole Parquet file");
     let (mut rows, mut text) = (Vec::new(), String::new());
     for batch in reader.build().expect("a reader") {
         let batch = batch.expect("rows");

@@ -140,14 +140,18 @@ impl Stack {
             ids_met: RefCell::default(),
             seen: RefCell::default(),
             cured: Cell::new(false),
-            poisonous: scenario.events.iter().any(|event| event.kind >= crate::scenario::Kind::PanicsTransform),
+            poisonous: scenario
+                .events
+                .iter()
+                .any(|event| event.kind >= crate::scenario::Kind::PanicsTransform),
         })
     }
 
     /// The text of the first record of a batch.
     pub(crate) fn first_text(&self, payload: &Value) -> String {
         let data = payload["Records"][0]["kinesis"]["data"].as_str().unwrap_or_default();
-        String::from_utf8_lossy(&truth::inflated(&BASE64_STANDARD.decode(data).unwrap_or_default())).into_owned()
+        String::from_utf8_lossy(&truth::inflated(&BASE64_STANDARD.decode(data).unwrap_or_default()))
+            .into_owned()
     }
 
     /// Looks at what drain did with a batch: what shares a partition key came to RawStream in the order of the messages.
@@ -168,7 +172,9 @@ impl Stack {
         for (_, record) in self.raw.records().into_iter().skip(before) {
             let what = (record.partition_key.clone(), record.data.clone());
             let Some(at) = sent.get(&what).copied() else { continue };
-            if met.insert(what) && last.insert(record.partition_key.clone(), at).is_some_and(|before| before > at) {
+            if met.insert(what)
+                && last.insert(record.partition_key.clone(), at).is_some_and(|before| before > at)
+            {
                 self.seen.borrow_mut().push("what was spilled came back in another order".to_owned());
             }
         }
@@ -189,7 +195,8 @@ impl Stack {
         let has = |how: &str| {
             records.iter().any(|record| {
                 let data = BASE64_STANDARD.decode(record["kinesis"]["data"].as_str().unwrap()).unwrap();
-                let text = if stage == "lake" { truth::frame(&data).0.into_bytes() } else { truth::inflated(&data) };
+                let text =
+                    if stage == "lake" { truth::frame(&data).0.into_bytes() } else { truth::inflated(&data) };
                 truth::find(&text, format!("{how}-{stage}").as_bytes()).is_some()
             })
         };
@@ -254,7 +261,16 @@ pub(crate) fn play(scenario: &Scenario, tells: bool) -> Run {
         });
     }
     let end = account.executor().run(START.plus_ms(LONGEST_MS), STEPS_MAX);
-    Run { scenario: scenario.clone(), stack, transform: of_raw, changes: of_orders, drawn: of_clean, redrive, told, end }
+    Run {
+        scenario: scenario.clone(),
+        stack,
+        transform: of_raw,
+        changes: of_orders,
+        drawn: of_clean,
+        redrive,
+        told,
+        end,
+    }
 }
 
 async fn drive(account: &Account, redrive: &Function) {
@@ -291,7 +307,8 @@ impl Run {
 }
 
 fn happen(what: Happening, stack: &Stack, functions: &[Rc<Function>], mappings: &[Rc<StreamMapping>]) {
-    let stream = |name: &str| [&stack.raw, &stack.clean, &stack.orders].into_iter().find(|stream| stream.name == name);
+    let stream =
+        |name: &str| [&stack.raw, &stack.clean, &stack.orders].into_iter().find(|stream| stream.name == name);
     match what {
         Happening::Deploy => functions.iter().for_each(|function| function.deploy()),
         Happening::Recycle(name) => {
@@ -374,7 +391,10 @@ impl Client {
         let rejected = || {
             let body: Value = serde_json::from_str(&body).unwrap_or_default();
             let places = body["rejected"].as_array().cloned().unwrap_or_default();
-            places.iter().map(|place| usize::try_from(place["index"].as_u64().unwrap()).unwrap()).collect::<Vec<_>>()
+            places
+                .iter()
+                .map(|place| usize::try_from(place["index"].as_u64().unwrap()).unwrap())
+                .collect::<Vec<_>>()
         };
         match status {
             202 => {
@@ -420,7 +440,8 @@ impl Client {
             Ok(Outcome::Throttled) => (503, String::new()),
             Ok(Outcome::Failed(_)) => (500, String::new()),
             Ok(Outcome::Answered(answer)) => {
-                let status = answer.payload["statusCode"].as_u64().and_then(|status| u16::try_from(status).ok());
+                let status =
+                    answer.payload["statusCode"].as_u64().and_then(|status| u16::try_from(status).ok());
                 (status.unwrap(), answer.payload["body"].as_str().unwrap().to_owned())
             }
         })
