@@ -160,7 +160,8 @@ impl Stack {
         let mut sent: HashMap<(String, Vec<u8>), (u64, u64)> = HashMap::new();
         for message in payload["Records"].as_array().into_iter().flatten() {
             let body: Value = serde_json::from_str(&text(message, "body")).unwrap_or_default();
-            let order = [&body["order"][0], &body["order"][1]].map(|number| number.as_u64().unwrap_or_default());
+            let order =
+                [&body["order"][0], &body["order"][1]].map(|number| number.as_u64().unwrap_or_default());
             let order = (order[0], order[1]);
             for record in body["records"].as_array().into_iter().flatten() {
                 let data = BASE64_STANDARD.decode(text(record, "data")).unwrap_or_default();
