@@ -3,7 +3,12 @@
 //! `make sim SEEDS=1000 FIRST=0` plays a thousand runs. One that breaks a promise is told as a story, with as few faults
 //! and events as it takes.
 
-#![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "tests fail by panicking")]
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "tests fail by panicking"
+)]
 
 mod code;
 mod logs;
@@ -71,7 +76,7 @@ fn play(seeds: std::ops::Range<u64>, judge: impl Fn(u64) -> Vec<String> + Sync) 
 }
 
 fn setting(name: &str, default: u64) -> u64 {
-    std::env::var(name).map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{name} is a number")))
+    std::env::var(name).map_or(default, |text| text.parse().expect("SEEDS and FIRST are numbers"))
 }
 
 #[test]
@@ -83,7 +88,9 @@ fn no_run_breaks_a_promise() {
     eprintln!("{seeds} runs in {:.1} s, {} of them wrong", began.elapsed().as_secs_f64(), failed.len());
     let mut kinds: BTreeMap<String, Vec<u64>> = BTreeMap::new();
     for (seed, wrong) in &failed {
-        story::kinds(wrong).into_iter().for_each(|kind| kinds.entry(kind).or_default().push(*seed));
+        for kind in story::kinds(wrong) {
+            kinds.entry(kind).or_default().push(*seed);
+        }
     }
     for (kind, seeds) in kinds {
         eprintln!("  {kind}: {} runs, with the seeds {:?}", seeds.len(), &seeds[..seeds.len().min(8)]);

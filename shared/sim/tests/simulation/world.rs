@@ -105,6 +105,12 @@ impl Ledger {
         note(self.told.borrow_mut().entry(event.serial).or_default());
     }
 
+    fn note_all(&self, events: &[Event], note: impl Fn(&mut Told)) {
+        for event in events {
+            self.note(event, &note);
+        }
+    }
+
     pub(crate) fn of(&self, serial: u32) -> Told {
         self.told.borrow().get(&serial).copied().unwrap_or_default()
     }
@@ -145,13 +151,6 @@ impl Stack {
                 .iter()
                 .any(|event| event.kind >= crate::scenario::Kind::PanicsTransform),
         })
-    }
-
-    /// The text of the first record of a batch.
-    pub(crate) fn first_text(&self, payload: &Value) -> String {
-        let data = payload["Records"][0]["kinesis"]["data"].as_str().unwrap_or_default();
-        String::from_utf8_lossy(&truth::inflated(&BASE64_STANDARD.decode(data).unwrap_or_default()))
-            .into_owned()
     }
 
     /// Looks at what drain did with a batch: what shares a partition key came to RawStream in the order of the messages.
@@ -214,7 +213,7 @@ pub(crate) fn play(scenario: &Scenario, tells: bool) -> Run {
     let account = Account::new(START, scenario.seed ^ scenario.variant << 32, scenario.faults.clone(), tells);
     let stack = Stack::new(&account, scenario);
     let function = |name, which, seconds: i64| {
-        Function::new(&account, name, seconds * 1_000, Binary::new(which, &stack, scenario))
+        Function::new(&account, name, seconds * 1_000, Box::new(Binary::new(which, &stack, scenario)))
     };
     // The timeouts of the template.
     let ingest = function("ingest", Which::Ingest, 15);
@@ -294,7 +293,7 @@ impl Run {
         let (stack, redrive) = (Rc::clone(&self.stack), Rc::clone(&self.redrive));
         account.clone().executor().spawn(async move {
             for _ in 0..REDRIVES_MAX {
-                account.sleep(Duration::from_secs(3_600)).await;
+                account.sleep(Duration::from_hours(1)).await;
                 if stack.letters() == 0 {
                     return;
                 }
@@ -355,7 +354,7 @@ impl Client {
                 let serials: Vec<_> = events.iter().map(|event| event.serial.to_string()).collect();
                 format!("a client sends {} ({:?}), attempt {}", serials.join(", "), send.way, attempt + 1)
             });
-            events.iter().for_each(|event| self.told.note(event, |told| told.sent += 1));
+            self.told.note_all(&events, |told| told.sent += 1);
             let over = match send.way {
                 Way::Producer | Way::GzipProducer => self.put(send.way, &events).await,
                 _ => self.post(send.way, &events).await,
@@ -374,7 +373,7 @@ impl Client {
         let done = kinesis::Client(Rc::clone(&self.stack.raw)).put(&[entry]).await;
         let done = done.is_ok_and(|puts| puts == [Put::Done]);
         if done {
-            events.iter().for_each(|event| self.told.note(event, |told| told.accepted = true));
+            self.told.note_all(events, |told| told.accepted = true);
         }
         done
     }
@@ -410,7 +409,7 @@ impl Client {
                 true
             }
             400 => {
-                events.iter().for_each(|event| self.told.note(event, |told| told.refused = true));
+                self.told.note_all(events, |told| told.refused = true);
                 true
             }
             _ => false,
