@@ -96,7 +96,7 @@ fn no_run_breaks_a_promise() {
         eprintln!("  {kind}: {} runs, with the seeds {:?}", seeds.len(), &seeds[..seeds.len().min(8)]);
     }
     if let Some((seed, _)) = failed.first() {
-        let told = std::thread::scope(|scope| scope.spawn(|| story::tell(*seed)).join().unwrap());
+        let told = std::thread::scope(|scope| scope.spawn(|| story::tell(Scenario::new(*seed))).join().unwrap());
         panic!("{} of {seeds} runs break a promise; the first of them:\n{told}", failed.len());
     }
 }
@@ -122,6 +122,16 @@ fn bugs_on_purpose_are_found() {
         }
     }
     assert!(missed.is_empty(), "not found: {missed:?}");
+}
+
+/// What is told of a bug is what it takes, and no more.
+#[test]
+fn the_story_of_a_bug_is_short() {
+    let bent = |seed| Scenario { mutant: Some(Mutant::LetterDeletedFirst), ..Scenario::new(seed) };
+    let seed = (0..MUTANT_SEEDS).find(|seed| !wrong(&bent(*seed)).is_empty()).unwrap();
+    let told = story::tell(bent(seed));
+    assert!(told.contains("is lost") && told.contains(&format!("make sim SEEDS=1 FIRST={seed}\n")), "{told}");
+    assert!(told.lines().count() < 120, "{told}");
 }
 
 /// The same seed makes the same run, to the last line of its story and the last byte of its stores.

@@ -53,7 +53,9 @@ pub(crate) fn judge(run: &Run) -> Vec<String> {
     found.order_is_kept(&mut wrong);
     found.counts_are_true(run, &mut wrong);
     found.no_personal_data(&mut wrong);
-    wrong.extend(run.stack.seen.take());
+    if run.scenario.puts_once() {
+        wrong.extend(run.stack.seen.take());
+    }
     wrong
 }
 
@@ -184,7 +186,7 @@ impl Found {
             let is_dead = |event: &Event| {
                 dead.contains(&event.serial) || mates.contains(&event.serial) && is_bad(event)
             };
-            if !lands.is_empty() && rows.is_empty() && !lands.iter().any(|event| is_dead(event)) {
+            if !lands.is_empty() && rows.is_empty() && !events.iter().any(|event| is_dead(event)) {
                 wrong.push(format!(
                     "{id} is lost: it was accepted, and neither landed nor is it a dead letter"
                 ));
