@@ -2,7 +2,6 @@
 
 #![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "tests fail by panicking")]
 
-use expect_test::expect;
 use flate2::{Compression, write::GzEncoder};
 use serde_json::{Value, json};
 use std::fs;
@@ -65,12 +64,13 @@ fn millrace(args: &[&str]) -> (String, String) {
 fn ls_counts_each_entry_once() {
     let dir = quarantine();
     let place = dir.path().to_str().unwrap();
-    expect![[r#"
-               2  transform  clean.cast  cannot_cast
-               1  transform  decode  not_json
-               1  transform  decode  too_many_bad
-    "#]]
-    .assert_eq(&millrace(&["quarantine", "ls", place]).0);
+    let lines = [
+        "       2  transform  clean.cast  cannot_cast",
+        "       1  transform  decode  not_json",
+        "       1  transform  decode  too_many_bad",
+        "",
+    ];
+    assert_eq!(millrace(&["quarantine", "ls", place]).0, lines.join("\n"));
     assert_eq!(millrace(&["quarantine", "ls", place, "--date", "2026-11-21"]).0, "");
 }
 

@@ -39,30 +39,21 @@ impl Table {
 
 impl KeyTable for Table {
     async fn page(&self, key: &str, between: Between<'_>) -> Result<Page, Error> {
-        let text = |text: &str| AttributeValue::S(text.to_owned());
+        let (condition, values) = condition(key, between);
         let mut call = self
             .client
             .query()
             .table_name(&self.name)
             .consistent_read(true)
             .scan_index_forward(!between.backward)
-            .expression_attribute_names("#k", "key")
-            .expression_attribute_names("#p", "position")
-            .expression_attribute_values(":k", text(key));
-        // A condition on positions may be one comparison or a range with both ends in it. Where both ends are given, the
-        // range is asked for, and its ends left out below.
-        let (condition, begin) = match (between.after, between.before) {
-            ("", None) => ("#k = :k", None),
-            ("", Some(_)) => ("#k = :k AND #p < :b", None),
-            (after, None) => ("#k = :k AND #p > :a", Some(after)),
-            (after, Some(_)) => ("#k = :k AND #p BETWEEN :a AND :b", Some(after)),
-        };
-        call = call.key_condition_expression(condition);
-        if let Some(after) = begin {
-            call = call.expression_attribute_values(":a", text(after));
+            .key_condition_expression(condition)
+            .expression_attribute_names("#k", "key");
+        // A name that the condition has no use for is an error.
+        if condition.contains("#p") {
+            call = call.expression_attribute_names("#p", "position");
         }
-        if let Some(before) = between.before {
-            call = call.expression_attribute_values(":b", text(before));
+        for (name, value) in values {
+            call = call.expression_attribute_values(name, AttributeValue::S(value.to_owned()));
         }
         let answer = Box::pin(call.send()).await; // boxed: the SDK's futures are large
         let what = || format!("query the items of {key} in the table {}", self.name);
@@ -103,6 +94,18 @@ impl KeyTable for Table {
     }
 }
 
+/// The condition that finds the items of a key between two positions, and the values in it. It may have one comparison of
+/// the position, or a range with both ends in it: the ends are left out of the answer.
+fn condition<'a>(key: &'a str, between: Between<'a>) -> (&'static str, Vec<(&'static str, &'a str)>) {
+    let (condition, ends) = match (between.after, between.before) {
+        ("", None) => ("#k = :k", vec![]),
+        ("", Some(before)) => ("#k = :k AND #p < :b", vec![(":b", before)]),
+        (after, None) => ("#k = :k AND #p > :a", vec![(":a", after)]),
+        (after, Some(before)) => ("#k = :k AND #p BETWEEN :a AND :b", vec![(":a", after), (":b", before)]),
+    };
+    (condition, [vec![(":k", key)], ends].concat())
+}
+
 fn item_key(item: &HashMap<String, AttributeValue>) -> String {
     item.get("key").and_then(|key| key.as_s().ok()).cloned().unwrap_or_default()
 }
@@ -133,6 +136,16 @@ fn read(item: &HashMap<String, AttributeValue>) -> Option<Item> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_condition_uses_all_of_its_values() {
+        for (after, before) in [("", None), ("", Some("9")), ("1", None), ("1", Some("9"))] {
+            let (condition, values) = condition("k", Between { after, before, backward: false });
+            assert_eq!(condition.matches(':').count(), values.len(), "{condition}");
+            assert!(values.iter().all(|(name, _)| condition.contains(name)), "{condition}");
+            assert_eq!(condition.contains("#p"), !after.is_empty() || before.is_some());
+        }
+    }
 
     #[test]
     fn an_item_is_read_as_it_was_written() {
