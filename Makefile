@@ -28,6 +28,13 @@ invoke: tools ## One function by itself against what is up: make invoke FN=trans
 test: ## All tests
 	cargo test --workspace --locked
 
+SEEDS ?= 1000
+FIRST ?= 0
+
+# One seed makes one run, always the same. A run that breaks a promise is told as a story.
+sim: ## The pipeline under all faults of AWS, run by run: make sim SEEDS=1000 FIRST=0
+	@SEEDS=$(SEEDS) FIRST=$(FIRST) cargo test --quiet --locked --package millrace-sim --test simulation -- --nocapture no_run_breaks_a_promise
+
 FUZZ_TARGETS := json decode frame steps pipeline path
 SECONDS ?= 60
 FUZZ := RUSTC_WORKSPACE_WRAPPER="$(CURDIR)/fuzz/rustc.sh" cargo test --workspace --locked --features millrace-fuzz/engine --test fuzz
@@ -53,6 +60,7 @@ fmt: ## Format the code
 check-rust:
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
+	cargo clippy --package millrace-cli --features aws --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
 
 # The core takes bytes and returns values: no AWS, no runtime.
@@ -110,4 +118,4 @@ tools: .tools/build/ready .tools/aws/ready
 	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
 	@touch $@
 
-.PHONY: demo up down invoke test fuzz bench check fmt check-rust check-core check-pipeline lint-template build deploy clean help tools
+.PHONY: demo up down invoke test sim fuzz bench check fmt check-rust check-core check-pipeline lint-template build deploy clean help tools

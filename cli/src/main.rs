@@ -1,6 +1,7 @@
 //! The command `millrace`: the pipeline on your own machine, with the core that runs on AWS.
 
 mod check;
+mod cloud;
 mod completions;
 mod decrypt;
 mod diff;
@@ -9,6 +10,8 @@ mod explain;
 mod generate;
 mod input;
 mod paint;
+mod quarantine;
+mod redrive;
 mod run;
 mod schema;
 mod test;
@@ -35,6 +38,8 @@ enum Command {
     Explain(explain::Args),
     Run(run::Args),
     Decrypt(decrypt::Args),
+    Quarantine(quarantine::Args),
+    Redrive(redrive::Args),
     Generate(generate::Args),
     Schema(schema::Args),
     Completions(completions::Args),
@@ -47,6 +52,8 @@ fn main() -> ExitCode {
         Command::Explain(args) => explain::explain(&args),
         Command::Run(args) => run::run(&args),
         Command::Decrypt(args) => decrypt::decrypt(&args),
+        Command::Quarantine(args) => quarantine::quarantine(&args),
+        Command::Redrive(args) => redrive::redrive(&args),
         Command::Generate(args) => generate::generate(&args),
         Command::Schema(args) => schema::schema(&args),
         Command::Completions(args) => completions::completions(&args),

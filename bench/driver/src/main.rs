@@ -18,6 +18,8 @@ use millrace_core::frame::Frame;
 use millrace_core::pipeline::{Outcome, Pipeline};
 use millrace_core::record::Record;
 use millrace_core::seen::Seen;
+use millrace_core::sink::Cut;
+use millrace_core::sink::Cut;
 use millrace_core::step::Context;
 use millrace_core::time::Micros;
 use millrace_core::token::TokenKey;
@@ -151,10 +153,8 @@ impl Job<'_> {
             }
             while land && (waiting.len() >= FRAMES_A_BATCH || (!more && !waiting.is_empty())) {
                 let rest = waiting.split_off(waiting.len().min(FRAMES_A_BATCH));
-                let rows = frames.rows(waiting.iter().map(|frame| Record {
-                    sequence: "0",
-                    arrived_at: Micros::EPOCH,
-                    data: &frame.data,
+                let rows = frames.rows(waiting.iter().map(|frame| {
+                    Cut::whole(Record { sequence: "0", arrived_at: Micros::EPOCH, data: &frame.data })
                 }))?;
                 self.write(number, rows.parts)?;
                 number += 1;

@@ -92,7 +92,7 @@ pub(crate) fn read_key(path: &Path) -> Result<TokenKey, Error> {
 }
 
 /// A key that nobody knows: from the operating system, as it has to be as good as one that lasts.
-fn random_key() -> Result<TokenKey, Error> {
+pub(crate) fn random_key() -> Result<TokenKey, Error> {
     let mut bytes = [0; 64];
     File::open("/dev/urandom").and_then(|mut random| random.read_exact(&mut bytes)).map_err(|source| {
         let place = "from /dev/urandom: give one with `--key FILE`".to_owned();

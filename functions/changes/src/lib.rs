@@ -2,42 +2,62 @@
 //!
 //! Each change becomes an event: the item's attributes as plain JSON, new image before old, and beside them the
 //! pipeline's id, type (`orders.insert`) and time, and `change`, which says what happened. It then goes the way of any
-//! event. A table's stream is a lane of its own.
+//! event. A table's stream is a lane of its own. Nobody sends a change twice, so no ids are remembered.
 
 mod attribute;
 
 use aws_lambda_events::event::dynamodb::{Event as TableEvent, EventRecord};
 use millrace_aws::source::{BatchResponse, name_of};
+use millrace_aws::telemetry;
 use millrace_core::account::Counts;
 use millrace_core::event::{Event, New, Path};
 use millrace_core::pipeline::{EventSettings, RECEIVED_AT};
-use millrace_core::port::{Clock, ObjectStore, PutRecords};
+use millrace_core::port::{Clock, ObjectStore, PutRecords, Secret};
 use millrace_core::record::Source;
 use millrace_core::time::Micros;
 use millrace_core::transformer::Transformer;
+use millrace_core::window::{Bounds, Memory};
 use serde_json::{Map, Value, json};
 
 /// Handles one batch of the stream of a table, which events know by this name.
-pub async fn handle<P: PutRecords, S: ObjectStore, C: Clock>(
+pub async fn handle<P: PutRecords, S: ObjectStore, M: Memory, K: Secret, C: Clock>(
     event: TableEvent,
     table: &str,
     deadline: Micros,
-    transformer: &mut Transformer<P, S, C>,
+    transformer: &mut Transformer<P, S, M, K, C>,
 ) -> (BatchResponse, Counts) {
     let Some(source) = event.records.first().map(source_of) else {
         return (BatchResponse::safe(), Counts::default());
     };
+    let times = event.records.iter().map(arrived_at);
+    let batch = Bounds {
+        source: &source,
+        first: event
+            .records
+            .first()
+            .and_then(|record| record.change.sequence_number.as_deref())
+            .unwrap_or_default(),
+        arrived_at: times.clone().min().unwrap_or_default(),
+        until: times.max().unwrap_or_default(),
+        redriven: false,
+    };
+    if let Err(stuck) = transformer.open(batch, deadline, telemetry::key_stays).await {
+        return (BatchResponse::after(Some(stuck)), Counts::default());
+    }
     let settings = transformer.pipeline.event().clone();
-    let mut run = transformer.begin(&source);
+    let mut run = transformer.begin(&source).scattered();
     for record in event.records {
         let sequence = record.change.sequence_number.clone().unwrap_or_default();
-        let at = record.change.approximate_creation_date_time.timestamp_micros();
-        let at = Micros::new(at).unwrap_or(Micros::EPOCH);
+        let at = arrived_at(&record);
         let event = event_of(record, table, at, &settings);
         run.event(&sequence, 0, at, event.to_string().as_bytes());
     }
     let out = transformer.deliver(&source, deadline).await;
     (BatchResponse::after(out.stuck), out.counts)
+}
+
+fn arrived_at(record: &EventRecord) -> Micros {
+    Micros::new(record.change.approximate_creation_date_time.timestamp_micros()).unwrap_or(Micros::EPOCH)
 }
 
 /// The table, and its stream's label in the shard's place: Lambda does not tell the shard of a table's stream.

@@ -4,6 +4,7 @@ use lambda_runtime::Error;
 use millrace_aws::settings::Env;
 use millrace_aws::{serve::serve, telemetry, transformer};
 use millrace_changes::handle;
+use millrace_core::window::Forgetful;
 use tokio::sync::Mutex;
 
 #[tokio::main(flavor = "current_thread")]
@@ -11,11 +12,13 @@ async fn main() -> Result<(), Error> {
     telemetry::init();
     let mut env = Env::of_process();
     let table = &env.text("TABLE_NAME");
-    let transformer = &Mutex::new(transformer::from_env("changes", env).await?);
+    let forgetful = |_: &mut _| -> Box<dyn FnOnce(&_) -> _> { Box::new(|_| Forgetful) };
+    let transformer = &Mutex::new(transformer::from_env("changes", env, forgetful).await?);
     serve(|event, deadline| async move {
         let mut transformer = transformer.lock().await; // one invocation at a time: nobody waits
         let (response, counts) = handle(event, table, deadline, &mut transformer).await;
         telemetry::count("changes", &counts, &transformer.clock);
+        telemetry::health("changes", &transformer.health(), &transformer.clock);
         Ok(response)
     })
     .await

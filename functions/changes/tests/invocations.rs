@@ -8,11 +8,14 @@ use millrace_changes::handle;
 use millrace_core::account::Tally;
 use millrace_core::batch::Batch;
 use millrace_core::frame;
+use millrace_core::guard::Guard;
+use millrace_core::keys::Keys;
 use millrace_core::pipeline::Pipeline;
 use millrace_core::port::Kind;
 use millrace_core::time::Micros;
 use millrace_core::token::TokenKey;
 use millrace_core::transformer::Transformer;
+use millrace_core::window::Forgetful;
 use millrace_sim::{Fault, Store, Stream, VirtualClock, run};
 use serde_json::{Value, json};
 
@@ -20,16 +23,17 @@ fn invoke(clean: Stream, event: Value) -> (Stream, Value, Tally) {
     let now = Micros::new(1_573_841_200_000_000).unwrap();
     let mut transformer = Transformer {
         function: "changes",
-        clean,
-        quarantine: Store::default(),
+        clean: Guard::patient("clean", clean),
+        quarantine: Guard::patient("quarantine", Store::default()),
+        memory: Forgetful,
         clock: VirtualClock::at(now),
         pipeline: Pipeline::compile(PIPELINE, &FILES).unwrap(),
-        key: TokenKey::new("k1", b"0123456789abcdef0123456789abcdef").unwrap(),
+        keys: Keys::fixed(TokenKey::new("k1", b"0123456789abcdef0123456789abcdef").unwrap()),
         batch: Batch::default(),
     };
     let (response, counts) =
         run(handle(serde_json::from_value(event).unwrap(), "orders", now.plus_ms(5_000), &mut transformer));
-    (transformer.clean, serde_json::to_value(response).unwrap(), counts.tally)
+    (transformer.clean.into_port(), serde_json::to_value(response).unwrap(), counts.tally)
 }
 
 fn sample() -> Value {
@@ -43,6 +47,7 @@ fn each_change_becomes_an_event_and_is_anonymized_like_any() {
     let records = clean.records();
     let mut reader = frame::Reader::default();
     let (header, body) = reader.read(&records[0].data).unwrap();
+    assert!(header.scattered, "shards that nobody tells of share the lane");
     let events: Vec<_> = body.events().collect();
     expect![[r#"
         millrace-orders/2026-11-20T12-00-00.000

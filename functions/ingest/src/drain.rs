@@ -1,11 +1,14 @@
 //! The spill queue back into RawStream.
 //!
-//! Messages that Kinesis still refuses stay in the queue and come again; one that is not ours goes, after its
-//! retries, to the queue's own DLQ.
+//! What came first goes first, as far as the queue hands it out so. Messages that Kinesis still refuses stay in the
+//! queue and come again after its visibility timeout, the rest of the batch untried: so the queue waits while Kinesis is
+//! down. One that is not ours goes, after its retries, to the queue's own DLQ.
 
-use crate::{events, spill};
+use crate::events;
+use crate::spill::{self, Spilled};
 use aws_lambda_events::event::sqs::SqsEvent;
 use millrace_aws::source::BatchResponse;
+use millrace_core::guard::Guard;
 use millrace_core::port::{Clock, PutRecords};
 use millrace_core::publish::{Left, publish};
 use millrace_core::time::Micros;
@@ -15,7 +18,7 @@ use serde::Serialize;
 #[derive(Debug)]
 pub struct Deps<P, C> {
     /// RawStream.
-    pub raw: P,
+    pub raw: Guard<P>,
     /// The clock.
     pub clock: C,
 }
@@ -38,13 +41,19 @@ pub async fn handle<P: PutRecords, C: Clock>(
     let mut failed = Vec::new();
     let mut tally = Tally::default();
     let mut down = false;
+    let mut spilled = Vec::new();
     for message in event.records {
         let id = message.message_id.unwrap_or_default();
-        let Some(entries) = spill::entries(message.body.as_deref().unwrap_or_default()) else {
-            tracing::error!(id, "this message holds no spilled records");
-            failed.push(id);
-            continue;
-        };
+        match spill::read(message.body.as_deref().unwrap_or_default()) {
+            Some(message) => spilled.push((id, message)),
+            None => {
+                tracing::error!(id, "this message holds no spilled records");
+                failed.push(id);
+            }
+        }
+    }
+    spilled.sort_by_key(|(_, message)| message.order);
+    for (id, Spilled { entries, .. }) in spilled {
         if down {
             failed.push(id);
             continue;

@@ -1,7 +1,7 @@
 //! Events: validated, stamped, and packed into records.
 
 use millrace_core::decode;
-use millrace_core::event::{Event, Id, New, Number, Path, Value};
+use millrace_core::event::{Event, New, Number, Path, Value};
 use millrace_core::pipeline::{EventSettings, MissingId, RECEIVED_AT};
 use millrace_core::port::Entry;
 use millrace_core::time::Micros;
@@ -62,20 +62,7 @@ pub(crate) fn accept(
     if line.len() > RECORD_MAX {
         return Err(format!("the event has more than {RECORD_MAX} bytes"));
     }
-    Ok(Accepted { partition_key: partition_key(event, settings), line })
-}
-
-/// The key that order is kept by, hashed: Kinesis takes at most 256 characters, and shows keys in its metrics.
-fn partition_key(event: &Event, settings: &EventSettings) -> String {
-    let mut fields = settings.partition_key.iter().chain([&settings.id]);
-    let is_there = |id: &Id| !event.value(*id).is_null();
-    let key = fields.find_map(|path| event.find(path).filter(is_there)).unwrap_or(event.root());
-    if let Some(text) = event.value(key).as_str() {
-        return fingerprint(text.as_bytes(), 8);
-    }
-    let mut json = String::new();
-    event.write_value(key, &mut json);
-    fingerprint(json.as_bytes(), 8)
+    Ok(Accepted { partition_key: settings.partition_key_of(event), line })
 }
 
 /// Packs events into records, NDJSON, one a partition key as long as they fit; in the order of the events, so that

@@ -15,6 +15,7 @@ use crate::events::{Accepted, Stamp};
 pub use crate::request::HttpRequest;
 use crate::request::{Request, Route};
 use millrace_core::event::Event;
+use millrace_core::guard::{Guard, Health};
 use millrace_core::pipeline::EventSettings;
 use millrace_core::port::{Clock, Kind, PutRecords, Queue};
 use millrace_core::publish::{Left, publish};
@@ -25,9 +26,9 @@ use serde::Serialize;
 #[derive(Debug)]
 pub struct Deps<P, Q, C> {
     /// RawStream.
-    pub raw: P,
+    pub raw: Guard<P>,
     /// The spill queue.
-    pub spill: Q,
+    pub spill: Guard<Q>,
     /// The clock.
     pub clock: C,
     /// The pipeline's `[event]`.
@@ -45,8 +46,15 @@ pub struct Tally {
     pub spilled: usize,
 }
 
+impl<P, Q, C> Deps<P, Q, C> {
+    /// How the dependencies are, as far as that is worth telling.
+    pub fn health(&self) -> Vec<Health> {
+        self.raw.health().into_iter().chain(self.spill.health()).collect()
+    }
+}
+
 /// How long before the deadline no further attempt at Kinesis begins, milliseconds: the time of the spill queue.
-const SPILL_MS: i64 = 3_000;
+const SPILL_MS: i64 = 4_000;
 
 /// Answers one request.
 pub async fn handle<P: PutRecords, Q: Queue, C: Clock>(
@@ -103,8 +111,9 @@ async fn put<P: PutRecords, Q: Queue, C: Clock>(
         return Ok(0);
     };
     tracing::warn!(records = entries.len(), why = why.chain(), "RawStream refuses, spilling");
-    for message in spill::messages(&entries) {
-        deps.spill.send(message).await.map_err(|error| {
+    for message in spill::messages(&entries, deps.clock.now()) {
+        let sent = deps.spill.call(&deps.clock, deadline, async |queue| queue.send(&message).await);
+        sent.await.map_err(|error| {
             tracing::error!(why = error.chain(), "the spill queue refuses too");
             match why.kind {
                 Kind::Throttled => Problem::Busy,

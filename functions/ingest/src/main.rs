@@ -3,7 +3,9 @@
 use lambda_runtime::Error;
 use millrace_aws::settings::{Env, PIPELINE};
 use millrace_aws::{clients, clock::SystemClock, kinesis::Stream, serve::serve, sqs::SqsQueue, telemetry};
+use millrace_core::guard::Guard;
 use millrace_core::pipeline::EventSettings;
+use millrace_core::retry::Policy;
 use millrace_ingest::{Deps, handle};
 
 #[tokio::main(flavor = "current_thread")]
@@ -14,8 +16,8 @@ async fn main() -> Result<(), Error> {
     let config = clients::config(&mut env);
     env.check()?;
     let deps = Deps {
-        raw: Stream::new(&config, raw),
-        spill: SqsQueue::new(&config, spill),
+        raw: Guard::patient("RawStream", Stream::new(&config, raw)),
+        spill: Guard::new("spill queue", SqsQueue::new(&config, spill), Policy::BRIEF),
         clock: SystemClock,
         event: EventSettings::read(PIPELINE)?,
     };
@@ -23,6 +25,7 @@ async fn main() -> Result<(), Error> {
     serve(|request, deadline| async move {
         let (answer, tally) = handle(request, deadline, deps).await;
         telemetry::count("ingest", &tally, &deps.clock);
+        telemetry::health("ingest", &deps.health(), &deps.clock);
         Ok(answer)
     })
     .await

@@ -2,6 +2,7 @@
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use millrace_core::port::Entry;
+use millrace_core::time::Micros;
 use serde::{Deserialize, Serialize};
 
 /// The largest message, bytes: SQS takes 1 MiB.
@@ -10,52 +11,65 @@ const MESSAGE_MAX: usize = 1 << 20;
 
 #[derive(Serialize, Deserialize)]
 struct Message {
-    records: Vec<Spilled>,
+    /// When it was sent, and its place among those of one request.
+    #[serde(default)]
+    order: (Micros, usize),
+    records: Vec<Record>,
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Spilled {
+struct Record {
     partition_key: String,
     data: String,
 }
 
-impl Spilled {
+impl Record {
     /// Its length in a message, with the JSON around it. Neither field has a character that JSON escapes.
     fn len(&self) -> usize {
         self.partition_key.len() + self.data.len() + r#"{"partitionKey":"","data":""},"#.len()
     }
 }
 
+/// What records have for themselves in a message: the JSON around them has at most two numbers of 20 digits.
+const RECORDS_MAX: usize = MESSAGE_MAX - r#"{"order":[,],"records":[]}"#.len() - 40;
+
 /// The messages that carry these records, in their order, as few as they fit in.
-pub(crate) fn messages(entries: &[Entry]) -> Vec<String> {
-    let mut messages = vec![Message { records: Vec::new() }];
-    let mut room = MESSAGE_MAX - r#"{"records":[]}"#.len();
+pub(crate) fn messages(entries: &[Entry], at: Micros) -> Vec<String> {
+    let mut messages: Vec<Message> = Vec::new();
+    let mut room = 0;
     for Entry { partition_key, data } in entries {
-        let record = Spilled { partition_key: partition_key.clone(), data: BASE64_STANDARD.encode(data) };
+        let record = Record { partition_key: partition_key.clone(), data: BASE64_STANDARD.encode(data) };
         match messages.last_mut() {
             Some(message) if record.len() <= room => {
                 room -= record.len();
                 message.records.push(record);
             }
             _ => {
-                room = (MESSAGE_MAX - r#"{"records":[]}"#.len()).saturating_sub(record.len());
-                messages.push(Message { records: vec![record] });
+                room = RECORDS_MAX.saturating_sub(record.len());
+                messages.push(Message { order: (at, messages.len()), records: vec![record] });
             }
         }
     }
-    messages.retain(|message| !message.records.is_empty());
-    // Structs of strings cannot refuse.
+    // Structs of strings and numbers cannot refuse.
     messages.iter().map(|message| serde_json::to_string(message).unwrap_or_default()).collect()
 }
 
-/// The records of a message; none where it is no message of ours.
-pub(crate) fn entries(message: &str) -> Option<Vec<Entry>> {
-    let Message { records } = serde_json::from_str(message).ok()?;
-    let entry = |Spilled { partition_key, data }| {
+/// A message that was read.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Spilled {
+    /// What came first is the least.
+    pub(crate) order: (Micros, usize),
+    pub(crate) entries: Vec<Entry>,
+}
+
+/// Reads a message; none where it is no message of ours.
+pub(crate) fn read(message: &str) -> Option<Spilled> {
+    let Message { order, records } = serde_json::from_str(message).ok()?;
+    let entry = |Record { partition_key, data }| {
         Some(Entry { partition_key, data: BASE64_STANDARD.decode(data).ok()? })
     };
-    records.into_iter().map(entry).collect()
+    Some(Spilled { order, entries: records.into_iter().map(entry).collect::<Option<_>>()? })
 }
 
 #[cfg(test)]
@@ -77,22 +91,24 @@ mod tests {
             vec![],
         ] {
             let records: Vec<_> = sizes.into_iter().map(record).collect();
-            let messages = messages(&records);
+            let messages = messages(&records, Micros::new(1_573_841_100_000_000).unwrap());
             assert!(messages.iter().all(|message| message.len() <= MESSAGE_MAX));
-            let back: Vec<_> = messages.iter().flat_map(|message| entries(message).unwrap()).collect();
+            let read: Vec<_> = messages.iter().map(|message| read(message).unwrap()).collect();
+            assert!(read.is_sorted_by(|a, b| a.order < b.order));
+            let back: Vec<_> = read.into_iter().flat_map(|message| message.entries).collect();
             assert_eq!(back, records);
         }
     }
 
     #[test]
     fn many_small_records_share_a_message() {
-        assert_eq!(messages(&vec![record(10); 500]).len(), 1);
+        assert_eq!(messages(&vec![record(10); 500], Micros::EPOCH).len(), 1);
     }
 
     #[test]
     fn what_is_no_message_of_ours_is_none() {
         for text in ["", "{}", r#"{"records":[{"partitionKey":"a","data":"?"}]}"#, r#"{"records":[7]}"#] {
-            assert_eq!(entries(text), None);
+            assert_eq!(read(text), None);
         }
     }
 }

@@ -2,6 +2,8 @@
 
 #![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "tests fail by panicking")]
 
+use base64::prelude::{BASE64_STANDARD, Engine as _};
+use millrace_core::guard::Guard;
 use millrace_core::port::Kind;
 use millrace_core::time::Micros;
 use millrace_ingest::drain::{Deps, Tally, handle};
@@ -10,9 +12,9 @@ use serde_json::{Value, json};
 
 fn drain(raw: Stream, event: Value) -> (Stream, Value, Tally) {
     let now = Micros::new(1_573_841_200_000_000).unwrap();
-    let deps = Deps { raw, clock: VirtualClock::at(now) };
+    let deps = Deps { raw: Guard::patient("raw", raw), clock: VirtualClock::at(now) };
     let (response, tally) = run(handle(serde_json::from_value(event).unwrap(), now.plus_ms(5_000), &deps));
-    (deps.raw, serde_json::to_value(response).unwrap(), tally)
+    (deps.raw.into_port(), serde_json::to_value(response).unwrap(), tally)
 }
 
 fn sample() -> Value {
@@ -57,4 +59,19 @@ fn when_kinesis_is_down_the_other_messages_wait_untried() {
     event["Records"].as_array_mut().unwrap().push(second);
     let (raw, response, _) = drain(Stream::failing([Fault::Fails(Kind::Permanent)]), event);
     assert_eq!((raw.calls().len(), response["batchItemFailures"].as_array().map(Vec::len)), (1, Some(2)));
+}
+
+#[test]
+fn what_came_first_goes_first() {
+    let event = |order: [i64; 2]| {
+        let body = json!({"order": order, "records": [{
+            "partitionKey": "k", "data": BASE64_STANDARD.encode(format!(r#"{{"id":"{}-{}"}}"#, order[0], order[1])),
+        }]});
+        json!({"messageId": format!("{order:?}"), "body": body.to_string()})
+    };
+    let messages = [event([20, 0]), event([10, 1]), event([10, 0])];
+    let (raw, ..) = drain(Stream::default(), json!({ "Records": messages }));
+    let ids: Vec<_> =
+        raw.records().iter().map(|record| String::from_utf8(record.data.clone()).unwrap()).collect();
+    assert_eq!(ids, [r#"{"id":"10-0"}"#, r#"{"id":"10-1"}"#, r#"{"id":"20-0"}"#]);
 }

@@ -5,8 +5,10 @@
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use expect_test::{Expect, expect};
 use flate2::{Compression, write::GzEncoder};
+use millrace_core::guard::Guard;
 use millrace_core::pipeline::EventSettings;
 use millrace_core::port::Kind;
+use millrace_core::retry::Policy;
 use millrace_core::time::Micros;
 use millrace_ingest::answer::Answer;
 use millrace_ingest::{Deps, HttpRequest, Tally, handle};
@@ -22,6 +24,7 @@ fn now() -> Micros {
 }
 
 fn deps(raw: Stream, spill: Messages) -> Deps<Stream, Messages, VirtualClock> {
+    let (raw, spill) = (Guard::patient("raw", raw), Guard::new("spill", spill, Policy::BRIEF));
     Deps { raw, spill, clock: VirtualClock::at(now()), event: EventSettings::read(PIPELINE).unwrap() }
 }
 
@@ -59,7 +62,7 @@ fn lines(stream: &Stream) -> Vec<Value> {
 fn answers(body: impl AsRef<[u8]>, expected: Expect) {
     let deps = healthy();
     let (answer, tally) = post(body.as_ref(), &deps);
-    assert_eq!(lines(&deps.raw).len(), tally.accepted);
+    assert_eq!(lines(deps.raw.port()).len(), tally.accepted);
     let short = if answer.body.len() > 600 { format!("{} bytes", answer.body.len()) } else { answer.body };
     expected.assert_eq(&format!("{} {short}", answer.status_code));
 }
@@ -79,7 +82,7 @@ fn one_event_an_array_or_lines_plain_or_gzip() {
     let deps = healthy();
     let base64 = BASE64_STANDARD.encode(br#"{"id":"a"}"#);
     let (answer, _) = send(request("POST", "/v1/events", &json!({}), &base64, true), &deps);
-    assert_eq!((answer.status_code, lines(&deps.raw).len()), (202, 1));
+    assert_eq!((answer.status_code, lines(deps.raw.port()).len()), (202, 1));
 }
 
 #[test]
@@ -249,7 +252,7 @@ fn an_event_gets_what_the_request_knows_and_keeps_what_it_has() {
     let deps = healthy();
     post(br#"[{"id":"a","receivedAt":"claimed"},{"id":"b","ip":"198.51.100.1","userAgent":null}]"#, &deps);
     assert_eq!(
-        lines(&deps.raw),
+        lines(deps.raw.port()),
         [
             json!({"id": "a", "receivedAt": "2019-11-15T18:06:40Z", "ip": "203.0.113.77", "userAgent": "curl/8"}),
             json!({"id": "b", "receivedAt": "2019-11-15T18:06:40Z", "ip": "198.51.100.1", "userAgent": "curl/8"}),
@@ -266,7 +269,10 @@ fn a_missing_id_follows_the_policy() {
         for body in [r#"{"n":1}"#, r#"{"n":1}"#, r#"{"n":2,"id":""}"#] {
             post(body.as_bytes(), &deps);
         }
-        lines(&deps.raw).iter().map(|event| event["id"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+        lines(deps.raw.port())
+            .iter()
+            .map(|event| event["id"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
     };
     assert_eq!(ids("reject"), [""; 0]);
     let hashed = ids("hash");
@@ -279,7 +285,7 @@ fn a_missing_id_follows_the_policy() {
 fn events_that_share_a_partition_key_share_a_record_in_their_order() {
     let deps = healthy();
     post(br#"[{"id":"1","userId":"u"},{"id":"2","sessionId":"s"},{"id":"3","userId":"u"},{"id":"4","userId":null,"sessionId":"s"}]"#, &deps);
-    let records = deps.raw.records();
+    let records = deps.raw.port().records();
     let ids: Vec<Vec<_>> = records
         .iter()
         .map(|record| {
@@ -299,8 +305,8 @@ fn records_split_before_they_are_too_large() {
     let text = "x".repeat(300_000);
     let events: Vec<_> = (0..5).map(|n| json!({"id": n.to_string(), "userId": "u", "text": text})).collect();
     post(json!(events).to_string().as_bytes(), &deps);
-    assert_eq!(deps.raw.records().len(), 3);
-    assert!(deps.raw.records().iter().all(|record| record.data.len() <= 750_000));
+    assert_eq!(deps.raw.port().records().len(), 3);
+    assert!(deps.raw.port().records().iter().all(|record| record.data.len() <= 750_000));
 }
 
 #[test]
@@ -317,7 +323,7 @@ fn what_kinesis_refuses_goes_to_the_spill_queue_before_the_202() {
     let (answer, tally) =
         post(br#"[{"id":"1","userId":"a"},{"id":"2","userId":"b"},{"id":"3","userId":"b"}]"#, &deps);
     assert_eq!((answer.status_code, tally), (202, Tally { accepted: 3, rejected: 0, spilled: 2 }));
-    assert_eq!((lines(&deps.raw).len(), deps.spill.sent().len()), (1, 1));
+    assert_eq!((lines(deps.raw.port()).len(), deps.spill.port().sent().len()), (1, 1));
 }
 
 #[test]
@@ -327,8 +333,10 @@ fn when_both_refuse_the_client_is_told_to_come_again() {
         (Fault::Fails(Kind::Transient), 503),
         (Fault::Fails(Kind::Permanent), 503),
     ] {
-        let deps =
-            deps(Stream::failing(vec![stream; 1000]), Messages::failing([Fault::Fails(Kind::Transient)]));
+        let deps = deps(
+            Stream::failing(vec![stream; 1000]),
+            Messages::failing(vec![Fault::Fails(Kind::Transient); 2]),
+        );
         let (answer, tally) = post(br#"{"id":"1"}"#, &deps);
         assert_eq!(
             (answer.status_code, answer.headers.get("retry-after"), tally.accepted),

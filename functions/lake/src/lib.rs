@@ -1,62 +1,47 @@
-//! Frames of CleanStream in, one Parquet object per partition out.
+//! Frames of CleanStream in, Parquet objects out, one for each lane and partition.
 //!
-//! All or nothing: a store that fails fails the batch, and the stream sends it again. An object's key is a function of
-//! the batch, so the retry overwrites what the first attempt wrote.
+//! What landed before is skipped, whatever the batches are in which it comes again; what fails comes again.
 
-use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use millrace_aws::source::{BatchResponse, KinesisEvent};
 use millrace_core::account::Landing;
-use millrace_core::port::{Error, ObjectStore};
-use millrace_core::quarantine::{self, Entry};
-use millrace_core::record::Source;
-use millrace_core::transformer::Stuck;
-use millrace_lake::{Frames, Landed, Part};
+use millrace_core::port::{Clock, KeyTable, ObjectStore};
+use millrace_core::sink::{Cut, Driver, Laid, Object, Sink};
+use millrace_core::time::Micros;
+use millrace_lake::{Frames, Landed};
 
 /// What the function needs of the world.
 #[derive(Debug)]
-pub struct Deps<L, Q> {
-    /// The lake's bucket.
-    pub lake: L,
-    /// The quarantine's bucket.
-    pub quarantine: Q,
+pub struct Deps<T, L, Q, C> {
+    /// Everything but the layout.
+    pub driver: Driver<T, L, Q, C>,
     /// Lays out what comes, in the table's columns.
-    pub frames: Frames,
+    pub lake: Lake,
 }
 
-/// How many objects are put side by side. A batch whose events' times are scattered has thousands of them.
-const PUTS_AT_ONCE: usize = 16;
+/// The lake as a sink.
+#[derive(Debug)]
+pub struct Lake(pub Frames);
+
+impl Sink for Lake {
+    type Error = millrace_lake::Error;
+
+    fn lay_out(&mut self, name: &str, frames: &[Cut<'_>]) -> Result<Laid, Self::Error> {
+        let Landed { parts, rejects, landing } = self.0.rows(frames.iter())?;
+        let object = |part: millrace_lake::Part| Object {
+            key: format!("events/{}/{name}.parquet", part.partition),
+            body: part.body,
+        };
+        Ok(Laid { objects: parts.into_iter().map(object).collect(), rejects, landing })
+    }
+}
 
 /// Handles one batch of a shard.
-pub async fn handle<L: ObjectStore, Q: ObjectStore>(
+pub async fn handle<T: KeyTable, L: ObjectStore, Q: ObjectStore, C: Clock>(
     event: KinesisEvent,
-    deps: &mut Deps<L, Q>,
+    deadline: Micros,
+    deps: &mut Deps<T, L, Q, C>,
 ) -> Result<(BatchResponse, Landing), millrace_lake::Error> {
     let Some(source) = event.source() else { return Ok((BatchResponse::safe(), Landing::default())) };
-    let Landed { parts, rejects, landing } = deps.frames.rows(event.records())?;
-    match put(source, &event, parts, &rejects, deps).await {
-        Ok(()) => Ok((BatchResponse::safe(), landing)),
-        Err(why) => {
-            let stuck = event.records().next().map(|first| Stuck { from: first.sequence.into(), why });
-            Ok((BatchResponse::after(stuck), Landing::default()))
-        }
-    }
-}
-
-async fn put<L: ObjectStore, Q: ObjectStore>(
-    source: &Source,
-    batch: &KinesisEvent,
-    parts: Vec<Part>,
-    rejects: &[Entry],
-    deps: &Deps<L, Q>,
-) -> Result<(), Error> {
-    let (Some(first), Some(last)) = (batch.records().next(), batch.records().last()) else { return Ok(()) };
-    let name = &format!("{}-{}-{}", source.shard, first.sequence, last.sequence);
-    let puts = parts.into_iter().map(|part| async move {
-        deps.lake.put(&format!("events/{}/{name}.parquet", part.partition), part.body).await
-    });
-    stream::iter(puts).buffer_unordered(PUTS_AT_ONCE).try_collect::<()>().await?;
-    match quarantine::page("lake", source, rejects) {
-        Some(page) => deps.quarantine.put(&page.key, page.body).await,
-        None => Ok(()),
-    }
+    let landed = deps.driver.land(&mut deps.lake, source, event.records(), deadline).await?;
+    Ok((BatchResponse::of(&landed), landed.landing))
 }

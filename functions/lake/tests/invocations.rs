@@ -5,21 +5,35 @@
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use millrace_aws::settings::PIPELINE;
 use millrace_core::account::Landing;
+use millrace_core::checkpoint::Checkpoints;
 use millrace_core::decode;
-use millrace_core::frame::Writer;
+use millrace_core::frame::{Reader, Writer};
+use millrace_core::guard::Guard;
 use millrace_core::pipeline::{EventSettings, LakeSettings};
-use millrace_core::port::Kind;
+use millrace_core::port::{Clock as _, Kind};
+use millrace_core::sink::Driver;
+use millrace_core::time::Micros;
 use millrace_lake::{Frames, Layout};
-use millrace_lake_function::{Deps, handle};
-use millrace_sim::{Fault, Store, run};
+use millrace_lake_function::{Lake, handle};
+use millrace_sim::{Fault, Store, Table, VirtualClock, run};
 use serde_json::{Value, json};
 
-fn deps(lake: Store, quarantine: Store) -> Deps<Store, Store> {
+type Deps = millrace_lake_function::Deps<Table, Store, Store, VirtualClock>;
+
+fn deps(lake: Store, quarantine: Store) -> Deps {
     let layout = Layout::new(&EventSettings::read(PIPELINE).unwrap(), &LakeSettings::read(PIPELINE).unwrap());
-    Deps { lake, quarantine, frames: Frames::new(layout) }
+    let driver = Driver {
+        function: "lake",
+        checkpoints: Checkpoints::new("lake", Guard::patient("table", Table::default()), 172_800_000),
+        objects: Guard::patient("lake", lake),
+        quarantine: Guard::patient("quarantine", quarantine),
+        clock: VirtualClock::at(Micros::new(1_573_841_200_000_000).unwrap()),
+        reader: Reader::default(),
+    };
+    Deps { driver, lake: Lake(Frames::new(layout)) }
 }
 
-fn healthy() -> Deps<Store, Store> {
+fn healthy() -> Deps {
     deps(Store::default(), Store::default())
 }
 
@@ -38,16 +52,22 @@ fn batch(records: &[Vec<u8>]) -> Value {
     json!({"Records": records.collect::<Vec<_>>()})
 }
 
-fn invoke(deps: &mut Deps<Store, Store>, event: Value) -> (Value, Landing) {
-    let (response, landing) = run(handle(serde_json::from_str(&event.to_string()).unwrap(), deps)).unwrap();
+fn invoke(deps: &mut Deps, event: Value) -> (Value, Landing) {
+    let deadline = deps.driver.clock.now().plus_ms(100_000);
+    let (response, landing) = run(handle(serde_json::from_str(&event.to_string()).unwrap(), deadline, deps)).unwrap();
     (serde_json::to_value(response).unwrap(), landing)
 }
 
 fn frame(events: &[Value]) -> Vec<u8> {
+    frame_at("7", events)
+}
+
+/// A frame of the events of one record.
+fn frame_at(sequence: &str, events: &[Value]) -> Vec<u8> {
     let mut writer = Writer::default();
     writer.begin("raw/shardId-000000000000".to_owned());
     for (index, event) in (0..).zip(events) {
-        assert!(writer.push("7", index, |line| line.push_str(&event.to_string())));
+        assert!(writer.push(sequence, index, |line| line.push_str(&event.to_string())));
     }
     writer.finish().remove(0).data
 }
@@ -64,15 +84,15 @@ fn safe() -> Value {
 #[test]
 fn a_batch_is_one_object_an_hour_with_a_key_of_its_own() {
     let mut deps = healthy();
-    let records = [frame(&[event("a", 0), event("b", 1)]), frame(&[event("c", 0)])];
+    let records = [frame(&[event("a", 0), event("b", 1)]), frame_at("8", &[event("c", 0)])];
     let (response, landing) = invoke(&mut deps, batch(&records));
     assert_eq!((response, landing), (safe(), Landing { r#in: 3, landed: 3, skipped: 0, quarantined: 0 }));
-    let keys: Vec<_> = deps.lake.objects().into_keys().collect();
+    let keys: Vec<_> = deps.driver.objects.port().objects().into_keys().collect();
     assert_eq!(
         keys,
         [
-            "events/event_date=2019-11-15/event_hour=12/shardId-000000000003-100-101.parquet",
-            "events/event_date=2019-11-15/event_hour=13/shardId-000000000003-100-101.parquet",
+            "events/event_date=2019-11-15/event_hour=12/raw.shardId-000000000000-7.0-8.0.parquet",
+            "events/event_date=2019-11-15/event_hour=13/raw.shardId-000000000000-7.0-8.0.parquet",
         ]
     );
 }
@@ -85,36 +105,45 @@ fn what_is_no_frame_goes_to_the_quarantine_and_the_rest_lands() {
         frame(&[event("a", 0)]),
         vec![1, 2, 3],
         Vec::new(),
-        frame(&[json!({"id": "b"})]),
+        frame_at("8", &[json!({"id": "b"})]),
     ];
     let (response, landing) = invoke(&mut deps, batch(&records));
     assert_eq!((response, landing), (safe(), Landing { r#in: 5, landed: 1, skipped: 0, quarantined: 4 }));
-    let (_, page) = deps.quarantine.objects().pop_first().unwrap();
-    let mut room = Vec::new();
-    let text = std::str::from_utf8(decode::inflate(&page, &mut room).unwrap()).unwrap();
-    let reasons: Vec<_> =
-        text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["reason"].clone()).collect();
-    assert_eq!(reasons, ["unknown_version", "damaged", "empty", "no_time"]);
+    let mut reasons = Vec::new();
+    for page in deps.driver.quarantine.port().objects().into_values() {
+        let mut room = Vec::new();
+        let text = std::str::from_utf8(decode::inflate(&page, &mut room).unwrap()).unwrap();
+        let reason = |line| serde_json::from_str::<Value>(line).unwrap()["reason"].clone();
+        reasons.push(text.lines().map(reason).collect::<Vec<_>>());
+    }
+    assert_eq!(reasons, [vec!["unknown_version", "damaged", "empty"], vec!["no_time"]]);
 }
 
 #[test]
 fn a_store_that_fails_fails_the_batch_and_the_retry_overwrites() {
-    let mut deps = deps(Store::failing([Fault::None, Fault::AnswerLost]), Store::default());
+    let mut deps = deps(Store::failing([Fault::None, Fault::Fails(Kind::Permanent)]), Store::default());
     let event = batch(&[frame(&[event("a", 0), event("b", 1)])]);
     let (response, landing) = invoke(&mut deps, event.clone());
     assert_eq!(response, json!({"batchItemFailures": [{"itemIdentifier": "100"}]}));
     assert_eq!(landing, Landing::default());
-    let before = deps.lake.objects();
-    let (response, landing) = invoke(&mut deps, event);
+    let before = deps.driver.objects.port().objects();
+    let (response, landing) = invoke(&mut deps, event.clone());
     assert_eq!((response, landing.landed), (safe(), 2));
-    assert_eq!(deps.lake.objects(), before, "the same keys and the same bytes");
+    let after = deps.driver.objects.port().objects();
+    assert!(
+        before.len() == 1
+            && after.len() == 2
+            && before.iter().all(|(key, body)| after.get(key) == Some(body))
+    );
+    let (response, landing) = invoke(&mut deps, event);
+    assert_eq!((response, landing), (safe(), Landing { r#in: 2, skipped: 2, ..Landing::default() }));
 }
 
 #[test]
 fn a_quarantine_that_is_down_fails_the_batch() {
-    let mut deps = deps(Store::default(), Store::failing([Fault::Fails(Kind::Transient)]));
+    let mut deps = deps(Store::default(), Store::failing([Fault::Fails(Kind::Permanent)]));
     let (response, _) = invoke(&mut deps, batch(&[frame(&[event("a", 0)]), b"random".to_vec()]));
-    assert_eq!(response, json!({"batchItemFailures": [{"itemIdentifier": "100"}]}));
+    assert_eq!(response, json!({"batchItemFailures": [{"itemIdentifier": "101"}]}));
 }
 
 #[test]
@@ -122,7 +151,7 @@ fn events_of_hundreds_of_hours_land_in_one_batch() {
     let mut deps = healthy();
     let events: Vec<_> = (0..300).map(|hour| event(&hour.to_string(), hour)).collect();
     let (response, landing) = invoke(&mut deps, batch(&[frame(&events)]));
-    assert_eq!((response, landing.landed, deps.lake.objects().len()), (safe(), 300, 300));
+    assert_eq!((response, landing.landed, deps.driver.objects.port().objects().len()), (safe(), 300, 300));
 }
 
 #[test]

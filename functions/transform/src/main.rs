@@ -9,11 +9,13 @@ use tokio::sync::Mutex;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     telemetry::init();
-    let transformer = &Mutex::new(transformer::from_env("transform", Env::of_process()).await?);
+    let transformer = transformer::from_env("transform", Env::of_process(), transformer::window).await?;
+    let transformer = &Mutex::new(transformer);
     serve_batches(|event, deadline| async move {
         let mut transformer = transformer.lock().await; // one invocation at a time: nobody waits
         let (response, counts) = handle(event, deadline, &mut transformer).await;
         telemetry::count("transform", &counts, &transformer.clock);
+        telemetry::health("transform", &transformer.health(), &transformer.clock);
         Ok(response)
     })
     .await

@@ -7,42 +7,60 @@ use millrace_aws::settings::{FILES, PIPELINE};
 use millrace_aws::source::BatchResponse;
 use millrace_core::account::Tally;
 use millrace_core::batch::Batch;
+use millrace_core::guard::Guard;
+use millrace_core::keys::Keys;
 use millrace_core::pipeline::Pipeline;
-use millrace_core::port::Kind;
+use millrace_core::port::{Clock as _, Kind};
 use millrace_core::time::Micros;
 use millrace_core::token::TokenKey;
 use millrace_core::transformer::Transformer;
+use millrace_core::window::{Span, Window};
 use millrace_core::{decode, frame};
-use millrace_sim::{Fault, Store, Stream, VirtualClock, run};
+use millrace_sim::{Fault, History, Store, Stream, Table, VirtualClock, run};
 use millrace_transform::handle;
 use serde_json::{Value, json};
+use std::convert::Infallible;
 
-fn transformer(clean: Stream, quarantine: Store) -> Transformer<Stream, Store, VirtualClock> {
+type Transform = Transformer<Stream, Store, Window<Table, History>, Infallible, VirtualClock>;
+
+fn transformer(clean: Stream, quarantine: Store) -> Transform {
+    remembering(clean, quarantine, Table::default())
+}
+
+fn remembering(clean: Stream, quarantine: Store, table: Table) -> Transform {
+    let span = Span { window_ms: 3_600_000, retries_ms: 86_400_000 };
+    let shards = Guard::patient("shards", History::default());
     Transformer {
         function: "transform",
-        clean,
-        quarantine,
+        clean: Guard::patient("clean", clean),
+        quarantine: Guard::patient("quarantine", quarantine),
+        memory: Window::new(Guard::patient("table", table), shards, span),
         clock: VirtualClock::at(Micros::new(1_573_841_200_000_000).unwrap()),
         pipeline: Pipeline::compile(PIPELINE, &FILES).unwrap(),
-        key: TokenKey::new("k1", b"0123456789abcdef0123456789abcdef").unwrap(),
+        keys: Keys::fixed(TokenKey::new("k1", b"0123456789abcdef0123456789abcdef").unwrap()),
         batch: Batch::default(),
     }
 }
 
-fn invoke(transformer: &mut Transformer<Stream, Store, VirtualClock>, records: &[&[u8]]) -> (Value, Tally) {
+fn invoke(transformer: &mut Transform, records: &[&[u8]]) -> (Value, Tally) {
+    invoke_from(100, transformer, records)
+}
+
+/// A batch whose first record has this sequence number.
+fn invoke_from(first: usize, transformer: &mut Transform, records: &[&[u8]]) -> (Value, Tally) {
     let records = records.iter().enumerate().map(|(n, data)| {
         json!({
-            "eventID": format!("shardId-000000000000:{}", 100 + n),
+            "eventID": format!("shardId-000000000000:{}", first + n),
             "eventSourceARN": "arn:aws:kinesis:us-east-1:123456789012:stream/raw",
             "kinesis": {
-                "sequenceNumber": (100 + n).to_string(),
+                "sequenceNumber": (first + n).to_string(),
                 "approximateArrivalTimestamp": 1_573_841_200.5,
                 "data": BASE64_STANDARD.encode(data),
             },
         })
     });
     let event = json!({"Records": records.collect::<Vec<_>>()});
-    let deadline = Micros::new(1_573_841_210_000_000).unwrap();
+    let deadline = transformer.clock.now().plus_ms(10_000);
     let (response, counts) = run(handle(serde_json::from_str(&event.to_string()).unwrap(), deadline, transformer));
     (serde_json::to_value(response).unwrap(), counts.tally)
 }
@@ -95,9 +113,9 @@ fn good_events_go_on_in_order_and_bad_ones_to_the_quarantine() {
     let (response, tally) = invoke(&mut transformer, &records);
     assert_eq!(response, safe());
     assert_eq!(tally, Tally { r#in: 8, out: 3, filtered: 1, duplicates: 0, quarantined: 4 });
-    assert_eq!(ids(&transformer.clean), ["a", "b", "c"]);
-    assert_eq!(quarantined(&transformer.quarantine), ["not_json", "empty", "bad_gzip", "not_utf8"]);
-    let frame = frame::header(&transformer.clean.records()[0].data).unwrap().0;
+    assert_eq!(ids(transformer.clean.port()), ["a", "b", "c"]);
+    assert_eq!(quarantined(transformer.quarantine.port()), ["not_json", "empty", "bad_gzip", "not_utf8"]);
+    let frame = frame::header(&transformer.clean.port().records()[0].data).unwrap().0;
     assert_eq!(
         (frame.lane.as_str(), frame.first.as_str(), frame.last.as_str()),
         ("raw/shardId-000000000000", "100", "101")
@@ -110,7 +128,7 @@ fn bytes_that_are_no_lines_go_to_the_quarantine_whole() {
     let binary = b"\n\x00 \n\xff\x17\n\n\x89 \n";
     let (response, tally) = invoke(&mut transformer, &[binary, b"one\ntwo\nthree\n", &good("a")]);
     assert_eq!((response, tally.r#in, tally.out, tally.quarantined), (safe(), 3, 1, 2));
-    let (_, page) = transformer.quarantine.objects().pop_first().unwrap();
+    let (_, page) = transformer.quarantine.port().objects().pop_first().unwrap();
     let text = inflated(&page);
     let payloads: Vec<Value> =
         text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["payload"].clone()).collect();
@@ -133,7 +151,7 @@ fn a_small_record_of_millions_of_lines_is_one_reject() {
     let (response, tally) = invoke(&mut transformer, &[&millions, &mixed, &good("b")]);
     assert_eq!(response, safe());
     assert_eq!(tally, Tally { r#in: 4, out: 2, filtered: 0, duplicates: 0, quarantined: 2 });
-    assert_eq!(quarantined(&transformer.quarantine), ["too_many_events", "too_many_bad"]);
+    assert_eq!(quarantined(transformer.quarantine.port()), ["too_many_events", "too_many_bad"]);
 }
 
 #[test]
@@ -143,7 +161,7 @@ fn a_throttled_stream_is_tried_again() {
         Store::default(),
     );
     let (response, tally) = invoke(&mut transformer, &[&good("a")]);
-    assert_eq!((response, tally.out, ids(&transformer.clean)), (safe(), 1, vec!["a".to_owned()]));
+    assert_eq!((response, tally.out, ids(transformer.clean.port())), (safe(), 1, vec!["a".to_owned()]));
 }
 
 #[test]
@@ -153,7 +171,7 @@ fn a_stream_that_stays_down_answers_with_the_first_record_not_safe() {
     let (response, tally) = invoke(&mut transformer, &[b"oops", &good("a"), b"oops"]);
     assert_eq!(response, unsafe_from("101"));
     assert_eq!(tally, Tally { r#in: 1, quarantined: 1, ..Tally::default() }, "only what is safe counts");
-    assert_eq!(quarantined(&transformer.quarantine).len(), 1, "the bad record behind it comes again");
+    assert_eq!(quarantined(transformer.quarantine.port()).len(), 1, "the bad record behind it comes again");
 }
 
 #[test]
@@ -175,14 +193,71 @@ fn the_second_frame_that_fails_leaves_the_first_one_safe() {
     let faults = [vec![Fault::None], vec![Fault::Fails(Kind::Transient); 1000]].concat();
     let mut transformer = transformer(Stream::failing(faults), Store::default());
     let (response, tally) = invoke(&mut transformer, &[&large("a", 1), &large("b", 2)]);
-    assert_eq!((response, tally.out, ids(&transformer.clean)), (unsafe_from("101"), 1, vec!["a".to_owned()]));
+    assert_eq!(
+        (response, tally.out, ids(transformer.clean.port())),
+        (unsafe_from("101"), 1, vec!["a".to_owned()])
+    );
 }
 
 #[test]
 fn a_quarantine_that_is_down_answers_with_the_first_bad_record() {
-    let mut transformer = transformer(Stream::default(), Store::failing([Fault::Fails(Kind::Transient)]));
+    let mut transformer = transformer(Stream::default(), Store::failing([Fault::Fails(Kind::Permanent)]));
     let (response, tally) = invoke(&mut transformer, &[&good("a"), b"oops", &good("b")]);
     assert_eq!((response, tally.out), (unsafe_from("101"), 1));
+}
+
+#[test]
+fn what_a_client_sends_again_is_a_duplicate_and_what_the_stream_sends_again_is_not() {
+    let mut transformer = transformer(Stream::default(), Store::default());
+    assert_eq!(invoke_from(100, &mut transformer, &[&good("a"), &good("b")]).1.out, 2);
+    let (response, tally) = invoke_from(102, &mut transformer, &[&good("b"), &good("c")]);
+    assert_eq!((response, tally.out, tally.duplicates), (safe(), 1, 1));
+    let (_, again) = invoke_from(102, &mut transformer, &[&good("b"), &good("c")]);
+    assert_eq!(again, tally);
+    assert_eq!(ids(transformer.clean.port()), ["a", "b", "c", "c"], "the sink knows c by its position");
+}
+
+#[test]
+fn nothing_goes_out_before_its_ids_are_written_down() {
+    let table = Table::failing([vec![Fault::None], vec![Fault::Fails(Kind::Transient); 1000]].concat());
+    let mut transformer = remembering(Stream::default(), Store::default(), table);
+    let (response, tally) = invoke(&mut transformer, &[b"oops", &good("a")]);
+    assert_eq!((response, tally.quarantined, tally.out), (unsafe_from("101"), 1, 0));
+    assert_eq!(ids(transformer.clean.port()), [""; 0]);
+}
+
+#[test]
+fn ids_that_cannot_be_read_hold_the_batch() {
+    let table = Table::failing(vec![Fault::Fails(Kind::Transient); 1000]);
+    let mut transformer = remembering(Stream::default(), Store::default(), table);
+    let began = transformer.clock.now();
+    let (response, tally) = invoke(&mut transformer, &[b"oops", &good("a")]);
+    assert_eq!((response, tally), (unsafe_from("100"), Tally::default()));
+    assert!(
+        transformer.clock.now() >= began.plus_ms(10_000),
+        "the answer is held back, as long as there is time"
+    );
+}
+
+#[test]
+fn what_is_redriven_keeps_its_position() {
+    let mut transformer = transformer(Stream::default(), Store::default());
+    invoke_from(105, &mut transformer, &[&good("b")]);
+    let redriven = json!({"redriven": true, "Records": [{
+        "eventID": "shardId-000000000000:100",
+        "eventSourceARN": "arn:aws:kinesis:us-east-1:123456789012:stream/raw",
+        "kinesis": {
+            "sequenceNumber": "100",
+            "approximateArrivalTimestamp": 1_573_841_200.0,
+            "data": BASE64_STANDARD.encode([good("a"), good("b")].join(&b'\n')),
+        },
+    }]});
+    let deadline = transformer.clock.now().plus_ms(10_000);
+    let event = serde_json::from_value(redriven).unwrap();
+    let (response, counts) = run(handle(event, deadline, &mut transformer));
+    assert_eq!((response, counts.tally.out, counts.tally.duplicates), (BatchResponse::safe(), 1, 1));
+    let frame = frame::header(&transformer.clean.port().records()[1].data).unwrap().0;
+    assert_eq!((frame.lane.as_str(), frame.first.as_str()), ("raw/shardId-000000000000", "100"));
 }
 
 #[test]
@@ -196,7 +271,14 @@ fn a_start_without_settings_names_them_all() {
     let out = std::process::Command::new(env!("CARGO_BIN_EXE_transform")).env_clear().output().unwrap();
     let told = String::from_utf8_lossy(&out.stderr).into_owned();
     assert!(!out.status.success());
-    for name in ["CLEAN_STREAM", "QUARANTINE_BUCKET", "TOKEN_KEY_SECRET"] {
+    for name in [
+        "CLEAN_STREAM",
+        "QUARANTINE_BUCKET",
+        "TOKEN_KEY_SECRET",
+        "STATE_TABLE",
+        "DEDUPE_WINDOW_SECONDS",
+        "STREAM_RETENTION_HOURS",
+    ] {
         assert!(told.contains(name), "{told}");
     }
 }
@@ -212,7 +294,7 @@ fn the_sample_event_becomes_the_sample_of_lake() {
         (response, counts.tally.out, counts.tally.filtered, counts.tally.quarantined),
         (BatchResponse::safe(), 2, 1, 1)
     );
-    let record = transformer.clean.records().remove(0);
+    let record = transformer.clean.port().records().remove(0);
     let sequence = "49668899999999999999999999999999999999999999999999999101";
     let lake = json!({"Records": [{
         "kinesis": {

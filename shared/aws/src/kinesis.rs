@@ -1,13 +1,13 @@
-//! A Kinesis stream to put records to.
+//! A Kinesis stream: records are put to it, and its shards have parents.
 
 use crate::clients::within;
 use crate::failed;
 use aws_sdk_kinesis::Client;
-use aws_sdk_kinesis::config::{Builder, retry::RetryConfig};
+use aws_sdk_kinesis::config::Builder;
 use aws_sdk_kinesis::primitives::Blob;
 use aws_sdk_kinesis::types::PutRecordsRequestEntry;
 use aws_types::SdkConfig;
-use millrace_core::port::{Entry, Error, Kind, Put, PutRecords};
+use millrace_core::port::{Entry, Error, Kind, Lineage, Put, PutRecords};
 use std::time::Duration;
 
 /// A stream, by name.
@@ -21,9 +21,7 @@ impl Stream {
     /// The stream of this name.
     #[must_use]
     pub fn new(config: &SdkConfig, name: String) -> Self {
-        // The core retries what failed, entry by entry; the SDK would do whole calls beneath it.
-        let builder = Builder::from(config).retry_config(RetryConfig::disabled());
-        let config = builder.timeout_config(within(Duration::from_secs(3))).build();
+        let config = Builder::from(config).timeout_config(within(Duration::from_secs(3))).build();
         Self { client: Client::from_conf(config), name }
     }
 }
@@ -48,5 +46,48 @@ impl PutRecords for Stream {
             Some(_) => Put::Failed,
         };
         Ok(answer.records().iter().map(|record| put(record.error_code())).collect())
+    }
+}
+
+impl Stream {
+    /// All shards that the stream still knows, each with its parents.
+    async fn shards(&self) -> Result<Vec<(String, Vec<String>)>, Error> {
+        let what = || format!("list the shards of the stream {}", self.name);
+        let mut token = None;
+        let mut shards = Vec::new();
+        loop {
+            // The next page is asked for without the stream's name.
+            let call = match token.take() {
+                None => self.client.list_shards().stream_name(&self.name),
+                Some(token) => self.client.list_shards().next_token(token),
+            };
+            let answer = Box::pin(call.send()).await; // boxed: the SDK's futures are large
+            let answer = answer.map_err(|error| failed(what(), error.into_service_error()))?;
+            shards.extend(answer.shards().iter().map(|shard| {
+                let parents = [shard.parent_shard_id(), shard.adjacent_parent_shard_id()];
+                (shard.shard_id().to_owned(), parents.into_iter().flatten().map(str::to_owned).collect())
+            }));
+            match answer.next_token() {
+                Some(next) => token = Some(next.to_owned()),
+                None => return Ok(shards),
+            }
+        }
+    }
+}
+
+impl Lineage for Stream {
+    async fn parents(&self, shard: &str) -> Result<Vec<String>, Error> {
+        let shards = self.shards().await?;
+        Ok(shards
+            .into_iter()
+            .find(|(known, _)| known == shard)
+            .map(|(_, parents)| parents)
+            .unwrap_or_default())
+    }
+
+    async fn children(&self, shard: &str) -> Result<Vec<String>, Error> {
+        let is_of =
+            |(child, parents): (String, Vec<String>)| parents.iter().any(|of| of == shard).then_some(child);
+        Ok(self.shards().await?.into_iter().filter_map(is_of).collect())
     }
 }

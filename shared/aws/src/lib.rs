@@ -4,7 +4,8 @@
 //! | --- | --- |
 //! | [`settings`] | the environment, read once at start, and the pipeline that was built in |
 //! | [`source`] | AWS's event shapes become plain records, and answers AWS's |
-//! | [`clients`], [`kinesis`], [`s3`], [`secrets`], [`sqs`] | the core's ports over the SDK, one file a service |
+//! | [`clients`], [`dynamodb`], [`kinesis`], [`s3`], [`secrets`], [`sqs`] | the core's ports over the SDK, one file a service |
+//! | `history`, `functions` | what only `redrive` needs of the SDK: streams read again, functions called |
 //! | [`clock`] | the port that tells the time |
 //! | [`telemetry`] | logs and metrics, without personal data |
 //! | [`transformer`] | the wiring that `transform` and `changes` share |
@@ -13,6 +14,12 @@
 #[cfg(feature = "sdk")]
 pub mod clients;
 pub mod clock;
+#[cfg(feature = "sdk")]
+pub mod dynamodb;
+#[cfg(feature = "redrive")]
+pub mod functions;
+#[cfg(feature = "redrive")]
+pub mod history;
 #[cfg(feature = "sdk")]
 pub mod kinesis;
 #[cfg(feature = "sdk")]
@@ -47,7 +54,8 @@ fn failed<E: ProvideErrorMetadata + StdError + Send + Sync + 'static>(what: Stri
             | "LimitExceededException"
             | "SlowDown"
             | "RequestThrottled"
-            | "TooManyRequestsException",
+            | "TooManyRequestsException"
+            | "RequestLimitExceeded",
         ) => Kind::Throttled,
         Some(code) if is_permanent(code) => Kind::Permanent,
         _ => Kind::Transient,

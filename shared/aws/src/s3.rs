@@ -1,8 +1,11 @@
-//! An S3 bucket to put objects to.
+//! An S3 bucket to put objects to and delete them from.
 
 use crate::failed;
 use aws_sdk_s3::Client;
 use aws_types::SdkConfig;
+use bytes::Bytes;
+#[cfg(feature = "redrive")]
+use millrace_core::port::Kind;
 use millrace_core::port::{Error, ObjectStore};
 
 /// A bucket, by name.
@@ -20,12 +23,53 @@ impl Bucket {
     }
 }
 
+/// For people, who look into a bucket.
+#[cfg(feature = "redrive")]
+impl Bucket {
+    /// The keys that begin so, in order.
+    pub async fn list(&self, prefix: &str) -> Result<Vec<String>, Error> {
+        let what = || format!("list the objects {prefix}… of the bucket {}", self.name);
+        let (mut keys, mut token) = (Vec::new(), None);
+        loop {
+            let call = self.client.list_objects_v2().bucket(&self.name).prefix(prefix);
+            let answer = Box::pin(call.set_continuation_token(token).send()).await;
+            let answer = answer.map_err(|error| failed(what(), error.into_service_error()))?;
+            keys.extend(answer.contents().iter().filter_map(|object| object.key()).map(str::to_owned));
+            token = answer.next_continuation_token().map(str::to_owned);
+            if token.is_none() {
+                return Ok(keys);
+            }
+        }
+    }
+
+    /// What an object holds.
+    pub async fn get(&self, key: &str) -> Result<Vec<u8>, Error> {
+        let what = || format!("get the object {key} of the bucket {}", self.name);
+        let answer = Box::pin(self.client.get_object().bucket(&self.name).key(key).send()).await;
+        let answer = answer.map_err(|error| failed(what(), error.into_service_error()))?;
+        let body = answer.body.collect().await;
+        body.map(|body| body.to_vec()).map_err(|why| Error {
+            what: what(),
+            kind: Kind::Transient,
+            source: Some(Box::new(why)),
+        })
+    }
+}
+
 impl ObjectStore for Bucket {
-    async fn put(&self, key: &str, body: Vec<u8>) -> Result<(), Error> {
+    async fn put(&self, key: &str, body: Bytes) -> Result<(), Error> {
         let call = self.client.put_object().bucket(&self.name).key(key).body(body.into());
         let sent = Box::pin(call.send()).await; // boxed: the SDK's futures are large
         sent.map(drop).map_err(|error| {
             failed(format!("put the object {key} to the bucket {}", self.name), error.into_service_error())
+        })
+    }
+
+    async fn delete(&self, key: &str) -> Result<(), Error> {
+        let call = self.client.delete_object().bucket(&self.name).key(key);
+        let sent = Box::pin(call.send()).await; // boxed: the SDK's futures are large
+        sent.map(drop).map_err(|error| {
+            failed(format!("delete the object {key} of the bucket {}", self.name), error.into_service_error())
         })
     }
 }

@@ -1,33 +1,44 @@
-//! The key for tokens, from Secrets Manager.
+//! A secret of Secrets Manager.
 
+use crate::clients::within;
 use crate::failed;
 use aws_sdk_secretsmanager::Client;
+use aws_sdk_secretsmanager::config::Builder;
 use aws_types::SdkConfig;
-use millrace_core::token::{NoKey, TokenKey};
-use std::fmt;
+use millrace_core::port::{Error, Kind, Secret};
+use std::time::Duration;
 
-/// Why there is no key. Nothing of the secret is in it.
-#[derive(thiserror::Error)]
-#[error("the token key in the secret {secret}: {why}")]
-pub struct NoTokenKey {
-    secret: String,
-    why: String,
+/// A secret, by name or ARN.
+#[derive(Debug, Clone)]
+pub struct Stored {
+    client: Client,
+    id: String,
 }
 
-/// What `main` returns shows through Debug, and is meant for people.
-impl fmt::Debug for NoTokenKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
+impl Stored {
+    /// The secret of this name or ARN.
+    #[must_use]
+    pub fn new(config: &SdkConfig, id: String) -> Self {
+        let config = Builder::from(config).timeout_config(within(Duration::from_secs(2))).build();
+        Self { client: Client::from_conf(config), id }
     }
 }
 
-/// Fetches the key from the secret of this name or ARN.
-pub async fn token_key(config: &SdkConfig, secret: &str) -> Result<TokenKey, NoTokenKey> {
-    let refuse = |why: String| NoTokenKey { secret: secret.to_owned(), why };
-    let answer = Client::new(config).get_secret_value().secret_id(secret).send().await;
-    // Texts only: the Debug of an answer that could not be read holds that answer.
-    let answer = answer
-        .map_err(|error| refuse(failed("get the secret".to_owned(), error.into_service_error()).chain()))?;
-    let text = answer.secret_string().ok_or_else(|| refuse("it holds no text".to_owned()))?;
-    TokenKey::parse(text).map_err(|why: NoKey| refuse(why.to_string()))
+impl Secret for Stored {
+    async fn get(&self) -> Result<String, Error> {
+        let what = || format!("get the secret {}", self.id);
+        let call = self.client.get_secret_value().secret_id(&self.id);
+        let answer = Box::pin(call.send()).await; // boxed: the SDK's futures are large
+        // The text of the error only: the Debug of an answer that could not be read holds that answer.
+        let answer = answer.map_err(|error| {
+            let error = failed(what(), error.into_service_error());
+            Error { what: error.chain(), kind: error.kind, source: None }
+        })?;
+        let text = answer.secret_string().map(str::to_owned);
+        text.ok_or_else(|| Error {
+            what: format!("{}: it holds no text", what()),
+            kind: Kind::Permanent,
+            source: None,
+        })
+    }
 }

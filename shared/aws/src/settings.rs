@@ -38,6 +38,15 @@ impl<F: Fn(&str) -> Option<String>> Env<F> {
         text.unwrap_or_default()
     }
 
+    /// The variable's whole number; 0, and remembered as missing, where it is none.
+    pub fn number(&mut self, name: &'static str) -> i64 {
+        let number = self.text(name).parse().ok();
+        if number.is_none() && !self.missing.contains(&name) {
+            self.missing.push(name);
+        }
+        number.unwrap_or_default()
+    }
+
     /// The variable's text; none where it is not set or empty.
     pub fn optional(&self, name: &str) -> Option<String> {
         (self.get)(name).filter(|text| !text.is_empty())
@@ -51,7 +60,7 @@ impl<F: Fn(&str) -> Option<String>> Env<F> {
 
 /// Environment variables that must be set and are not.
 #[derive(PartialEq, Eq, thiserror::Error)]
-#[error("environment variables that must be set are not: {}; Lambda sets AWS_*, template.yaml the others", .0.join(", "))]
+#[error("environment variables that must be set are not, or hold no number where one is wanted: {}; Lambda sets AWS_*, template.yaml the others", .0.join(", "))]
 pub struct Missing(Vec<&'static str>);
 
 /// What `main` returns shows through Debug, and is meant for people.
@@ -67,9 +76,10 @@ mod tests {
 
     #[test]
     fn all_missing_variables_are_named_at_once() {
-        let mut env = Env::new(|name| (name == "A").then(|| "x".to_owned()));
-        assert_eq!((env.text("A"), env.text("B"), env.text("C")), ("x".into(), String::new(), String::new()));
+        let mut env = Env::new(|name| (name == "A").then(|| "7".to_owned()));
+        assert_eq!((env.text("A"), env.text("B"), env.text("C")), ("7".into(), String::new(), String::new()));
+        assert_eq!((env.number("A"), env.number("D")), (7, 0));
         let why = format!("{:?}", env.check().unwrap_err());
-        assert!(why.contains("B, C;") && !why.contains("A,"), "{why}");
+        assert!(why.contains("B, C, D;") && !why.contains("A,"), "{why}");
     }
 }

@@ -2,8 +2,10 @@
 
 use crate::scan::{Flaw, Scan};
 use millrace_core::record::{Record, Sequence, Source};
+use millrace_core::sink::Landed;
 use millrace_core::time::Micros;
 use millrace_core::transformer::Stuck;
+use millrace_core::window::Bounds;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
@@ -22,6 +24,7 @@ pub struct KinesisEvent {
     sequences: String,
     /// The data, one after the other, base64 undone.
     data: Vec<u8>,
+    redriven: bool,
 }
 
 /// Where a record's parts end; they begin where those of the record before it do.
@@ -53,6 +56,15 @@ impl KinesisEvent {
         })
     }
 
+    /// The batch before it is worked on; none where there are no records.
+    #[must_use]
+    pub fn bounds(&self) -> Option<Bounds<'_>> {
+        let (first, last) = (self.records().next()?, self.records.last()?);
+        let (arrived_at, until) = (first.arrived_at, last.arrived_at);
+        let source = self.source.as_ref()?;
+        Some(Bounds { source, first: first.sequence, arrived_at, until, redriven: self.redriven })
+    }
+
     /// Reads a batch from the payload of an invocation.
     pub fn read(payload: &[u8]) -> Result<Self, NoBatch> {
         let json = simdutf8::basic::from_utf8(payload).map_err(|_| NoBatch("it is not UTF-8"))?;
@@ -61,8 +73,18 @@ impl KinesisEvent {
         let mut has_records = false;
         let mut scan = Scan::new(json);
         let read = scan.object(|scan, key| {
-            has_records |= key == "Records";
-            if key == "Records" { scan.array(|scan| event.record(scan)) } else { Ok(()) }
+            match key {
+                "Records" => {
+                    has_records = true;
+                    scan.array(|scan| event.record(scan))
+                }
+                // Not of AWS: `redrive` says so.
+                "redriven" => {
+                    event.redriven = scan.number() == "true";
+                    Ok(())
+                }
+                _ => Ok(()),
+            }
         });
         read.and_then(|()| scan.end()).map_err(NoBatch)?;
         if has_records { Ok(event) } else { Err(NoBatch("it has no `Records`")) }
@@ -166,6 +188,15 @@ impl BatchResponse {
         let Some(Stuck { from, why }) = stuck else { return Self::safe() };
         tracing::error!(%from, why = why.chain(), "the batch is not safe, the stream sends it again from here");
         Self::first_unsafe(&from)
+    }
+
+    /// The answer of a sink that came this far; logs what stopped it.
+    #[must_use]
+    pub fn of(landed: &Landed) -> Self {
+        if let Some(Stuck { from, why }) = &landed.stuck {
+            tracing::error!(%from, why = why.chain(), "the batch is not safe, the stream sends it again from here");
+        }
+        landed.again().map_or_else(Self::safe, Self::first_unsafe)
     }
 
     /// The queue delivers these messages again.

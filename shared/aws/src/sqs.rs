@@ -1,11 +1,11 @@
-//! An SQS queue to send messages to.
+//! An SQS queue to send messages to, or to take them from.
 
 use crate::clients::within;
 use crate::failed;
 use aws_sdk_sqs::Client;
-use aws_sdk_sqs::config::{Builder, retry::RetryConfig};
+use aws_sdk_sqs::config::Builder;
 use aws_types::SdkConfig;
-use millrace_core::port::{Error, Queue};
+use millrace_core::port::{Error, Inbox, Message, Queue};
 use std::time::Duration;
 
 /// A queue, by URL.
@@ -19,19 +19,40 @@ impl SqsQueue {
     /// The queue at this URL.
     #[must_use]
     pub fn new(config: &SdkConfig, url: String) -> Self {
-        // Two attempts, so that the answer to the client comes in time whatever happens.
-        let builder = Builder::from(config).retry_config(RetryConfig::standard().with_max_attempts(2));
-        let config = builder.timeout_config(within(Duration::from_millis(1_200))).build();
+        let config = Builder::from(config).timeout_config(within(Duration::from_millis(1_200))).build();
         Self { client: Client::from_conf(config), url }
     }
 }
 
 impl Queue for SqsQueue {
-    async fn send(&self, message: String) -> Result<(), Error> {
+    async fn send(&self, message: &str) -> Result<(), Error> {
         let call = self.client.send_message().queue_url(&self.url).message_body(message);
         let sent = Box::pin(call.send()).await; // boxed: the SDK's futures are large
         sent.map(drop).map_err(|error| {
             failed(format!("send a message to the queue {}", self.url), error.into_service_error())
+        })
+    }
+}
+
+impl Inbox for SqsQueue {
+    async fn receive(&self) -> Result<Vec<Message>, Error> {
+        let what = || format!("receive messages of the queue {}", self.url);
+        let call = self.client.receive_message().queue_url(&self.url).max_number_of_messages(10);
+        let answer = Box::pin(call.send()).await; // boxed: the SDK's futures are large
+        let answer = answer.map_err(|error| failed(what(), error.into_service_error()))?;
+        let message = |message: aws_sdk_sqs::types::Message| Message {
+            id: message.message_id.unwrap_or_default(),
+            receipt: message.receipt_handle.unwrap_or_default(),
+            body: message.body.unwrap_or_default(),
+        };
+        Ok(answer.messages.unwrap_or_default().into_iter().map(message).collect())
+    }
+
+    async fn delete(&self, receipt: &str) -> Result<(), Error> {
+        let call = self.client.delete_message().queue_url(&self.url).receipt_handle(receipt);
+        let sent = Box::pin(call.send()).await; // boxed: the SDK's futures are large
+        sent.map(drop).map_err(|error| {
+            failed(format!("delete a message of the queue {}", self.url), error.into_service_error())
         })
     }
 }

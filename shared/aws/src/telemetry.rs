@@ -1,5 +1,7 @@
 //! Logs and metrics. Nothing of an event's content goes into either.
 
+use millrace_core::guard::Health;
+use millrace_core::keys::NoKeys;
 use millrace_core::port::Clock;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -38,6 +40,24 @@ pub fn count(stage: &str, counts: &impl Serialize, clock: &impl Clock) {
         // A log that cannot be written must not fail the batch.
         let _ = writeln!(out, "{line}");
     }
+}
+
+/// Writes how dependencies are, as far as that is worth telling: a line for each, with the metrics `open` and `refused`.
+pub fn health(stage: &str, dependencies: &[Health], clock: &impl Clock) {
+    let function = std::env::var("AWS_LAMBDA_FUNCTION_NAME").unwrap_or_default();
+    let mut out = std::io::stdout().lock();
+    for health in dependencies {
+        let Ok(Value::Object(line)) = serde_json::to_value(health) else { continue };
+        let metrics = ["open".to_owned(), "refused".to_owned()];
+        let at_ms = clock.now().get() / 1000;
+        let line = document(line, stage, &function, &["function", "dependency"], &metrics, at_ms);
+        let _ = writeln!(out, "{line}");
+    }
+}
+
+/// Says why there is no new key, though it was time for one: the one that there is goes on.
+pub fn key_stays(why: NoKeys) {
+    tracing::error!(%why, "the token key cannot be renewed; the one that is known goes on");
 }
 
 fn emf(stage: &str, function: &str, counts: &impl Serialize, at_ms: i64) -> Vec<Value> {

@@ -2,35 +2,64 @@
 
 use crate::clients;
 use crate::clock::SystemClock;
+use crate::dynamodb::Table;
 use crate::kinesis::Stream;
 use crate::s3::Bucket;
-use crate::secrets;
+use crate::secrets::Stored;
 use crate::settings::{Env, FILES, PIPELINE};
+use aws_types::SdkConfig;
 use lambda_runtime::Error;
 use millrace_core::batch::Batch;
+use millrace_core::guard::Guard;
+use millrace_core::keys::Keys;
 use millrace_core::pipeline::Pipeline;
+use millrace_core::port::Clock as _;
 use millrace_core::transformer::Transformer;
+use millrace_core::window::{Memory, Span, Window};
 
-/// Reads `CLEAN_STREAM`, `QUARANTINE_BUCKET` and `TOKEN_KEY_SECRET`, and fetches the key from the secret.
-pub async fn from_env<F: Fn(&str) -> Option<String>>(
+/// How long a start waits for the key, milliseconds: Lambda gives a start 10 s.
+const START_MS: i64 = 8_000;
+
+/// Reads `CLEAN_STREAM`, `QUARANTINE_BUCKET` and `TOKEN_KEY_SECRET`, and what the memory reads, and fetches the key from
+/// the secret.
+pub async fn from_env<F: Fn(&str) -> Option<String>, M: Memory>(
     function: &'static str,
     mut env: Env<F>,
-) -> Result<Transformer<Stream, Bucket, SystemClock>, Error> {
+    memory: impl FnOnce(&mut Env<F>) -> Box<dyn FnOnce(&SdkConfig) -> M>,
+) -> Result<Transformer<Stream, Bucket, M, Stored, SystemClock>, Error> {
     let (clean, quarantine) = (env.text("CLEAN_STREAM"), env.text("QUARANTINE_BUCKET"));
     let secret = env.text("TOKEN_KEY_SECRET");
+    let memory = memory(&mut env);
     let config = clients::config(&mut env);
     env.check()?;
     let pipeline = Pipeline::compile(PIPELINE, &FILES)?;
-    let key = secrets::token_key(&config, &secret).await?;
-    pipeline.check_key(&key)?;
-    let (clean, quarantine) = (Stream::new(&config, clean), Bucket::new(&config, quarantine));
+    let secret = Guard::patient("token key", Stored::new(&config, secret));
+    let deadline = SystemClock.now().plus_ms(START_MS);
+    let keys = Keys::fetch(secret, &SystemClock, deadline, |key| pipeline.check_key(key)).await?;
     Ok(Transformer {
         function,
-        clean,
-        quarantine,
+        clean: Guard::patient("CleanStream", Stream::new(&config, clean)),
+        quarantine: Guard::patient("quarantine", Bucket::new(&config, quarantine)),
+        memory: memory(&config),
         clock: SystemClock,
         pipeline,
-        key,
+        keys,
         batch: Batch::default(),
+    })
+}
+
+/// The ids that a lane of `RAW_STREAM` let out, in `STATE_TABLE`, for `DEDUPE_WINDOW_SECONDS`; a record may be tried again
+/// for `STREAM_RETENTION_HOURS`.
+pub fn window<F: Fn(&str) -> Option<String>>(
+    env: &mut Env<F>,
+) -> Box<dyn FnOnce(&SdkConfig) -> Window<Table, Stream>> {
+    let (raw, table) = (env.text("RAW_STREAM"), env.text("STATE_TABLE"));
+    let span = Span {
+        window_ms: env.number("DEDUPE_WINDOW_SECONDS").saturating_mul(1000),
+        retries_ms: env.number("STREAM_RETENTION_HOURS").saturating_mul(3_600_000),
+    };
+    Box::new(move |config| {
+        let table = Guard::patient("state table", Table::new(config, table));
+        Window::new(table, Guard::patient("RawStream's shards", Stream::new(config, raw)), span)
     })
 }

@@ -119,9 +119,28 @@ pub struct Landing {
 }
 
 impl Landing {
+    /// The same events, all of them landed by an earlier attempt.
+    #[must_use]
+    pub const fn seen(self) -> Self {
+        Self { r#in: self.r#in, landed: 0, skipped: self.r#in, quarantined: 0 }
+    }
+
     /// Whether every event taken ended in exactly one place.
     #[must_use]
     pub fn balances(&self) -> bool {
         self.r#in == self.landed + self.skipped + self.quarantined
+    }
+}
+
+impl Add for Landing {
+    type Output = Self;
+
+    fn add(self, more: Self) -> Self {
+        Self {
+            r#in: self.r#in + more.r#in,
+            landed: self.landed + more.landed,
+            skipped: self.skipped + more.skipped,
+            quarantined: self.quarantined + more.quarantined,
+        }
     }
 }

@@ -11,6 +11,7 @@ use crate::seen::{self, Seen};
 use crate::step::Context;
 use crate::time::Micros;
 use crate::token::TokenKey;
+use crate::window::{Known, Knows, Outgoing};
 
 /// The most rejects that one record makes; a record with more is put away whole. It bounds the memory of a batch.
 const BAD_MAX: usize = 1_000;
@@ -37,6 +38,8 @@ pub struct Batch {
     seen: Seen,
     /// Whether they stay known to the next batch.
     remembers: bool,
+    /// The ids of the events that go out, where somebody wants to know.
+    outgoing: Outgoing,
     event: Event,
     inflated: Vec<u8>,
 }
@@ -72,8 +75,9 @@ impl Batch {
         if !self.remembers {
             self.seen.clear();
         }
+        self.outgoing.begin(source);
         pipeline.begin_batch();
-        Run { pipeline, key, batch: self }
+        Run { pipeline, key, batch: self, knows: None }
     }
 
     /// Gives back the memory that only a huge batch needs.
@@ -86,6 +90,12 @@ impl Batch {
     /// Takes the frames for the clean stream, in order.
     pub fn take_frames(&mut self) -> Vec<Frame> {
         self.frames.finish()
+    }
+
+    /// The ids of the events in the frames, where the batch was run with one who knows ids.
+    #[must_use]
+    pub fn outgoing(&self) -> &Outgoing {
+        &self.outgoing
     }
 
     /// Takes what is for the quarantine, in order.
@@ -104,10 +114,10 @@ impl Batch {
         self.sequences.get(fate.sequence.0..fate.sequence.1).unwrap_or_default()
     }
 
-    fn reject(&mut self, sequence: &str, at: Micros, reject: Reject, payload: &[u8]) {
+    fn reject(&mut self, sequence: &str, index: Option<u32>, at: Micros, reject: Reject, payload: &[u8]) {
         self.count(sequence).quarantined += 1;
         self.bad_bytes += payload.len();
-        self.rejects.push(Entry { reject, sequence: sequence.into(), at, payload: payload.to_vec() });
+        self.rejects.push(Entry { reject, sequence: sequence.into(), index, at, payload: payload.to_vec() });
     }
 
     /// Counts one event of this record as taken; the caller says what became of it.
@@ -125,16 +135,32 @@ impl Batch {
 }
 
 /// A batch on its way through the pipeline.
-#[derive(Debug)]
 pub struct Run<'a> {
     pipeline: &'a mut Pipeline,
     key: &'a TokenKey,
     batch: &'a mut Batch,
+    knows: Option<&'a dyn Knows>,
 }
 
-impl Run<'_> {
+impl<'a> Run<'a> {
+    /// The same, with one who knows the ids that went out before.
+    #[must_use]
+    pub fn knowing(self, knows: &'a dyn Knows) -> Self {
+        Self { knows: Some(knows), ..self }
+    }
+
+    /// The same, of a lane that several shards share.
+    #[must_use]
+    pub fn scattered(self) -> Self {
+        self.batch.frames.scatter();
+        self
+    }
+
     /// Takes a record as a producer sent it. Nothing it holds fails the batch.
     pub fn record(&mut self, record: &Record<'_>) {
+        if self.knows.is_some() {
+            self.batch.outgoing.record(record.sequence, record.arrived_at);
+        }
         let mut room = std::mem::take(&mut self.batch.inflated);
         self.pieces(record, &mut room);
         self.batch.inflated = room;
@@ -144,7 +170,7 @@ impl Run<'_> {
         let Record { sequence, arrived_at, data } = *record;
         let pieces = match decode::inflate(data, room).and_then(decode::split) {
             Ok(pieces) => pieces,
-            Err(why) => return self.batch.reject(sequence, arrived_at, why, data),
+            Err(why) => return self.batch.reject(sequence, None, arrived_at, why, data),
         };
         let is_one = matches!(pieces, Pieces::One(_));
         let (before, bytes_before) = (self.batch.rejects.len(), self.batch.bad_bytes);
@@ -181,32 +207,52 @@ impl Run<'_> {
             fate.tally.r#in -= pieces;
             fate.tally.quarantined -= pieces;
         }
-        self.batch.reject(record.sequence, record.arrived_at, why, record.data);
+        self.batch.reject(record.sequence, None, record.arrived_at, why, record.data);
     }
 
     /// Takes one event by its JSON, with its place in its record; whether it can be read.
     pub fn event(&mut self, sequence: &str, index: u32, arrived_at: Micros, json: &[u8]) -> bool {
-        let Self { pipeline, key, batch } = self;
+        let Self { pipeline, key, batch, knows } = self;
         if let Err(why) = decode::event(json, &mut batch.event) {
-            batch.reject(sequence, arrived_at, why, json);
+            batch.reject(sequence, Some(index), arrived_at, why, json);
             return false;
         }
         match pipeline.apply(&mut batch.event, &Context { key, arrived_at }) {
             Outcome::Out => {
                 let id = seen::hash(batch.event.str(&pipeline.event().id).unwrap_or_default());
-                if !batch.seen.insert_hash(id) {
+                let known = knows.map_or(Known::New, |knows| knows.known(id, sequence, arrived_at));
+                if !batch.seen.insert_hash(id) || known == Known::Duplicate {
                     batch.count(sequence).duplicates += 1;
+                } else if known == Known::Late {
+                    let detail =
+                        "an earlier attempt at its record, with another pipeline, had left the event out";
+                    batch.reject(
+                        sequence,
+                        Some(index),
+                        arrived_at,
+                        Reject::new("window", "late", detail),
+                        json,
+                    );
                 } else if batch.frames.push(sequence, index, |line| batch.event.write(line)) {
                     batch.count(sequence).out += 1;
+                    if knows.is_some() {
+                        batch.outgoing.id(id, sequence, arrived_at);
+                    }
                 } else {
                     // It did not go out, so what comes with its id is no duplicate.
                     batch.seen.forget_hash(id);
                     let detail = format!("the event has more than {} bytes", frame::EVENT_MAX);
-                    batch.reject(sequence, arrived_at, Reject::new("encode", "too_large", detail), json);
+                    batch.reject(
+                        sequence,
+                        Some(index),
+                        arrived_at,
+                        Reject::new("encode", "too_large", detail),
+                        json,
+                    );
                 }
             }
             Outcome::Filtered(_step) => batch.count(sequence).filtered += 1,
-            Outcome::Rejected(why) => batch.reject(sequence, arrived_at, why, json),
+            Outcome::Rejected(why) => batch.reject(sequence, Some(index), arrived_at, why, json),
         }
         true
     }

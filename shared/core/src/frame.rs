@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | 1 | the version, [`VERSION`] |
 //! | 4 | the length of the header, little endian |
-//! | … | the header, JSON: `{"lane", "first", "last", "events", "bytes"}` |
+//! | … | the header, JSON: `{"lane", "first", "last", "events", "bytes"}` and more, see [`Header`] |
 //! | … | the body, one zstd frame of NDJSON |
 //!
 //! The body's first line says where each event came from, `[["<sequence number>",[<index>,…]],…]`: for each record
@@ -58,12 +58,27 @@ pub struct Header {
     pub lane: String,
     /// The sequence number that its first event came with.
     pub first: Sequence,
+    /// The place that its first event had among the events of its record, from 0.
+    #[serde(default)]
+    pub first_index: u32,
     /// The sequence number that its last event came with.
     pub last: Sequence,
+    /// The place of its last event.
+    #[serde(default)]
+    pub last_index: u32,
+    /// Whether the lane has no order of its own, because several shards share it: what lies between the first and the
+    /// last event may come in another frame.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub scattered: bool,
     /// How many events it holds, at least one.
     pub events: u32,
     /// The size of the body before compression, bytes.
     pub bytes: u32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "that is how serde asks")]
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 /// A frame, ready to be put.
@@ -79,6 +94,7 @@ pub struct Frame {
 #[derive(Default)]
 pub struct Writer {
     lane: String,
+    scattered: bool,
     /// The waiting events, each with a line end before it.
     lines: String,
     /// The sequence numbers that they came with, one after the other.
@@ -105,11 +121,17 @@ impl Writer {
     /// Begins a lane. Frames of an earlier one that nobody took are gone.
     pub fn begin(&mut self, lane: String) {
         self.lane = lane;
+        self.scattered = false;
         self.frames.clear();
         self.clear();
         self.lines.shrink_to(BODY_KEPT);
         self.body.clear();
         self.body.shrink_to(BODY_KEPT);
+    }
+
+    /// Says that several shards share the lane, so that it has no order of its own.
+    pub fn scatter(&mut self) {
+        self.scattered = true;
     }
 
     /// Adds an event, which `write` appends as one line of JSON; whether it fits, which is whether it has at most
@@ -187,7 +209,10 @@ impl Writer {
         let header = Header {
             lane: self.lane.clone(),
             first: self.sequence(first.record).into(),
+            first_index: first.index,
             last: self.sequence(last.record).into(),
+            last_index: last.index,
+            scattered: self.scattered,
             events: events.len().try_into().ok()?,
             bytes: body.len().try_into().ok()?,
         };
@@ -361,6 +386,7 @@ mod tests {
         let (header, events) = read(&frame.data).unwrap();
         assert_eq!(header, frame.header);
         assert_eq!((header.first.as_str(), header.last.as_str(), header.events), ("7", "12", 3));
+        assert_eq!((header.first_index, header.last_index, header.scattered), (0, 0, false));
         let told: Vec<_> = events.iter().map(|(p, e)| format!("{} {} {e}", p.sequence, p.index)).collect();
         assert_eq!(told, [r#"7 0 {"a":1}"#, r#"7 2 {"a":2}"#, r#"12 0 {"a":3}"#]);
     }

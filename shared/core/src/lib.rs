@@ -13,8 +13,11 @@
 //! | [`frame`] | the record of the clean stream |
 //! | [`quarantine`] | where bad data goes, whole and with the reason |
 //! | [`account`] | what became of each event, in numbers |
-//! | [`port`], [`retry`], [`publish`] | what a function needs of the world, and how it insists |
+//! | [`port`], [`retry`], [`guard`], [`publish`] | what a function needs of the world, and how it insists |
+//! | [`keys`] | the key of the tokens, asked for anew from time to time |
+//! | [`window`] | the ids that a lane let out within a time: what comes again is a duplicate |
 //! | [`transformer`] | all of this for a function that feeds the clean stream |
+//! | [`checkpoint`], [`sink`] | what a sink has landed, and all of this for a function that empties the clean stream |
 //!
 //! There is no AWS SDK, no clock and no network in here: time, randomness and keys come in as arguments.
 //! Bad data is a value ([`quarantine::Reject`]); a broken dependency is an error ([`port::Error`]).
@@ -22,12 +25,15 @@
 pub mod account;
 pub mod batch;
 mod bots;
+pub mod checkpoint;
 pub mod decode;
 pub mod event;
 mod expression;
 pub mod files;
 pub mod frame;
 mod geoip;
+pub mod guard;
+pub mod keys;
 mod matcher;
 pub mod mistake;
 pub mod pipeline;
@@ -39,8 +45,10 @@ mod redact;
 mod referrer;
 pub mod retry;
 pub mod seen;
+pub mod sink;
 pub mod step;
 pub mod time;
 pub mod token;
 pub mod transformer;
 mod user_agent;
+pub mod window;

@@ -1,7 +1,11 @@
 //! What a function needs of the world, in its own words. `millrace-aws` has them over the SDK; tests have them in
 //! memory, with faults.
+//!
+//! A call is one attempt. Its answer may be lost after it did its work, so an error says only that nobody knows.
 
+use crate::record::Sequence;
 use crate::time::Micros;
+use bytes::Bytes;
 use std::time::Duration;
 
 /// A record to put.
@@ -19,6 +23,13 @@ pub trait PutRecords {
     fn put(&self, entries: &[Entry]) -> impl Future<Output = Result<Vec<Put>, Error>>;
 }
 
+/// A stream that several share.
+impl<P: PutRecords> PutRecords for &P {
+    async fn put(&self, entries: &[Entry]) -> Result<Vec<Put>, Error> {
+        P::put(self, entries).await
+    }
+}
+
 /// What became of one entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Put {
@@ -33,13 +44,202 @@ pub enum Put {
 /// A place for objects.
 pub trait ObjectStore {
     /// Puts an object, over one that is there already.
-    fn put(&self, key: &str, body: Vec<u8>) -> impl Future<Output = Result<(), Error>>;
+    fn put(&self, key: &str, body: Bytes) -> impl Future<Output = Result<(), Error>>;
+
+    /// Deletes an object; one that is not there is deleted already.
+    fn delete(&self, key: &str) -> impl Future<Output = Result<(), Error>>;
 }
 
-/// A queue.
+/// A place that several share.
+impl<S: ObjectStore> ObjectStore for &S {
+    async fn put(&self, key: &str, body: Bytes) -> Result<(), Error> {
+        S::put(self, key, body).await
+    }
+
+    async fn delete(&self, key: &str) -> Result<(), Error> {
+        S::delete(self, key).await
+    }
+}
+
+/// A table of small items under a key each, in the order of their positions: what a stage remembers of a lane.
+pub trait KeyTable {
+    /// The items of a key that lie between two positions, neither of them included, as far as one page goes. The next
+    /// page begins behind the last item of this one. Consistent: what was written before is seen. What has expired may
+    /// still be there.
+    fn page(&self, key: &str, between: Between<'_>) -> impl Future<Output = Result<Page, Error>>;
+
+    /// Writes an item, if what stands in its place is so.
+    fn put(&self, item: &Item, when: When) -> impl Future<Output = Result<Written, Error>>;
+}
+
+/// A table that several share.
+impl<T: KeyTable> KeyTable for &T {
+    async fn page(&self, key: &str, between: Between<'_>) -> Result<Page, Error> {
+        T::page(self, key, between).await
+    }
+
+    async fn put(&self, item: &Item, when: When) -> Result<Written, Error> {
+        T::put(self, item, when).await
+    }
+}
+
+/// An item of a table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Item {
+    /// What it belongs to.
+    pub key: String,
+    /// Its place among the items of this key, ordered as text. Not empty.
+    pub position: String,
+    /// Tells one writing from another.
+    pub version: u64,
+    /// From here on nobody needs it. It goes some time afterwards.
+    pub expires_at: Micros,
+    /// What it holds, at most [`ITEM_MAX`] bytes.
+    pub body: Vec<u8>,
+}
+
+/// The largest body of an item, bytes: `DynamoDB` takes 400 KB with the names and the other attributes.
+/// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html>
+pub const ITEM_MAX: usize = 390_000;
+
+/// Which items of a key, and in which order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Between<'a> {
+    /// They lie behind this position; empty for the first one.
+    pub after: &'a str,
+    /// They lie before this position; none for no end.
+    pub before: Option<&'a str>,
+    /// Whether the last one comes first.
+    pub backward: bool,
+}
+
+/// Some items.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Page {
+    /// The items.
+    pub items: Vec<Item>,
+    /// Whether there are more behind them.
+    pub more: bool,
+}
+
+/// What must stand in an item's place for it to be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum When {
+    /// Whatever stands there.
+    Always,
+    /// Nothing.
+    Absent,
+    /// An item of this version.
+    Version(u64),
+}
+
+/// Whether an item was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Written {
+    /// It was.
+    Done,
+    /// It was not: this stands in its place.
+    Refused(Option<Item>),
+}
+
+/// Which shards of a stream came from which.
+pub trait Lineage {
+    /// The shards that this shard was split or merged from, as far as the stream still knows them.
+    fn parents(&self, shard: &str) -> impl Future<Output = Result<Vec<String>, Error>>;
+
+    /// The shards that this shard was split or merged into.
+    fn children(&self, shard: &str) -> impl Future<Output = Result<Vec<String>, Error>>;
+}
+
+/// What streams still hold.
+pub trait Replay {
+    /// Reads records of a shard in their order, from one on or from behind one, as many as one call gives; none where
+    /// there are no more. What the stream has forgotten is left out.
+    fn read(&self, shard: &Shard, begin: Begin<'_>) -> impl Future<Output = Result<Vec<Kept>, Error>>;
+}
+
+/// A shard of some stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shard {
+    /// The stream's ARN, of Kinesis or of a table.
+    pub stream: String,
+    /// The shard's id.
+    pub shard: String,
+}
+
+/// Where to begin to read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Begin<'a> {
+    /// With this record.
+    At(&'a Sequence),
+    /// With the next one.
+    After(&'a Sequence),
+}
+
+/// A record that a stream still holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kept {
+    /// Where it stands in its shard.
+    pub sequence: Sequence,
+    /// When the stream took it.
+    pub arrived_at: Micros,
+    /// What its producer chose the shard by; empty for a table's stream.
+    pub partition_key: String,
+    /// What the producer sent; of a table's stream the record as Lambda hands it over, JSON.
+    pub data: Vec<u8>,
+}
+
+/// The functions of the pipeline, to be called by name.
+pub trait Functions {
+    /// Calls a function with an event, JSON, and waits for its answer.
+    fn invoke(&self, function: &str, event: String) -> impl Future<Output = Result<Invoked, Error>>;
+}
+
+/// How a call of a function ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Invoked {
+    /// It answered with this JSON.
+    Answered(String),
+    /// It died, or took too long.
+    Died,
+}
+
+/// A queue that takes messages.
 pub trait Queue {
     /// Sends a message of text, or says that it could not.
-    fn send(&self, message: String) -> impl Future<Output = Result<(), Error>>;
+    fn send(&self, message: &str) -> impl Future<Output = Result<(), Error>>;
+}
+
+/// A queue that hands messages out.
+pub trait Inbox {
+    /// Takes some messages, which nobody else gets for a while; none where the queue is empty.
+    fn receive(&self) -> impl Future<Output = Result<Vec<Message>, Error>>;
+
+    /// Deletes a message that was received.
+    fn delete(&self, receipt: &str) -> impl Future<Output = Result<(), Error>>;
+}
+
+/// A message out of a queue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Message {
+    /// What it is known by.
+    pub id: String,
+    /// What deletes it.
+    pub receipt: String,
+    /// Its text.
+    pub body: String,
+}
+
+/// A secret.
+pub trait Secret {
+    /// Its text, as it is now.
+    fn get(&self) -> impl Future<Output = Result<String, Error>>;
+}
+
+impl Secret for std::convert::Infallible {
+    async fn get(&self) -> Result<String, Error> {
+        match *self {}
+    }
 }
 
 /// Time and chance.

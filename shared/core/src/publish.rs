@@ -1,7 +1,7 @@
 //! Getting records into a stream.
 
+use crate::guard::{Guard, State};
 use crate::port::{Clock, Entry, Error, Kind, Put, PutRecords};
-use crate::retry::Backoff;
 use crate::time::Micros;
 
 /// The most records that one call takes.
@@ -23,19 +23,21 @@ pub struct Left {
 
 /// Puts all entries, in calls as large as they may be. An entry that fails is sent again, and no other; a call that
 /// fails is sent again whole, for nobody knows what it did. What is not put by the deadline is left.
-pub async fn publish(
-    stream: &impl PutRecords,
+pub async fn publish<P: PutRecords>(
+    stream: &Guard<P>,
     mut entries: Vec<Entry>,
     clock: &impl Clock,
     deadline: Micros,
 ) -> Result<(), Left> {
-    let backoff = Backoff::default();
     let mut attempt = 1;
     loop {
-        let (left, why) = publish_once(stream, entries).await;
+        let (left, why) = publish_once(stream, entries, clock, deadline).await;
         let Some(why) = why else { return Ok(()) };
         entries = left;
-        if why.kind == Kind::Permanent || !backoff.pause(attempt, clock, deadline).await {
+        if why.kind == Kind::Permanent
+            || stream.state(clock.now()) == State::Open
+            || !stream.policy().pause(attempt, clock, deadline).await
+        {
             return Err(Left { entries, why });
         }
         attempt += 1;
@@ -43,25 +45,25 @@ pub async fn publish(
 }
 
 /// Tries each entry once; hands back those that failed and the last reason.
-async fn publish_once(stream: &impl PutRecords, entries: Vec<Entry>) -> (Vec<Entry>, Option<Error>) {
+async fn publish_once<P: PutRecords>(
+    stream: &Guard<P>,
+    entries: Vec<Entry>,
+    clock: &impl Clock,
+    deadline: Micros,
+) -> (Vec<Entry>, Option<Error>) {
     let mut left = Vec::new();
     let mut why = None;
     for call in calls(entries) {
-        match stream.put(&call).await {
+        let answer = stream.once(clock, deadline, async |stream| put(stream, &call).await);
+        match answer.await {
             Ok(puts) => {
-                let mut throttled = false;
                 let before = left.len();
-                let outcomes = puts.into_iter().chain(std::iter::repeat(Put::Failed));
-                for (entry, put) in call.into_iter().zip(outcomes) {
-                    throttled |= put == Put::Throttled;
-                    if put != Put::Done {
-                        left.push(entry);
-                    }
-                }
+                let outcomes = puts.iter().copied().chain(std::iter::repeat(Put::Failed));
+                left.extend(
+                    call.into_iter().zip(outcomes).filter(|(_, put)| *put != Put::Done).map(|(e, _)| e),
+                );
                 if left.len() > before {
-                    let kind = if throttled { Kind::Throttled } else { Kind::Transient };
-                    let what = format!("put records: {} refused", left.len() - before);
-                    why = Some(Error { what, kind, source: None });
+                    why = Some(refused(left.len() - before, &puts));
                 }
             }
             Err(error) => {
@@ -71,6 +73,17 @@ async fn publish_once(stream: &impl PutRecords, entries: Vec<Entry>) -> (Vec<Ent
         }
     }
     (left, why)
+}
+
+/// One call. A stream that refuses all of it has failed, like one that gives no answer.
+async fn put(stream: &impl PutRecords, call: &[Entry]) -> Result<Vec<Put>, Error> {
+    let puts = stream.put(call).await?;
+    if puts.contains(&Put::Done) { Ok(puts) } else { Err(refused(call.len(), &puts)) }
+}
+
+fn refused(entries: usize, puts: &[Put]) -> Error {
+    let kind = if puts.contains(&Put::Throttled) { Kind::Throttled } else { Kind::Transient };
+    Error { what: format!("put records: {entries} refused"), kind, source: None }
 }
 
 /// Packs entries, in order, into calls within both limits.

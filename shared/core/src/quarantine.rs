@@ -34,6 +34,9 @@ pub struct Entry {
     pub reject: Reject,
     /// The record it came in.
     pub sequence: Sequence,
+    /// The event's place in that record, from 0; none where it is the record as a whole. With the source and the
+    /// sequence number it tells the entry from all others: a retried batch may put it into a second object.
+    pub index: Option<u32>,
     /// When the stream took that record.
     pub at: Micros,
     /// The bytes as they came.
@@ -66,6 +69,7 @@ struct Origin<'a> {
     #[serde(flatten)]
     source: &'a Source,
     sequence: &'a Sequence,
+    index: Option<u32>,
 }
 
 /// The object that holds a batch's bad data; none where all is good.
@@ -85,7 +89,7 @@ pub fn page(function: &str, source: &Source, entries: &[Entry]) -> Option<Page> 
             stage: entry.reject.stage,
             detail: &entry.reject.detail,
             function,
-            source: Origin { source, sequence: &entry.sequence },
+            source: Origin { source, sequence: &entry.sequence, index: entry.index },
             at: entry.at.rfc3339(),
             encoding,
             payload,
@@ -113,8 +117,9 @@ mod tests {
     use super::*;
     use expect_test::expect;
 
-    fn entry(sequence: &str, payload: &[u8]) -> Entry {
+    fn entry(sequence: &str, index: Option<u32>, payload: &[u8]) -> Entry {
         Entry {
+            index,
             reject: Reject::new("decode", "not_json", "expected value at line 1 column 1"),
             sequence: sequence.into(),
             at: Micros::new(1_573_841_100_000_000).unwrap(),
@@ -125,14 +130,16 @@ mod tests {
     #[test]
     fn a_page_tells_what_was_wrong_and_keeps_the_bytes() {
         let source = Source { stream: "raw".into(), shard: "shardId-000000000000".into() };
-        let page = page("transform", &source, &[entry("7", b"oops \"x\""), entry("9", b"\xff\x00")]).unwrap();
+        let page =
+            page("transform", &source, &[entry("7", Some(2), b"oops \"x\""), entry("9", None, b"\xff\x00")])
+                .unwrap();
         expect!["quarantine/date=2019-11-15/transform-shardId-000000000000-7-9.ndjson.gz"]
             .assert_eq(&page.key);
         let mut room = Vec::new();
         let body = crate::decode::inflate(&page.body, &mut room).unwrap();
         expect![[r#"
-            {"reason":"not_json","stage":"decode","detail":"expected value at line 1 column 1","function":"transform","source":{"stream":"raw","shard":"shardId-000000000000","sequence":"7"},"at":"2019-11-15T18:05:00Z","encoding":"utf8","payload":"oops \"x\""}
-            {"reason":"not_json","stage":"decode","detail":"expected value at line 1 column 1","function":"transform","source":{"stream":"raw","shard":"shardId-000000000000","sequence":"9"},"at":"2019-11-15T18:05:00Z","encoding":"base64","payload":"/wA="}
+            {"reason":"not_json","stage":"decode","detail":"expected value at line 1 column 1","function":"transform","source":{"stream":"raw","shard":"shardId-000000000000","sequence":"7","index":2},"at":"2019-11-15T18:05:00Z","encoding":"utf8","payload":"oops \"x\""}
+            {"reason":"not_json","stage":"decode","detail":"expected value at line 1 column 1","function":"transform","source":{"stream":"raw","shard":"shardId-000000000000","sequence":"9","index":null},"at":"2019-11-15T18:05:00Z","encoding":"base64","payload":"/wA="}
         "#]].assert_eq(std::str::from_utf8(body).unwrap());
         assert_eq!(super::page("transform", &source, &[]), None);
     }

@@ -3,9 +3,10 @@
 use crate::event::Value;
 use jiff::{Timestamp, tz::Offset};
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
 /// UTC microseconds since 1970, between the years 0001 and 9999.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Micros(i64);
 
@@ -111,6 +112,12 @@ impl Micros {
         } else {
             sum
         })
+    }
+
+    /// How long it is until a later moment; nothing where that has passed.
+    #[must_use]
+    pub fn until(self, later: Self) -> Duration {
+        Duration::from_micros(u64::try_from(later.0.saturating_sub(self.0)).unwrap_or_default())
     }
 
     /// The date and time in UTC.

@@ -17,6 +17,8 @@ pub struct TokenKey {
     id: String,
     mac: Hmac<Sha256>,
     cipher: Option<Aes256GcmSiv>,
+    /// The key before this one: what it encrypted can still be read.
+    previous: Option<Box<TokenKey>>,
 }
 
 /// What the key of the cipher is made for. The key of one person would be made for this and the person.
@@ -47,6 +49,9 @@ pub enum NoKey {
     /// Who destroys one would destroy both.
     #[error("the secret's `encryption_key` is the same as its `key`: make another one")]
     Same,
+    /// A new key under an old name: its tokens could not be told apart.
+    #[error("the secret's `id` is that of a key before it: a new key needs an id of its own")]
+    SameId,
     /// No key to encrypt with, for a pipeline that does.
     #[error("the pipeline has the step anonymize.encrypt, and the secret has no `encryption_key`")]
     NoEncryption,
@@ -74,6 +79,7 @@ struct Secret {
     id: String,
     key: String,
     encryption_key: Option<String>,
+    previous: Option<Box<Secret>>,
 }
 
 impl TokenKey {
@@ -87,7 +93,7 @@ impl TokenKey {
             return Err(NoKey::TooShort(key.len()));
         }
         let mac = Hmac::new_from_slice(key).map_err(|_| NoKey::TooShort(key.len()))?;
-        Ok(Self { id: id.to_owned(), mac, cipher: None })
+        Ok(Self { id: id.to_owned(), mac, cipher: None, previous: None })
     }
 
     /// The same key, with another one beside it that encrypts, at least 32 bytes. Without that one nobody ever reads
@@ -102,15 +108,40 @@ impl TokenKey {
     }
 
     /// A key from the secret's text, `{"id": "k1", "key": "…"}`, with an `"encryption_key": "…"` where something is to
-    /// be encrypted; the keys' bytes are their UTF-8.
+    /// be encrypted; the keys' bytes are their UTF-8. The key before it may stand beside them, as `"previous": {…}`.
     pub fn parse(secret: &str) -> Result<Self, NoKey> {
-        let secret: Secret = serde_json::from_str(secret).map_err(|_| NoKey::Shape)?;
+        Self::of(&serde_json::from_str(secret).map_err(|_| NoKey::Shape)?)
+    }
+
+    fn of(secret: &Secret) -> Result<Self, NoKey> {
         let key = Self::new(&secret.id, secret.key.as_bytes())?;
-        match secret.encryption_key {
-            None => Ok(key),
-            Some(same) if same == secret.key => Err(NoKey::Same),
-            Some(encryption) => key.with_encryption(encryption.as_bytes()),
+        let mut key = match &secret.encryption_key {
+            None => key,
+            Some(same) if *same == secret.key => return Err(NoKey::Same),
+            Some(encryption) => key.with_encryption(encryption.as_bytes())?,
+        };
+        key.previous =
+            secret.previous.as_ref().map(|previous| Self::of(previous).map(Box::new)).transpose()?;
+        let mut earlier = key.previous.as_deref();
+        while let Some(known) = earlier {
+            if known.id == key.id {
+                return Err(NoKey::SameId);
+            }
+            earlier = known.previous.as_deref();
         }
+        Ok(key)
+    }
+
+    /// The key's id.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// This key, or the one of that id among those before it.
+    #[must_use]
+    pub fn of_id(&self, id: &str) -> Option<&Self> {
+        if self.id == id { Some(self) } else { self.previous.as_ref()?.of_id(id) }
     }
 
     /// What stands before the colon of what it makes.
@@ -158,10 +189,8 @@ impl TokenKey {
         let mut bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| NoText::Shape)?;
         let tag = bytes.split_off(bytes.len().checked_sub(TAG_BYTES).ok_or(NoText::Shape)?);
         let tag = tag.as_slice().try_into().map_err(|_| NoText::Shape)?;
-        if id != self.id {
-            return Err(NoText::OtherKey);
-        }
-        let cipher = self.cipher.as_ref().ok_or(NoText::NoEncryption)?;
+        let key = self.of_id(id).ok_or(NoText::OtherKey)?;
+        let cipher = key.cipher.as_ref().ok_or(NoText::NoEncryption)?;
         let opened = bytes.as_mut_slice().into();
         cipher
             .decrypt_inout_detached(&Nonce::from(NONCE), id.as_bytes(), opened, tag)
@@ -280,6 +309,27 @@ mod tests {
         assert_eq!(parse(&format!(r#","encryption_key":"{}""#, "y".repeat(32))), Ok(true));
         assert_eq!(parse(&format!(r#","encryption_key":"{}""#, "x".repeat(32))), Err(NoKey::Same));
         assert_eq!(parse(r#","encryption_key":"hunter2""#), Err(NoKey::EncryptionTooShort(7)));
+    }
+
+    #[test]
+    fn the_key_before_is_known_and_makes_no_tokens() {
+        let long = |letter: &str| letter.repeat(32);
+        let old = format!(r#"{{"id":"k1","key":"{}","encryption_key":"{}"}}"#, long("a"), long("b"));
+        let new = format!(
+            r#"{{"id":"k2","key":"{}","encryption_key":"{}","previous":{old}}}"#,
+            long("c"),
+            long("d")
+        );
+        let (old, new) = (TokenKey::parse(&old).unwrap(), TokenKey::parse(&new).unwrap());
+        let mut text = String::new();
+        assert!(old.encrypt(&mut b"42".to_vec(), &mut text));
+        assert_eq!((new.decrypt(&text).as_deref(), old.decrypt(&text).as_deref()), (Ok("42"), Ok("42")));
+        let (mut token, mut before) = (String::new(), String::new());
+        new.token(b"ann", &mut token);
+        new.of_id("k1").unwrap().token(b"ann", &mut before);
+        assert!(token.starts_with("k2:") && before.starts_with("k1:") && new.of_id("k3").is_none());
+        let same = format!(r#"{{"id":"k1","key":"{0}","previous":{{"id":"k1","key":"{0}"}}}}"#, long("a"));
+        assert_eq!(TokenKey::parse(&same).unwrap_err(), NoKey::SameId);
     }
 
     #[test]

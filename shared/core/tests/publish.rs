@@ -2,6 +2,7 @@
 
 #![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "tests fail by panicking")]
 
+use millrace_core::guard::Guard;
 use millrace_core::port::{Entry, Kind};
 use millrace_core::publish::{CALL_MAX_BYTES, CALL_MAX_RECORDS, Left, publish};
 use millrace_core::time::Micros;
@@ -16,7 +17,12 @@ fn entries(count: usize, bytes: usize) -> Vec<Entry> {
 }
 
 fn put(stream: &Stream, entries: Vec<Entry>, within_ms: i64) -> Result<(), Left> {
-    run(publish(stream, entries, &VirtualClock::at(start()), start().plus_ms(within_ms)))
+    run(publish(
+        &Guard::patient("raw", stream),
+        entries,
+        &VirtualClock::at(start()),
+        start().plus_ms(within_ms),
+    ))
 }
 
 fn keys(entries: &[Entry]) -> Vec<String> {

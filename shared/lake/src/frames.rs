@@ -6,7 +6,8 @@ use millrace_core::decode;
 use millrace_core::event::Event;
 use millrace_core::frame::Reader;
 use millrace_core::quarantine::{Entry, Reject};
-use millrace_core::record::Record;
+use millrace_core::sink::Cut;
+use std::borrow::Borrow;
 
 /// Lays out batches of frames, in memory that serves one after the other.
 #[derive(Debug)]
@@ -34,29 +35,35 @@ impl Frames {
         Self { table: Table::new(layout), reader: Reader::default(), event: Event::default() }
     }
 
-    /// Lays out the frames of one batch.
-    pub fn rows<'r>(&mut self, records: impl Iterator<Item = Record<'r>>) -> Result<Rows, Error> {
+    /// Lays out the frames of one batch, as far as their events are to land.
+    pub fn rows<'r>(&mut self, frames: impl Iterator<Item = impl Borrow<Cut<'r>>>) -> Result<Rows, Error> {
         let Self { table, reader, event } = self;
+        table.clear(); // what a batch left that ended in a panic
         let mut rejects = Vec::new();
         let mut landing = Landing::default();
-        for record in records {
-            let mut reject = |reject: Reject, payload: &[u8]| {
+        for frame in frames {
+            let Cut { record, lands } = frame.borrow();
+            let mut reject = |index: Option<u32>, reject: Reject, payload: &[u8]| {
                 let (sequence, at) = (record.sequence.into(), record.arrived_at);
-                rejects.push(Entry { reject, sequence, at, payload: payload.to_vec() });
+                rejects.push(Entry { reject, sequence, index, at, payload: payload.to_vec() });
             };
             match reader.read(record.data) {
                 Ok((_header, body)) => {
-                    for line in body.events() {
+                    for (place, line) in body.events().enumerate() {
                         landing.r#in += 1;
+                        if !lands.has(place) {
+                            landing.skipped += 1;
+                            continue;
+                        }
                         match decode::event(line.as_bytes(), event).and_then(|()| table.push(event)) {
                             Ok(_row) => landing.landed += 1,
-                            Err(why) => reject(why, line.as_bytes()),
+                            Err(why) => reject(u32::try_from(place).ok(), why, line.as_bytes()),
                         }
                     }
                 }
                 Err(why) => {
                     landing.r#in += 1;
-                    reject(why, record.data);
+                    reject(None, why, record.data);
                 }
             }
         }

@@ -6,6 +6,7 @@ use allocation_counter::measure;
 use millrace_core::frame::Writer;
 use millrace_core::pipeline::{EventSettings, LakeSettings};
 use millrace_core::record::Record;
+use millrace_core::sink::Cut;
 use millrace_core::time::Micros;
 use millrace_lake::{Frames, Layout};
 
@@ -28,7 +29,7 @@ fn ten_times_the_events_take_hardly_more_allocations() {
         let data = writer.finish().remove(0).data;
         let record = Record { sequence: "7", arrived_at: Micros::EPOCH, data: &data };
         let count = measure(|| {
-            let rows = frames.rows(std::iter::once(record)).unwrap();
+            let rows = frames.rows(std::iter::once(Cut::whole(record))).unwrap();
             assert_eq!(rows.landing.landed, events as usize);
         });
         count.count_total

@@ -1,8 +1,37 @@
-//! The core's ports in memory, with faults in the order that a test says. For tests only.
+//! The core's ports in memory, with faults. For tests only.
 //!
-//! Time is virtual: a sleep moves the clock and takes none.
+//! There are two kinds of them. Those of this module fail in the order that a test says, and serve tests of one function.
+//! Those of the other modules are a small AWS account, [`account::Account`], with a virtual clock and chance from a seed,
+//! in which whole systems run:
+//!
+//! | module | what it does |
+//! | --- | --- |
+//! | [`chance`], [`executor`] | randomness from a seed; tasks in virtual time |
+//! | [`fault`], [`account`] | what goes wrong, as a list; the network, and the story of a run |
+//! | [`kinesis`], [`sqs`], [`s3`], [`dynamodb`], [`secrets`] | the services, one file each |
+//! | [`lambda`] | functions: instances, timeouts, crashes, versions |
+//! | [`stream_mapping`], [`queue_mapping`] | what brings streams and queues to functions |
+//!
+//! Time is virtual everywhere: a sleep moves the clock and takes none.
 
-use millrace_core::port::{Clock, Entry, Error, Kind, ObjectStore, Put, PutRecords, Queue};
+pub mod account;
+pub mod chance;
+pub mod dynamodb;
+pub mod executor;
+pub mod fault;
+pub mod kinesis;
+pub mod lambda;
+pub mod queue_mapping;
+pub mod s3;
+pub mod secrets;
+pub mod sqs;
+pub mod stream_mapping;
+
+use bytes::Bytes;
+use millrace_core::port::{
+    Begin, Between, Clock, Entry, Error, Functions, Inbox, Invoked, Item, Kept, KeyTable, Kind, Lineage,
+    Message, ObjectStore, Page, Put, PutRecords, Queue, Replay, Shard, When, Written,
+};
 use millrace_core::time::Micros;
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
@@ -104,6 +133,12 @@ impl Store {
         Self { faults: Faults::new(faults), ..Self::default() }
     }
 
+    /// The same, without faults.
+    #[must_use]
+    pub fn healed(self) -> Self {
+        Self { faults: Faults::default(), ..self }
+    }
+
     /// The objects in it.
     #[must_use]
     pub fn objects(&self) -> BTreeMap<String, Vec<u8>> {
@@ -112,24 +147,163 @@ impl Store {
 }
 
 impl ObjectStore for Store {
-    async fn put(&self, key: &str, body: Vec<u8>) -> Result<(), Error> {
+    async fn put(&self, key: &str, body: Bytes) -> Result<(), Error> {
         match self.faults.next() {
             Fault::Fails(kind) => return Err(error(kind)),
             Fault::AnswerLost => {
-                self.objects.borrow_mut().insert(key.to_owned(), body);
+                self.objects.borrow_mut().insert(key.to_owned(), body.to_vec());
                 return Err(error(Kind::Transient));
             }
             Fault::None | Fault::Throttles(_) => {}
         }
-        self.objects.borrow_mut().insert(key.to_owned(), body);
+        self.objects.borrow_mut().insert(key.to_owned(), body.to_vec());
         Ok(())
+    }
+
+    async fn delete(&self, key: &str) -> Result<(), Error> {
+        let fault = self.faults.next();
+        if let Fault::Fails(kind) = fault {
+            return Err(error(kind));
+        }
+        self.objects.borrow_mut().remove(key);
+        if fault == Fault::AnswerLost { Err(error(Kind::Transient)) } else { Ok(()) }
     }
 }
 
-/// A queue in memory.
+/// A table in memory. A page has [`PAGE_ITEMS`] items.
+#[derive(Debug, Default)]
+pub struct Table {
+    items: RefCell<BTreeMap<(String, String), Item>>,
+    puts: Cell<usize>,
+    read: Cell<usize>,
+    faults: Faults,
+}
+
+/// How many items a page of a [`Table`] has: few, so that tests see more than one page.
+pub const PAGE_ITEMS: usize = 3;
+
+impl Table {
+    /// A table whose first calls go so.
+    pub fn failing(faults: impl IntoIterator<Item = Fault>) -> Self {
+        Self { faults: Faults::new(faults), ..Self::default() }
+    }
+
+    /// The same, without faults.
+    #[must_use]
+    pub fn healed(self) -> Self {
+        Self { faults: Faults::default(), ..self }
+    }
+
+    /// The items in it, by key and position.
+    #[must_use]
+    pub fn items(&self) -> Vec<Item> {
+        self.items.borrow().values().cloned().collect()
+    }
+
+    /// How often an item was written.
+    #[must_use]
+    pub fn puts(&self) -> usize {
+        self.puts.get()
+    }
+}
+
+impl Table {
+    /// How many items were read.
+    #[must_use]
+    pub fn read(&self) -> usize {
+        self.read.get()
+    }
+}
+
+impl KeyTable for Table {
+    async fn page(&self, key: &str, between: Between<'_>) -> Result<Page, Error> {
+        if let Fault::Fails(kind) = self.faults.next() {
+            return Err(error(kind));
+        }
+        let items = self.items.borrow();
+        let is_wanted = |item: &&Item| {
+            item.key == key
+                && item.position.as_str() > between.after
+                && between.before.is_none_or(|end| item.position.as_str() < end)
+        };
+        let mut wanted: Vec<_> = items.values().filter(is_wanted).cloned().collect();
+        if between.backward {
+            wanted.reverse();
+        }
+        let more = wanted.len() > PAGE_ITEMS;
+        wanted.truncate(PAGE_ITEMS);
+        self.read.set(self.read.get() + wanted.len());
+        Ok(Page { items: wanted, more })
+    }
+
+    async fn put(&self, item: &Item, when: When) -> Result<Written, Error> {
+        let fault = self.faults.next();
+        if let Fault::Fails(kind) = fault {
+            return Err(error(kind));
+        }
+        let mut items = self.items.borrow_mut();
+        let place = (item.key.clone(), item.position.clone());
+        let there = items.get(&place);
+        let fits = match when {
+            When::Always => true,
+            When::Absent => there.is_none(),
+            When::Version(version) => there.is_some_and(|item| item.version == version),
+        };
+        if !fits {
+            return Ok(Written::Refused(there.cloned()));
+        }
+        self.puts.set(self.puts.get() + 1);
+        items.insert(place, item.clone());
+        if fault == Fault::AnswerLost { Err(error(Kind::Transient)) } else { Ok(Written::Done) }
+    }
+}
+
+/// What streams hold, in memory, and which shards came from which.
+#[derive(Debug, Default)]
+pub struct History {
+    /// The records, by shard, in their order.
+    pub records: BTreeMap<String, Vec<Kept>>,
+    /// The parents, by shard.
+    pub parents: BTreeMap<String, Vec<String>>,
+}
+
+impl Lineage for History {
+    async fn parents(&self, shard: &str) -> Result<Vec<String>, Error> {
+        Ok(self.parents.get(shard).cloned().unwrap_or_default())
+    }
+
+    async fn children(&self, shard: &str) -> Result<Vec<String>, Error> {
+        let of = self.parents.iter().filter(|(_, parents)| parents.iter().any(|of| of == shard));
+        Ok(of.map(|(child, _)| child.clone()).collect())
+    }
+}
+
+impl Replay for History {
+    async fn read(&self, shard: &Shard, begin: Begin<'_>) -> Result<Vec<Kept>, Error> {
+        let wanted = |kept: &&Kept| match begin {
+            Begin::At(sequence) => kept.sequence >= *sequence,
+            Begin::After(sequence) => kept.sequence > *sequence,
+        };
+        let records = self.records.get(&shard.shard).into_iter().flatten();
+        Ok(records.filter(wanted).take(PAGE_ITEMS).cloned().collect())
+    }
+}
+
+/// Functions that a test plays: it gets the name and the event.
+pub struct Played<F>(pub F);
+
+impl<F: Fn(&str, String) -> Result<Invoked, Kind>> Functions for Played<F> {
+    async fn invoke(&self, function: &str, event: String) -> Result<Invoked, Error> {
+        (self.0)(function, event).map_err(error)
+    }
+}
+
+/// A queue in memory. Each message is handed out once, and is there until it is deleted.
 #[derive(Debug, Default)]
 pub struct Messages {
     sent: RefCell<Vec<String>>,
+    received: Cell<usize>,
+    deleted: RefCell<Vec<usize>>,
     faults: Faults,
 }
 
@@ -139,19 +313,52 @@ impl Messages {
         Self { faults: Faults::new(faults), ..Self::default() }
     }
 
-    /// The messages in it.
+    /// A queue with these messages.
+    pub fn with(messages: impl IntoIterator<Item = String>) -> Self {
+        Self { sent: RefCell::new(messages.into_iter().collect()), ..Self::default() }
+    }
+
+    /// The messages that are not deleted.
     #[must_use]
     pub fn sent(&self) -> Vec<String> {
-        self.sent.borrow().clone()
+        let deleted = self.deleted.borrow();
+        let there = |(place, text): (usize, &String)| (!deleted.contains(&place)).then(|| text.clone());
+        self.sent.borrow().iter().enumerate().filter_map(there).collect()
+    }
+}
+
+impl Inbox for Messages {
+    async fn receive(&self) -> Result<Vec<Message>, Error> {
+        if let Fault::Fails(kind) = self.faults.next() {
+            return Err(error(kind));
+        }
+        let sent = self.sent.borrow();
+        let message = |(place, body): (usize, &String)| Message {
+            id: format!("m{place}"),
+            receipt: place.to_string(),
+            body: body.clone(),
+        };
+        let begin = self.received.get();
+        let messages: Vec<_> = sent.iter().enumerate().skip(begin).take(PAGE_ITEMS).map(message).collect();
+        self.received.set(begin + messages.len());
+        Ok(messages)
+    }
+
+    async fn delete(&self, receipt: &str) -> Result<(), Error> {
+        if let Fault::Fails(kind) = self.faults.next() {
+            return Err(error(kind));
+        }
+        self.deleted.borrow_mut().extend(receipt.parse::<usize>());
+        Ok(())
     }
 }
 
 impl Queue for Messages {
-    async fn send(&self, message: String) -> Result<(), Error> {
+    async fn send(&self, message: &str) -> Result<(), Error> {
         if let Fault::Fails(kind) = self.faults.next() {
             return Err(error(kind));
         }
-        self.sent.borrow_mut().push(message);
+        self.sent.borrow_mut().push(message.to_owned());
         Ok(())
     }
 }

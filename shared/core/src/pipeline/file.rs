@@ -2,10 +2,11 @@
 
 use super::lake::LakeSettings;
 use super::warn::CheckSettings;
-use crate::event::Path;
+use crate::event::{Event, Id, Path};
 use crate::files::Files;
 use crate::mistake::{Mistake, Mistakes, nearest};
 use crate::step::{Apply, Compile, REGISTRY};
+use crate::token::fingerprint;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -50,6 +51,23 @@ impl EventSettings {
     pub fn read(text: &str) -> Result<Self, Mistakes> {
         let (file, mistakes) = read(text);
         file.event.filter(|_| mistakes.is_empty()).ok_or_else(|| Mistakes::new(text, mistakes))
+    }
+}
+
+impl EventSettings {
+    /// The key that an event's order is kept by, hashed: Kinesis takes at most 256 characters, and shows keys in its
+    /// metrics.
+    #[must_use]
+    pub fn partition_key_of(&self, event: &Event) -> String {
+        let mut fields = self.partition_key.iter().chain([&self.id]);
+        let is_there = |id: &Id| !event.value(*id).is_null();
+        let key = fields.find_map(|path| event.find(path).filter(is_there)).unwrap_or(event.root());
+        if let Some(text) = event.value(key).as_str() {
+            return fingerprint(text.as_bytes(), 8);
+        }
+        let mut json = String::new();
+        event.write_value(key, &mut json);
+        fingerprint(json.as_bytes(), 8)
     }
 }
 

@@ -166,6 +166,9 @@ pub(crate) fn frame(data: &[u8]) {
         last: "0".into(),
         events: number(events),
         bytes: number(bytes),
+        first_index: 0,
+        last_index: 0,
+        scattered: false,
     };
     let head = serde_json::to_vec(&header).unwrap();
     let mut framed = vec![millrace_core::frame::VERSION];

@@ -1,0 +1,122 @@
+//! `millrace quarantine` over a directory.
+
+#![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "tests fail by panicking")]
+
+use flate2::{Compression, write::GzEncoder};
+use serde_json::{Value, json};
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::path::Path;
+use std::process::Command;
+use tempfile::TempDir;
+
+const DAY: &str = "quarantine/date=2026-11-20";
+
+fn entry(sequence: &str, index: Option<u32>, stage: &str, reason: &str, payload: &str) -> Value {
+    json!({
+        "reason": reason, "stage": stage, "detail": "…", "function": "transform",
+        "source": {"stream": "raw", "shard": "shardId-000000000000", "sequence": sequence, "index": index},
+        "at": "2026-11-20T13:05:07Z", "encoding": "utf8", "payload": payload,
+    })
+}
+
+fn put(dir: &Path, name: &str, entries: &[Value]) {
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
+    for entry in entries {
+        writeln!(gzip, "{entry}").unwrap();
+    }
+    fs::create_dir_all(dir.join(DAY)).unwrap();
+    fs::write(dir.join(DAY).join(name), gzip.finish().unwrap()).unwrap();
+}
+
+/// A quarantine with entries that pass the pipeline of today, and others. One of them is there twice.
+fn quarantine() -> TempDir {
+    let dir = TempDir::new().unwrap();
+    let event = |id: &str, price: &str| {
+        format!(
+            r#"{{"id":"{id}","eventType":"view","timestamp":"2026-11-20T13:05:00Z","userId":"u","price":{price}}}"#
+        )
+    };
+    let (mended, bad) = (event("a", "80"), event("b", r#""many""#));
+    let twice = entry("7", Some(0), "clean.cast", "cannot_cast", &mended);
+    put(
+        dir.path(),
+        "transform-s-7-8.ndjson.gz",
+        &[twice.clone(), entry("8", Some(1), "clean.cast", "cannot_cast", &bad)],
+    );
+    let record = format!("{}\n{}", event("c", "20"), event("d", "21"));
+    let large = entry("9", None, "decode", "too_many_bad", &record);
+    put(
+        dir.path(),
+        "transform-s-7-7.ndjson.gz",
+        &[twice, entry("6", None, "decode", "not_json", &record), large],
+    );
+    dir
+}
+
+fn millrace(args: &[&str]) -> (String, String) {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let out = Command::new(env!("CARGO_BIN_EXE_millrace")).current_dir(root).args(args).output().unwrap();
+    (String::from_utf8(out.stdout).unwrap(), String::from_utf8(out.stderr).unwrap())
+}
+
+#[test]
+fn ls_counts_each_entry_once() {
+    let dir = quarantine();
+    let place = dir.path().to_str().unwrap();
+    let lines = [
+        "       2  transform  clean.cast  cannot_cast",
+        "       1  transform  decode  not_json",
+        "       1  transform  decode  too_many_bad",
+        "",
+    ];
+    assert_eq!(millrace(&["quarantine", "ls", place]).0, lines.join("\n"));
+    assert_eq!(millrace(&["quarantine", "ls", place, "--date", "2026-11-21"]).0, "");
+}
+
+#[test]
+fn show_prints_what_is_asked_for() {
+    let dir = quarantine();
+    let (out, _) = millrace(&["quarantine", "show", dir.path().to_str().unwrap(), "--reason", "not_json"]);
+    let lines: Vec<Value> = out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!((lines.len(), &lines[0]["source"]["sequence"]), (1, &json!("6")));
+}
+
+#[test]
+fn replay_takes_out_what_passes_now_and_leaves_the_rest() {
+    let dir = quarantine();
+    let place = dir.path().to_str().unwrap();
+    let out = dir.path().join("events.ndjson");
+    let (told, note) = millrace(&["quarantine", "replay", place]);
+    assert_eq!(told, "{\"left\":2,\"passing\":3,\"sent\":0}\n");
+    assert!(note.contains("nothing was sent"), "{note}");
+
+    let (told, _) = millrace(&["quarantine", "replay", place, "--out", out.to_str().unwrap()]);
+    assert_eq!(told, "{\"left\":2,\"passing\":3,\"sent\":3}\n");
+    let events = fs::read_to_string(&out).unwrap();
+    let ids: Vec<_> =
+        events.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["id"].clone()).collect();
+    assert_eq!(ids, ["a", "c", "d"], "each once, and none of a record of which some went on before");
+
+    let mut left = Vec::new();
+    for file in fs::read_dir(dir.path().join(DAY)).unwrap() {
+        let mut text = String::new();
+        let file = fs::File::open(file.unwrap().path()).unwrap();
+        flate2::read::GzDecoder::new(file).read_to_string(&mut text).unwrap();
+        left.extend(
+            text.lines()
+                .map(|line| serde_json::from_str::<Value>(line).unwrap()["source"]["sequence"].clone()),
+        );
+    }
+    left.sort_by_key(Value::to_string);
+    assert_eq!(left, ["8", "9"]);
+    let (told, _) = millrace(&["quarantine", "replay", place, "--out", out.to_str().unwrap()]);
+    assert_eq!(told, "{\"left\":2,\"passing\":0,\"sent\":0}\n", "a second time there is nothing");
+}
+
+#[cfg(not(feature = "aws"))]
+#[test]
+fn a_bucket_wants_another_build() {
+    let (_, why) = millrace(&["quarantine", "ls", "s3://bucket"]);
+    assert!(why.contains("--features aws"), "{why}");
+}

@@ -1,0 +1,149 @@
+//! What an event source mapping writes when it gives up on a batch.
+
+use base64::prelude::{BASE64_STANDARD, Engine as _};
+use millrace_aws::source::name_of;
+use millrace_core::port::{Kept, Shard};
+use millrace_core::record::{Sequence, Source};
+use serde::Deserialize;
+use serde_json::{Value, json, value::RawValue};
+
+/// The positions of a batch, and who gave up on it. The records themselves are still in the stream, until it forgets them.
+/// <https://docs.aws.amazon.com/lambda/latest/dg/kinesis-on-failure-destination.html>
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Letter {
+    pub(crate) function: String,
+    pub(crate) shard: Shard,
+    /// The first record's sequence number.
+    pub(crate) start: Sequence,
+    /// The last one's, included.
+    pub(crate) end: Sequence,
+}
+
+#[derive(Deserialize)]
+struct Message {
+    #[serde(rename = "requestContext")]
+    request: Request,
+    #[serde(rename = "KinesisBatchInfo", alias = "DDBStreamBatchInfo")]
+    batch: Batch,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Request {
+    function_arn: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Batch {
+    shard_id: String,
+    start_sequence_number: String,
+    end_sequence_number: String,
+    stream_arn: String,
+}
+
+impl Letter {
+    /// Reads a message; none where it is no dead letter of a stream.
+    pub(crate) fn read(body: &str) -> Option<Self> {
+        let Message { request, batch } = serde_json::from_str(body).ok()?;
+        Some(Self {
+            function: request.function_arn,
+            shard: Shard { stream: batch.stream_arn, shard: batch.shard_id },
+            start: batch.start_sequence_number.into(),
+            end: batch.end_sequence_number.into(),
+        })
+    }
+
+    fn is_of_table(&self) -> bool {
+        self.shard.stream.contains(":dynamodb:")
+    }
+
+    /// Where its records came from, as the quarantine names it.
+    pub(crate) fn source(&self) -> Source {
+        Source { stream: name_of(&self.shard.stream), shard: self.shard.shard.clone() }
+    }
+
+    /// The event that the function would have got for these records, marked as one that comes late.
+    pub(crate) fn event(&self, records: &[Kept]) -> String {
+        let records: Vec<_> = records.iter().map(|record| self.record(record)).collect();
+        #[derive(serde::Serialize)]
+        #[serde(rename_all = "PascalCase")]
+        struct Event {
+            #[serde(rename = "redriven")]
+            redriven: bool,
+            records: Vec<Box<RawValue>>,
+        }
+        let event = Event { redriven: true, records: records.into_iter().flatten().collect() };
+        serde_json::to_string(&event).unwrap_or_default() // JSON makes JSON
+    }
+
+    fn record(&self, kept: &Kept) -> Option<Box<RawValue>> {
+        if self.is_of_table() {
+            return serde_json::from_slice(&kept.data).ok();
+        }
+        #[expect(clippy::cast_precision_loss, reason = "a double holds microseconds until the year 2255")]
+        let seconds = kept.arrived_at.get() as f64 / 1e6;
+        let record: Value = json!({
+            "kinesis": {
+                "kinesisSchemaVersion": "1.0",
+                "partitionKey": kept.partition_key,
+                "sequenceNumber": kept.sequence,
+                "data": BASE64_STANDARD.encode(&kept.data),
+                "approximateArrivalTimestamp": seconds,
+            },
+            "eventSource": "aws:kinesis",
+            "eventVersion": "1.0",
+            "eventID": format!("{}:{}", self.shard.shard, kept.sequence),
+            "eventName": "aws:kinesis:record",
+            "awsRegion": self.shard.stream.split(':').nth(3).unwrap_or_default(),
+            "eventSourceARN": self.shard.stream,
+        });
+        serde_json::value::to_raw_value(&record).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dead_letters_of_both_kinds_of_streams_are_read() {
+        for (info, arn) in [
+            ("KinesisBatchInfo", "arn:aws:kinesis:us-east-2:123456789012:stream/raw"),
+            (
+                "DDBStreamBatchInfo",
+                "arn:aws:dynamodb:us-east-2:123456789012:table/orders/stream/2026-11-20T12:00:00.000",
+            ),
+        ] {
+            let message = json!({
+                "requestContext": {
+                    "requestId": "c9b8fa9f-5a7f-xmpl-af9c-0c604cde93a5",
+                    "functionArn": "arn:aws:lambda:us-east-2:123456789012:function:transform",
+                    "condition": "RetryAttemptsExhausted",
+                    "approximateInvokeCount": 1,
+                },
+                "responseContext": {"statusCode": 200, "executedVersion": "$LATEST", "functionError": "Unhandled"},
+                "version": "1.0",
+                "timestamp": "2026-11-14T00:38:06.021Z",
+                info: {
+                    "shardId": "shardId-000000000001",
+                    "startSequenceNumber": "100",
+                    "endSequenceNumber": "107",
+                    "approximateArrivalOfFirstRecord": "2026-11-14T00:38:04.835Z",
+                    "approximateArrivalOfLastRecord": "2026-11-14T00:38:05.580Z",
+                    "batchSize": 8,
+                    "streamArn": arn,
+                },
+            });
+            let letter = Letter::read(&message.to_string()).unwrap();
+            assert_eq!(
+                (letter.start.as_str(), letter.end.as_str(), letter.shard.stream.as_str()),
+                ("100", "107", arn)
+            );
+            assert!(letter.function.ends_with(":transform") && letter.shard.shard == "shardId-000000000001");
+            assert_eq!(letter.is_of_table(), info == "DDBStreamBatchInfo");
+        }
+        assert_eq!(Letter::read("hello"), None);
+        assert_eq!(Letter::read("{}"), None);
+    }
+}

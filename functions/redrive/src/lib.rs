@@ -1,0 +1,348 @@
+//! Dead letters back to the functions that gave up on them.
+//!
+//! A dead letter of a stream holds positions, and the stream forgets. So its records are read back in time and handed to
+//! the same function once more, in an event like that of the event source mapping: with their own positions, so that what
+//! went through before is skipped, and what did not fills its gap. **A function that answers with failures has a
+//! dependency that is down**: the letter waits. **One that dies gets half of the records**, down to a single one: what
+//! still kills it, and lives without it, is put into the quarantine, whole. Only then is the message deleted.
+
+mod letter;
+
+use crate::letter::Letter;
+use bytes::Bytes;
+use millrace_core::guard::{Guard, Health};
+use millrace_core::port::{
+    Begin, Clock, Error, Functions, Inbox, Invoked, Kept, Kind, Message, ObjectStore, Queue, Replay,
+};
+use millrace_core::quarantine::{self, Entry, Reject};
+use millrace_core::time::Micros;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::borrow::Cow;
+
+/// The most records in one event, as in the event source mappings of the template.
+const RECORDS_MAX: usize = 1_000;
+
+/// The most data in one event, bytes: Lambda takes 6 MB of JSON, and base64 makes four bytes of three.
+const DATA_MAX: usize = 4_000_000;
+
+/// How often a function may die on a single record before that is put away.
+const DEATHS_MAX: usize = 2;
+
+/// How long before the deadline no further call of a function begins, milliseconds: as long as one may last.
+const CALL_MS: i64 = 125_000;
+
+/// What the function needs of the world.
+#[derive(Debug)]
+pub struct Deps<I, Q, R, F, S, C> {
+    /// The dead letter queues of streams, by name.
+    pub letters: Vec<(String, Guard<I>)>,
+    /// The dead letter queue of the spill queue, and the spill queue.
+    pub spilled: (Guard<I>, Guard<Q>),
+    /// What the streams still hold.
+    pub streams: Guard<R>,
+    /// The functions.
+    pub functions: Guard<F>,
+    /// The quarantine's bucket.
+    pub quarantine: Guard<S>,
+    /// The clock.
+    pub clock: C,
+}
+
+/// What is asked for. A schedule's event asks for all of it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Order {
+    /// Only to look: nothing is sent, put or deleted.
+    #[serde(default)]
+    pub dry_run: bool,
+}
+
+/// What became of dead letters and of their records.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Tally {
+    /// Messages that were received.
+    pub letters: usize,
+    /// Messages that are done and deleted.
+    pub done: usize,
+    /// Messages that stay: a dependency is down, the time was over, or nobody knows what they are.
+    pub left: usize,
+    /// Records read back.
+    pub records: usize,
+    /// Records that went through.
+    pub redriven: usize,
+    /// Records that kill their function, and were put away.
+    pub quarantined: usize,
+    /// Messages of which the stream has forgotten records.
+    pub forgotten: usize,
+}
+
+/// How a letter ended.
+enum End {
+    Done,
+    Left,
+}
+
+impl<I, Q, R, F, S, C> Deps<I, Q, R, F, S, C>
+where
+    I: Inbox,
+    Q: Queue,
+    R: Replay,
+    F: Functions,
+    S: ObjectStore,
+    C: Clock,
+{
+    /// Empties the dead letter queues, as far as time and dependencies allow.
+    pub async fn handle(&self, order: Order, deadline: Micros) -> Tally {
+        let mut tally = Tally::default();
+        for (name, queue) in &self.letters {
+            self.drain(name, queue, order, deadline, &mut tally, async |message, tally| {
+                match Letter::read(&message.body) {
+                    Some(letter) => self.redrive(&letter, order, deadline, tally).await,
+                    None => {
+                        tracing::error!(
+                            queue = name,
+                            id = message.id,
+                            "this message is no dead letter of a stream"
+                        );
+                        Ok(End::Left)
+                    }
+                }
+            })
+            .await;
+        }
+        let (dead, spill) = &self.spilled;
+        self.drain("spill", dead, order, deadline, &mut tally, async |message, _| {
+            let is_spilled =
+                serde_json::from_str::<Value>(&message.body).is_ok_and(|body| body["records"].is_array());
+            if !is_spilled || order.dry_run {
+                return Ok(End::Left);
+            }
+            spill.call(&self.clock, deadline, async |queue| queue.send(&message.body).await).await?;
+            Ok(End::Done)
+        })
+        .await;
+        tally
+    }
+
+    /// How the dependencies are, as far as that is worth telling.
+    pub fn health(&self) -> Vec<Health> {
+        let queues = self.letters.iter().filter_map(|(_, queue)| queue.health());
+        let rest = [self.spilled.0.health(), self.spilled.1.health(), self.streams.health()];
+        let more = [self.functions.health(), self.quarantine.health()];
+        queues.chain(rest.into_iter().chain(more).flatten()).collect()
+    }
+
+    /// Takes the messages of a queue, and deletes those that are done.
+    async fn drain(
+        &self,
+        name: &str,
+        queue: &Guard<I>,
+        order: Order,
+        deadline: Micros,
+        tally: &mut Tally,
+        work: impl AsyncFn(&Message, &mut Tally) -> Result<End, Error>,
+    ) {
+        while self.has_time(deadline) {
+            let received = queue.call(&self.clock, deadline, async |queue| queue.receive().await).await;
+            let messages = match received {
+                Ok(messages) if !messages.is_empty() => messages,
+                Ok(_) => return,
+                Err(why) => {
+                    return tracing::error!(queue = name, why = why.chain(), "no dead letters can be had");
+                }
+            };
+            for message in messages {
+                tally.letters += 1;
+                let end = match work(&message, tally).await {
+                    Ok(End::Done) if !order.dry_run => {
+                        let receipt = &message.receipt;
+                        queue.call(&self.clock, deadline, async |queue| queue.delete(receipt).await).await
+                    }
+                    Ok(End::Done | End::Left) => {
+                        tally.left += 1;
+                        continue;
+                    }
+                    Err(why) => Err(why),
+                };
+                match end {
+                    Ok(()) => tally.done += 1,
+                    Err(why) => {
+                        tally.left += 1;
+                        tracing::warn!(
+                            queue = name,
+                            id = message.id,
+                            why = why.chain(),
+                            "the dead letter waits"
+                        );
+                    }
+                }
+            }
+        }
+    }
+
+    fn has_time(&self, deadline: Micros) -> bool {
+        self.clock.now() < deadline.plus_ms(-CALL_MS)
+    }
+
+    /// Reads a letter's records back, page by page, and hands them to its function.
+    async fn redrive(
+        &self,
+        letter: &Letter,
+        order: Order,
+        deadline: Micros,
+        tally: &mut Tally,
+    ) -> Result<End, Error> {
+        let mut last = None;
+        let mut is_whole = false;
+        loop {
+            let begin = last.as_ref().map_or(Begin::At(&letter.start), Begin::After);
+            let shard = &letter.shard;
+            let page =
+                self.streams.call(&self.clock, deadline, async |streams| streams.read(shard, begin).await);
+            let mut page = page.await?;
+            let is_end = page.is_empty() || page.iter().any(|record| record.sequence >= letter.end);
+            page.retain(|record| record.sequence <= letter.end);
+            is_whole |= page.first().is_some_and(|first| first.sequence == letter.start);
+            last = page.last().map(|record| record.sequence.clone()).or(last);
+            tally.records += page.len();
+            if !order.dry_run {
+                for records in events(&page) {
+                    self.send(letter, records, deadline, tally).await?;
+                }
+            }
+            if is_end {
+                break;
+            }
+        }
+        if !is_whole {
+            tally.forgotten += 1;
+            self.note_forgotten(letter, order, deadline).await?;
+        }
+        Ok(End::Done)
+    }
+
+    /// Hands records to the function; where it dies, the halves of them; what kills it alone goes to the quarantine.
+    async fn send(
+        &self,
+        letter: &Letter,
+        records: &[Kept],
+        deadline: Micros,
+        tally: &mut Tally,
+    ) -> Result<(), Error> {
+        let mut waiting = vec![records];
+        let mut deaths = 0;
+        while let Some(records) = waiting.pop() {
+            if !self.has_time(deadline) {
+                return Err(waits("there is no time left"));
+            }
+            let event = letter.event(records);
+            let answer = self.functions.call(&self.clock, deadline, async |functions| {
+                functions.invoke(&letter.function, event.clone()).await
+            });
+            match answer.await? {
+                Invoked::Answered(answer) if is_safe(&answer) => {
+                    tally.redriven += records.len();
+                    deaths = 0;
+                }
+                Invoked::Answered(_) => return Err(waits("its function still answers with failures")),
+                Invoked::Died => match records {
+                    [] => {}
+                    [record] => {
+                        deaths += 1;
+                        if deaths < DEATHS_MAX {
+                            waiting.push(records);
+                        } else if !self.lives(letter, deadline).await? {
+                            return Err(waits("its function dies of no records at all"));
+                        } else {
+                            let detail =
+                                "the function that was to handle this record died on it, and again alone";
+                            self.put_away(letter, record, "function_died", detail.into(), deadline).await?;
+                            tally.quarantined += 1;
+                            deaths = 0;
+                        }
+                    }
+                    many => {
+                        let (left, right) = many.split_at(many.len() / 2);
+                        waiting.extend([right, left]); // the left one is taken first
+                    }
+                },
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the function lives through an event without records: one that does not start, because a dependency is down
+    /// or because it is broken, has not died of a record.
+    async fn lives(&self, letter: &Letter, deadline: Micros) -> Result<bool, Error> {
+        let event = letter.event(&[]);
+        let answer = self.functions.call(&self.clock, deadline, async |functions| {
+            functions.invoke(&letter.function, event.clone()).await
+        });
+        Ok(answer.await? != Invoked::Died)
+    }
+
+    /// What a stream has forgotten nobody can bring back: the letter itself stays in the quarantine as its trace.
+    async fn note_forgotten(&self, letter: &Letter, order: Order, deadline: Micros) -> Result<(), Error> {
+        tracing::error!(shard = letter.shard.shard, start = %letter.start, end = %letter.end, "the stream has forgotten records");
+        if order.dry_run {
+            return Ok(());
+        }
+        let detail =
+            format!("of the records {} to {} the stream has forgotten the first", letter.start, letter.end);
+        let record = Kept {
+            sequence: letter.start.clone(),
+            arrived_at: self.clock.now(),
+            partition_key: String::new(),
+            data: Vec::new(),
+        };
+        self.put_away(letter, &record, "forgotten", detail.into(), deadline).await
+    }
+
+    async fn put_away(
+        &self,
+        letter: &Letter,
+        record: &Kept,
+        reason: &'static str,
+        detail: Cow<'static, str>,
+        deadline: Micros,
+    ) -> Result<(), Error> {
+        let entry = Entry {
+            reject: Reject::new("redrive", reason, detail),
+            sequence: record.sequence.clone(),
+            index: None,
+            at: record.arrived_at,
+            payload: record.data.clone(),
+        };
+        let Some(page) = quarantine::page("redrive", &letter.source(), &[entry]) else { return Ok(()) };
+        let body = Bytes::from(page.body);
+        let put = async |store: &S| store.put(&page.key, body.clone()).await;
+        self.quarantine.call(&self.clock, deadline, put).await
+    }
+}
+
+/// Cuts records into events that Lambda takes.
+fn events(records: &[Kept]) -> impl Iterator<Item = &[Kept]> {
+    let mut rest = records;
+    std::iter::from_fn(move || {
+        let mut data = 0;
+        let fits = |record: &&Kept| {
+            data += record.data.len() + record.partition_key.len() + 512;
+            data <= DATA_MAX
+        };
+        let count = rest.iter().take(RECORDS_MAX).take_while(fits).count().max(1);
+        let (event, after) = rest.split_at_checked(count)?;
+        rest = after;
+        Some(event)
+    })
+}
+
+/// Whether the answer of a function says that nothing failed.
+fn is_safe(answer: &str) -> bool {
+    let answer: Value = serde_json::from_str(answer).unwrap_or_default();
+    answer["batchItemFailures"].as_array().is_some_and(Vec::is_empty)
+}
+
+fn waits(why: &str) -> Error {
+    Error { what: why.to_owned(), kind: Kind::Transient, source: None }
+}

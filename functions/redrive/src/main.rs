@@ -1,0 +1,46 @@
+//! Wires `redrive`: dead letters back to the functions that gave up on them.
+
+use lambda_runtime::Error;
+use millrace_aws::settings::Env;
+use millrace_aws::{
+    clients, clock::SystemClock, functions::Lambda, history::History, s3::Bucket, serve::serve,
+    sqs::SqsQueue, telemetry,
+};
+use millrace_core::guard::Guard;
+use millrace_redrive::Deps;
+
+/// How long a function may take, milliseconds: a little longer than the longest in the template.
+const CALL_MS: u64 = 125_000;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    telemetry::init();
+    let mut env = Env::of_process();
+    let (letters, quarantine) = (env.text("DEAD_LETTER_QUEUE_URLS"), env.text("QUARANTINE_BUCKET"));
+    let (spill, spill_dead) = (env.text("SPILL_QUEUE_URL"), env.text("SPILL_DLQ_URL"));
+    let config = clients::config(&mut env);
+    env.check()?;
+    let queue = |url: &str| SqsQueue::new(&config, url.to_owned());
+    let named = |url: &str| {
+        let name = url.rsplit('/').next().unwrap_or_default().to_owned();
+        (name, Guard::patient("dead letters", queue(url)))
+    };
+    let deps = &Deps {
+        letters: letters.split_whitespace().map(named).collect(),
+        spilled: (
+            Guard::patient("dead letters", queue(&spill_dead)),
+            Guard::patient("spill queue", queue(&spill)),
+        ),
+        streams: Guard::patient("streams", History::new(&config)),
+        functions: Guard::patient("functions", Lambda::lasting(&config, CALL_MS)),
+        quarantine: Guard::patient("quarantine", Bucket::new(&config, quarantine)),
+        clock: SystemClock,
+    };
+    serve(|order, deadline| async move {
+        let tally = deps.handle(order, deadline).await;
+        telemetry::count("redrive", &tally, &deps.clock);
+        telemetry::health("redrive", &deps.health(), &deps.clock);
+        Ok(tally)
+    })
+    .await
+}

@@ -1,0 +1,179 @@
+//! Dead letters of all kinds.
+
+#![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "tests fail by panicking")]
+
+use millrace_core::decode;
+use millrace_core::guard::Guard;
+use millrace_core::port::{Clock as _, Invoked, Kept, Kind};
+use millrace_core::time::Micros;
+use millrace_redrive::{Deps, Order, Tally};
+use millrace_sim::{History, Messages, Played, Store, VirtualClock, run};
+use serde_json::{Value, json};
+use std::cell::RefCell;
+
+const RUN: Order = Order { dry_run: false };
+
+fn letter(from: u32, to: u32) -> String {
+    json!({
+        "requestContext": {"functionArn": "arn:aws:lambda:us-east-1:123456789012:function:transform"},
+        "KinesisBatchInfo": {
+            "shardId": "shardId-000000000000",
+            "startSequenceNumber": from.to_string(),
+            "endSequenceNumber": to.to_string(),
+            "streamArn": "arn:aws:kinesis:us-east-1:123456789012:stream/raw",
+        },
+    })
+    .to_string()
+}
+
+/// A shard with the records 100 to 119, of which the first ones may be forgotten.
+fn history(from: u32) -> History {
+    let record = |n: u32| Kept {
+        sequence: n.to_string().into(),
+        arrived_at: Micros::new(1_573_841_200_000_000).unwrap(),
+        partition_key: "k".into(),
+        data: format!("record {n}").into_bytes(),
+    };
+    let mut history = History::default();
+    history.records.insert("shardId-000000000000".into(), (from..120).map(record).collect());
+    history
+}
+
+struct Done {
+    tally: Tally,
+    left: Vec<String>,
+    spilled: Vec<String>,
+    /// The records of each event, and whether it was marked.
+    calls: Vec<(Vec<String>, bool)>,
+    /// Reason and payload of what was put away.
+    quarantined: Vec<(String, String)>,
+}
+
+fn redrive(
+    order: Order,
+    letters: Vec<String>,
+    dead_spill: Vec<String>,
+    history: History,
+    answer: impl Fn(&[String]) -> Result<Invoked, Kind>,
+) -> Done {
+    let calls = RefCell::new(Vec::new());
+    let functions = Played(|function: &str, event: String| {
+        assert_eq!(function, "arn:aws:lambda:us-east-1:123456789012:function:transform");
+        let event: Value = serde_json::from_str(&event).unwrap();
+        let sequence = |record: &Value| record["kinesis"]["sequenceNumber"].as_str().unwrap().to_owned();
+        let sequences: Vec<_> = event["Records"].as_array().unwrap().iter().map(sequence).collect();
+        calls.borrow_mut().push((sequences.clone(), event["redriven"] == json!(true)));
+        answer(&sequences)
+    });
+    let deps = Deps {
+        letters: vec![("transform".to_owned(), Guard::patient("letters", Messages::with(letters)))],
+        spilled: (
+            Guard::patient("dead spill", Messages::with(dead_spill)),
+            Guard::patient("spill", Messages::default()),
+        ),
+        streams: Guard::patient("streams", history),
+        functions: Guard::patient("functions", functions),
+        quarantine: Guard::patient("quarantine", Store::default()),
+        clock: VirtualClock::at(Micros::new(1_573_850_000_000_000).unwrap()),
+    };
+    let tally = run(deps.handle(order, deps.clock.now().plus_ms(800_000)));
+    let mut quarantined = Vec::new();
+    for page in deps.quarantine.port().objects().into_values() {
+        let mut room = Vec::new();
+        let line: Value = serde_json::from_slice(decode::inflate(&page, &mut room).unwrap()).unwrap();
+        let text = |name: &str| line[name].as_str().unwrap().to_owned();
+        quarantined.push((text("reason"), text("payload")));
+    }
+    Done {
+        tally,
+        left: deps.letters[0].1.port().sent(),
+        spilled: deps.spilled.1.port().sent(),
+        quarantined,
+        calls: calls.take(),
+    }
+}
+
+fn safe() -> Result<Invoked, Kind> {
+    Ok(Invoked::Answered(r#"{"batchItemFailures":[]}"#.into()))
+}
+
+#[test]
+fn records_go_through_their_function_again_with_their_own_positions() {
+    let done = redrive(RUN, vec![letter(103, 108)], vec![], history(100), |_| safe());
+    let all: Vec<_> = done.calls.iter().flat_map(|(records, _)| records.clone()).collect();
+    assert_eq!(all, ["103", "104", "105", "106", "107", "108"], "the last one included");
+    assert!(done.calls.iter().all(|(_, redriven)| *redriven));
+    assert_eq!(done.tally, Tally { letters: 1, done: 1, records: 6, redriven: 6, ..Tally::default() });
+    assert!(done.left.is_empty() && done.quarantined.is_empty());
+}
+
+#[test]
+fn what_kills_its_function_alone_goes_to_the_quarantine_and_the_rest_goes_through() {
+    let answer = |records: &[String]| {
+        if records.contains(&"104".to_owned()) { Ok(Invoked::Died) } else { safe() }
+    };
+    let done = redrive(RUN, vec![letter(103, 108)], vec![], history(100), answer);
+    assert_eq!((done.tally.redriven, done.tally.quarantined, done.tally.done), (5, 1, 1));
+    assert_eq!(done.quarantined, [("function_died".to_owned(), "record 104".to_owned())]);
+    let alone = done.calls.iter().filter(|(records, _)| records == &["104"]).count();
+    assert_eq!(alone, 2, "it gets a second chance");
+}
+
+#[test]
+fn a_function_whose_dependency_is_down_leaves_the_letter() {
+    let failures = r#"{"batchItemFailures":[{"itemIdentifier":"103"}]}"#;
+    let done = redrive(RUN, vec![letter(103, 104)], vec![], history(100), |_| {
+        Ok(Invoked::Answered(failures.into()))
+    });
+    assert_eq!((done.tally.left, done.tally.done, done.tally.redriven), (1, 0, 0));
+    assert_eq!((done.left.len(), done.calls.len(), done.quarantined.len()), (1, 1, 0));
+    let done = redrive(RUN, vec![letter(103, 104)], vec![], history(100), |_| Err(Kind::Permanent));
+    assert_eq!((done.tally.left, done.left.len()), (1, 1));
+}
+
+#[test]
+fn what_the_stream_has_forgotten_leaves_a_trace() {
+    let done = redrive(RUN, vec![letter(103, 107), letter(90, 95)], vec![], history(105), |_| safe());
+    assert_eq!((done.tally.forgotten, done.tally.redriven, done.tally.done), (2, 3, 2));
+    assert!(done.quarantined.iter().all(|(reason, _)| reason == "forgotten") && done.quarantined.len() == 2);
+}
+
+#[test]
+fn a_dry_run_looks_and_does_nothing() {
+    let order = Order { dry_run: true };
+    let done = redrive(order, vec![letter(103, 107), letter(90, 101)], vec![], history(100), |_| safe());
+    assert_eq!(done.tally, Tally { letters: 2, left: 2, records: 7, forgotten: 1, ..Tally::default() });
+    assert!(done.calls.is_empty() && done.quarantined.is_empty() && done.left.len() == 2);
+}
+
+#[test]
+fn spilled_events_that_drain_gave_up_on_go_back_to_the_spill_queue() {
+    let message = r#"{"order":[0,0],"records":[]}"#.to_owned();
+    let done =
+        redrive(RUN, vec!["hello".into()], vec![message.clone(), "hello".into()], history(100), |_| safe());
+    assert_eq!((done.spilled, done.left), (vec![message], vec!["hello".to_owned()]));
+    assert_eq!((done.tally.done, done.tally.left), (1, 2));
+}
+
+#[test]
+fn an_order_is_a_schedules_event_or_says_more() {
+    let order = |text: &str| serde_json::from_str::<Order>(text).unwrap().dry_run;
+    assert!(!order(r#"{"version":"0","source":"aws.events","detail":{}}"#) && order(r#"{"dryRun":true}"#));
+}
+
+#[test]
+fn a_start_without_settings_names_them_all() {
+    let out = std::process::Command::new(env!("CARGO_BIN_EXE_redrive")).env_clear().output().unwrap();
+    let told = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert!(!out.status.success());
+    for name in ["DEAD_LETTER_QUEUE_URLS", "SPILL_QUEUE_URL", "SPILL_DLQ_URL", "QUARANTINE_BUCKET"] {
+        assert!(told.contains(name), "{told}");
+    }
+}
+
+#[test]
+fn a_function_that_does_not_start_has_not_died_of_a_record() {
+    let done = redrive(RUN, vec![letter(103, 104)], vec![], history(100), |_| Ok(Invoked::Died));
+    assert_eq!((done.tally.left, done.tally.quarantined, done.left.len()), (1, 0, 1));
+    assert!(done.quarantined.is_empty());
+}

@@ -1,0 +1,215 @@
+//! What streams still hold: Kinesis' and tables'.
+
+use crate::failed;
+use crate::source::name_of;
+use aws_sdk_dynamodbstreams::types::{AttributeValue, Record as Change, ShardIteratorType as OfTable};
+use aws_sdk_kinesis::error::SdkError;
+use aws_sdk_kinesis::types::ShardIteratorType;
+use aws_types::SdkConfig;
+use base64_simd::STANDARD;
+use millrace_core::port::{Begin, Error, Kept, Replay, Shard};
+use millrace_core::record::Sequence;
+use millrace_core::time::Micros;
+use serde_json::{Map, Value, json};
+use std::collections::HashMap;
+
+/// How often a page may be empty though the stream says that there is more. A page covers some time of the shard.
+const EMPTY_MAX: usize = 50;
+
+/// The streams of this account.
+#[derive(Debug, Clone)]
+pub struct History {
+    kinesis: aws_sdk_kinesis::Client,
+    tables: aws_sdk_dynamodbstreams::Client,
+}
+
+impl History {
+    /// All streams.
+    #[must_use]
+    pub fn new(config: &SdkConfig) -> Self {
+        Self {
+            kinesis: aws_sdk_kinesis::Client::new(config),
+            tables: aws_sdk_dynamodbstreams::Client::new(config),
+        }
+    }
+
+    async fn of_kinesis(&self, shard: &Shard, begin: Begin<'_>) -> Result<Vec<Kept>, Error> {
+        let what = || format!("read the shard {} of {} again", shard.shard, shard.stream);
+        let (kind, from) = match begin {
+            Begin::At(from) => (ShardIteratorType::AtSequenceNumber, from),
+            Begin::After(from) => (ShardIteratorType::AfterSequenceNumber, from),
+        };
+        let call =
+            self.kinesis.get_shard_iterator().stream_name(name_of(&shard.stream)).shard_id(&shard.shard);
+        let answer = call.shard_iterator_type(kind).starting_sequence_number(from.as_str()).send().await;
+        let answer = answer.map_err(|error| failed(what(), error.into_service_error()))?;
+        let mut iterator = answer.shard_iterator;
+        for _ in 0..EMPTY_MAX {
+            let Some(next) = iterator.take() else { break };
+            let answer = self.kinesis.get_records().shard_iterator(next).limit(1_000).send().await;
+            let answer = answer.map_err(|error| failed(what(), error.into_service_error()))?;
+            if !answer.records().is_empty() {
+                return Ok(answer.records.into_iter().map(kept).collect());
+            }
+            if answer.millis_behind_latest() == Some(0) {
+                break;
+            }
+            iterator = answer.next_shard_iterator;
+        }
+        Ok(Vec::new())
+    }
+
+    async fn of_table(&self, shard: &Shard, begin: Begin<'_>) -> Result<Vec<Kept>, Error> {
+        let what = || format!("read the shard {} of {} again", shard.shard, shard.stream);
+        let (kind, from) = match begin {
+            Begin::At(from) => (OfTable::AtSequenceNumber, from),
+            Begin::After(from) => (OfTable::AfterSequenceNumber, from),
+        };
+        let call = self.tables.get_shard_iterator().stream_arn(&shard.stream).shard_id(&shard.shard);
+        let there = call.clone().shard_iterator_type(kind).sequence_number(from.as_str());
+        let answer = match there.send().await.map_err(SdkError::into_service_error) {
+            Err(error) if error.is_trimmed_data_access_exception() => {
+                let horizon = call.shard_iterator_type(OfTable::TrimHorizon).send().await;
+                horizon.map_err(SdkError::into_service_error)
+            }
+            answer => answer,
+        };
+        let mut iterator = match answer {
+            Ok(answer) => answer.shard_iterator,
+            Err(error) if error.is_resource_not_found_exception() => None,
+            Err(error) => return Err(failed(what(), error)),
+        };
+        for _ in 0..EMPTY_MAX {
+            let Some(next) = iterator.take() else { break };
+            let answer = self.tables.get_records().shard_iterator(next).limit(1_000).send().await;
+            let answer = answer.map_err(|error| failed(what(), error.into_service_error()))?;
+            if !answer.records().is_empty() {
+                return Ok(answer
+                    .records()
+                    .iter()
+                    .map(|change| change_kept(change, &shard.stream))
+                    .collect());
+            }
+            iterator = answer.next_shard_iterator;
+        }
+        Ok(Vec::new())
+    }
+}
+
+impl Replay for History {
+    async fn read(&self, shard: &Shard, begin: Begin<'_>) -> Result<Vec<Kept>, Error> {
+        if shard.stream.contains(":dynamodb:") {
+            Box::pin(self.of_table(shard, begin)).await
+        } else {
+            Box::pin(self.of_kinesis(shard, begin)).await
+        }
+    }
+}
+
+fn kept(record: aws_sdk_kinesis::types::Record) -> Kept {
+    let arrived_at = record.approximate_arrival_timestamp.and_then(|at| micros(at.as_secs_f64()));
+    Kept {
+        sequence: record.sequence_number.into(),
+        arrived_at: arrived_at.unwrap_or_default(),
+        partition_key: record.partition_key.unwrap_or_default(),
+        data: record.data.into_inner(),
+    }
+}
+
+fn micros(seconds: f64) -> Option<Micros> {
+    Micros::read_number(seconds)
+}
+
+/// A change of a table as Lambda hands it over.
+/// <https://docs.aws.amazon.com/lambda/latest/dg/with-ddb.html>
+fn change_kept(change: &Change, arn: &str) -> Kept {
+    let detail = change.dynamodb();
+    let sequence = detail.and_then(|detail| detail.sequence_number()).unwrap_or_default();
+    let at = detail.and_then(|detail| detail.approximate_creation_date_time()).map(|at| at.as_secs_f64());
+    let mut dynamodb = Map::new();
+    if let Some(detail) = detail {
+        let images =
+            [("Keys", detail.keys()), ("NewImage", detail.new_image()), ("OldImage", detail.old_image())];
+        for (name, image) in images {
+            if let Some(image) = image {
+                dynamodb.insert(name.into(), attributes(image));
+            }
+        }
+        dynamodb.insert("SequenceNumber".into(), sequence.into());
+        dynamodb.insert("ApproximateCreationDateTime".into(), json!(at));
+        dynamodb.insert("SizeBytes".into(), json!(detail.size_bytes()));
+        dynamodb.insert("StreamViewType".into(), json!(detail.stream_view_type().map(|kind| kind.as_str())));
+    }
+    let mut record = json!({
+        "eventID": change.event_id(),
+        "eventName": change.event_name().map(|name| name.as_str()),
+        "eventVersion": change.event_version(),
+        "eventSource": "aws:dynamodb",
+        "awsRegion": change.aws_region(),
+        "dynamodb": dynamodb,
+        "eventSourceARN": arn,
+    });
+    if let (Some(who), Some(record)) = (change.user_identity(), record.as_object_mut()) {
+        let who = json!({"principalId": who.principal_id(), "type": who.r#type()});
+        record.insert("userIdentity".into(), who);
+    }
+    Kept {
+        sequence: Sequence::from(sequence),
+        arrived_at: at.and_then(micros).unwrap_or_default(),
+        partition_key: String::new(),
+        data: record.to_string().into_bytes(),
+    }
+}
+
+fn attributes(image: &HashMap<String, AttributeValue>) -> Value {
+    image.iter().map(|(name, value)| (name.clone(), attribute(value))).collect()
+}
+
+fn attribute(value: &AttributeValue) -> Value {
+    let base64 = |bytes: &[u8]| STANDARD.encode_to_string(bytes);
+    match value {
+        AttributeValue::S(text) => json!({"S": text}),
+        AttributeValue::N(digits) => json!({"N": digits}),
+        AttributeValue::Bool(flag) => json!({"BOOL": flag}),
+        AttributeValue::B(bytes) => json!({"B": base64(bytes.as_ref())}),
+        AttributeValue::M(map) => json!({"M": attributes(map)}),
+        AttributeValue::L(items) => json!({"L": items.iter().map(attribute).collect::<Vec<_>>()}),
+        AttributeValue::Ss(texts) => json!({"SS": texts}),
+        AttributeValue::Ns(numbers) => json!({"NS": numbers}),
+        AttributeValue::Bs(sets) => {
+            json!({"BS": sets.iter().map(|bytes| base64(bytes.as_ref())).collect::<Vec<_>>()})
+        }
+        _ => json!({"NULL": true}),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use aws_sdk_dynamodbstreams::primitives::{Blob, DateTime};
+    use aws_sdk_dynamodbstreams::types::{OperationType, StreamRecord};
+
+    #[test]
+    fn a_change_is_what_lambda_hands_over() {
+        let image = HashMap::from([
+            ("orderId".to_owned(), AttributeValue::S("o-1".into())),
+            ("b".to_owned(), AttributeValue::B(Blob::new([0, 1]))),
+        ]);
+        let detail = StreamRecord::builder()
+            .sequence_number("100000000000000000001")
+            .approximate_creation_date_time(DateTime::from_secs(1_795_179_908))
+            .set_new_image(Some(image));
+        let change =
+            Change::builder().event_id("e1").event_name(OperationType::Insert).dynamodb(detail.build());
+        let arn = "arn:aws:dynamodb:us-east-1:123456789012:table/orders/stream/2026-11-20T12:00:00.000";
+        let kept = change_kept(&change.build(), arn);
+        assert_eq!(
+            (kept.sequence.as_str(), kept.arrived_at.get()),
+            ("100000000000000000001", 1_795_179_908_000_000)
+        );
+        let told: Value = serde_json::from_slice(&kept.data).unwrap();
+        assert_eq!((&told["eventName"], &told["eventSourceARN"]), (&json!("INSERT"), &json!(arn)));
+        assert_eq!(told["dynamodb"]["NewImage"], json!({"orderId": {"S": "o-1"}, "b": {"B": "AAE="}}));
+        assert_eq!(told["dynamodb"]["ApproximateCreationDateTime"], json!(1_795_179_908.0));
+    }
+}

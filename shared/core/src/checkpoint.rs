@@ -1,0 +1,380 @@
+//! What a sink has landed of a lane: so that what the pipeline does twice, lands once.
+//!
+//! A frame comes again after a lost answer, a crash or a bisected retry, alone or among others, with the same positions in
+//! the same lane. So a sink keeps, for each lane, **the ranges of positions that it landed**: an event in one of them is
+//! skipped. It is no single mark that all lies behind: a dead letter leaves a gap, and is redriven into it.
+//!
+//! Objects cannot be written and noted in one step. So there are two kinds of items:
+//!
+//! - the *head* of a lane, one item: the *intent* of the last attempt, which objects it is about to put and until when.
+//!   Who wants to land something replaces the head, if it is still the one that was read: so one attempt at a time works on
+//!   a lane. Where the intent in it was never fulfilled, its objects go first. Its owner may be alive: so nobody replaces
+//!   it before its time is over, but for an attempt at the very same objects, which only overwrites them.
+//! - the *log*, an item for each batch that landed: its ranges. With that item the intent is fulfilled.
+
+use crate::frame::Position;
+use crate::guard::Guard;
+use crate::port::{Between, Clock, Error, Item, KeyTable, Kind, When, Written};
+use crate::record::Sequence;
+use crate::time::Micros;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use std::collections::{BTreeMap, HashMap};
+use twox_hash::XxHash3_64;
+
+/// The position of a lane's head, behind all of its log.
+const HEAD: &str = "~";
+
+/// How long after its deadline an attempt may still have effects, milliseconds: requests on their way, and clocks that
+/// differ.
+const GRACE_MS: i64 = 5_000;
+
+/// The most ranges that one batch lands of a lane: an item has to hold them.
+pub const RANGES_MAX: usize = 6_000;
+
+/// The largest item, bytes before compression.
+const PLAIN_MAX: usize = 16 << 20;
+
+/// Positions from the first to the last, both included.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Range {
+    /// The first one.
+    pub first: Position,
+    /// The last one.
+    pub last: Position,
+}
+
+impl Range {
+    /// Just one position.
+    #[must_use]
+    pub fn of(position: Position) -> Self {
+        Self { first: position.clone(), last: position }
+    }
+}
+
+/// Ranges, in order. None lies within another.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Ranges(BTreeMap<Position, Position>);
+
+impl Ranges {
+    /// Adds a range.
+    pub fn add(&mut self, range: Range) {
+        if self.cover(&range) {
+            return;
+        }
+        let within = self.0.range(&range.first..=&range.last).filter(|(_, last)| **last <= range.last);
+        let within: Vec<_> = within.map(|(first, _)| first.clone()).collect();
+        for first in &within {
+            self.0.remove(first);
+        }
+        self.0.insert(range.first, range.last);
+    }
+
+    /// Whether a position is in one of them.
+    #[must_use]
+    pub fn has(&self, position: &Position) -> bool {
+        self.0.range(..=position).next_back().is_some_and(|(_, last)| position <= last)
+    }
+
+    /// Whether all of a range is in one of them.
+    #[must_use]
+    pub fn cover(&self, range: &Range) -> bool {
+        self.0.range(..=&range.first).next_back().is_some_and(|(_, last)| range.last <= *last)
+    }
+
+    /// Whether some of a range may be in one of them.
+    #[must_use]
+    pub fn meet(&self, range: &Range) -> bool {
+        self.0.range(..=&range.last).next_back().is_some_and(|(_, last)| range.first <= *last)
+    }
+}
+
+/// What is about to land of a lane.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    /// The positions, at least one.
+    pub ranges: Vec<Range>,
+    /// The objects.
+    pub keys: Vec<String>,
+}
+
+impl Plan {
+    /// The place of its item in the log.
+    fn position(&self) -> String {
+        let first = self.ranges.iter().map(|range| &range.first).min();
+        let last = self.ranges.iter().map(|range| &range.last).max();
+        let place = |position: Option<&Position>| position.map(place).unwrap_or_default();
+        format!("{}/{}", place(last), place(first))
+    }
+}
+
+/// A position as text, in the order of the positions.
+fn place(position: &Position) -> String {
+    let digits = position.sequence.as_str();
+    format!("{:03}{digits}.{:010}", digits.len(), position.index)
+}
+
+/// What a lane's head holds.
+#[derive(Debug, Serialize, Deserialize)]
+struct Intent {
+    /// The place of its item in the log, once it is fulfilled.
+    position: String,
+    /// What tells its ranges from others.
+    ranges: u64,
+    /// The objects that it puts.
+    keys: Vec<String>,
+    /// Objects of earlier attempts, which it deletes.
+    stale: Vec<String>,
+    /// Until when it may have effects.
+    until: Micros,
+}
+
+/// What an item of the log holds: for each range the first position and, where that is another one, the last.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(untagged)]
+enum Logged {
+    One(String, u32),
+    Some(String, u32, String, u32),
+}
+
+/// What a sink has landed, by lane.
+#[derive(Debug)]
+pub struct Checkpoints<T> {
+    sink: &'static str,
+    table: Guard<T>,
+    /// For how long an event may come again after it landed, milliseconds.
+    kept_ms: i64,
+    /// The heads that this instance fulfilled, by lane: it need not look.
+    fulfilled: HashMap<String, u64>,
+}
+
+/// A lane as an attempt finds it.
+#[derive(Debug)]
+pub struct Lane {
+    key: String,
+    head: Option<(u64, Intent)>,
+    landed: Ranges,
+}
+
+impl Lane {
+    /// The ranges that landed, from the first position on that was asked for.
+    #[must_use]
+    pub fn landed(&self) -> &Ranges {
+        &self.landed
+    }
+}
+
+/// What an attempt has in hand: the lane is its own until its deadline.
+#[derive(Debug)]
+pub struct Claim {
+    key: String,
+    version: u64,
+    log: Item,
+    /// Objects of earlier attempts, to be deleted before others are put.
+    pub stale: Vec<String>,
+}
+
+/// Why a lane cannot be had.
+#[derive(Debug)]
+pub enum NoClaim {
+    /// Another attempt may have it until then.
+    Taken(Micros),
+    /// The table failed.
+    Failed(Error),
+}
+
+impl From<Error> for NoClaim {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl<T: KeyTable> Checkpoints<T> {
+    /// Those of the sink of this name.
+    pub fn new(sink: &'static str, table: Guard<T>, kept_ms: i64) -> Self {
+        Self { sink, table, kept_ms, fulfilled: HashMap::new() }
+    }
+
+    /// The table.
+    pub const fn table(&self) -> &Guard<T> {
+        &self.table
+    }
+
+    /// Reads what landed of a lane from this record on.
+    pub async fn read(
+        &self,
+        lane: &str,
+        first: &Sequence,
+        clock: &impl Clock,
+        deadline: Micros,
+    ) -> Result<Lane, Error> {
+        let key = format!("{}/{lane}", self.sink);
+        let digits = first.as_str();
+        let mut after = format!("{:03}{digits}", digits.len());
+        let mut found = Lane { key, head: None, landed: Ranges::default() };
+        loop {
+            let between = Between { after: &after, before: None, backward: false };
+            let page = self.page(&found.key, between, clock, deadline).await?;
+            for item in &page.items {
+                if item.position == HEAD {
+                    found.head = Some((item.version, unpack(item)?));
+                } else {
+                    let logged: Vec<Logged> = unpack(item)?;
+                    for range in logged {
+                        found.landed.add(range.into());
+                    }
+                }
+            }
+            match page.items.last() {
+                Some(last) if page.more => after.clone_from(&last.position),
+                _ => return Ok(found),
+            }
+        }
+    }
+
+    /// Claims a lane for a plan, until the deadline.
+    pub async fn claim(
+        &self,
+        lane: &Lane,
+        plan: &Plan,
+        clock: &impl Clock,
+        deadline: Micros,
+    ) -> Result<Claim, NoClaim> {
+        let position = plan.position();
+        let ranges = plan.ranges.iter().map(Logged::from).collect::<Vec<_>>();
+        let print = XxHash3_64::oneshot(&serde_json::to_vec(&ranges).unwrap_or_default());
+        let mut stale = Vec::new();
+        if let Some((version, intent)) = &lane.head
+            && !self.is_fulfilled(lane, *version, intent, clock, deadline).await?
+        {
+            let is_same = intent.position == position && intent.ranges == print && intent.keys == plan.keys;
+            if !is_same && clock.now() < intent.until {
+                return Err(NoClaim::Taken(intent.until));
+            }
+            stale.extend(intent.keys.iter().chain(&intent.stale).cloned());
+            stale.retain(|key| !plan.keys.contains(key));
+        }
+        let until = deadline.plus_ms(GRACE_MS);
+        let intent = Intent {
+            position: position.clone(),
+            ranges: print,
+            keys: plan.keys.clone(),
+            stale: stale.clone(),
+            until,
+        };
+        let version = clock.random();
+        let expires_at = clock.now().plus_ms(self.kept_ms);
+        let item = |position: &str, version, body| Item {
+            key: lane.key.clone(),
+            position: position.to_owned(),
+            version,
+            expires_at,
+            body,
+        };
+        let when = lane.head.as_ref().map_or(When::Absent, |(version, _)| When::Version(*version));
+        let head = item(HEAD, version, pack(&intent)?);
+        let written = self.table.call(clock, deadline, async |table| table.put(&head, when).await);
+        match written.await? {
+            Written::Done => {}
+            // The answer of an attempt that had written it was lost.
+            Written::Refused(Some(there)) if there.version == version => {}
+            Written::Refused(there) => {
+                let until = there.map_or(Ok(until), |there| unpack::<Intent>(&there).map(|it| it.until))?;
+                return Err(NoClaim::Taken(until));
+            }
+        }
+        Ok(Claim { key: lane.key.clone(), version, log: item(&position, version, pack(&ranges)?), stale })
+    }
+
+    /// Notes that all of a claim landed. Tells whether it was this attempt that landed it: another one at the very same
+    /// objects may have been there before.
+    pub async fn fulfil(
+        &mut self,
+        claim: Claim,
+        clock: &impl Clock,
+        deadline: Micros,
+    ) -> Result<bool, Error> {
+        let Claim { key, version, log, .. } = claim;
+        let written =
+            self.table.call(clock, deadline, async |table| table.put(&log, When::Absent).await).await?;
+        self.fulfilled.insert(key, version);
+        Ok(match written {
+            Written::Done => true,
+            // Its own, if the answer was lost.
+            Written::Refused(there) => there.is_some_and(|there| there.version == version),
+        })
+    }
+
+    /// Whether what an intent wanted to land has landed.
+    async fn is_fulfilled(
+        &self,
+        lane: &Lane,
+        version: u64,
+        intent: &Intent,
+        clock: &impl Clock,
+        deadline: Micros,
+    ) -> Result<bool, Error> {
+        if self.fulfilled.get(&lane.key) == Some(&version) {
+            return Ok(true);
+        }
+        // Its first and last positions had not landed when it was made. So an item in this place is of this intent, or of
+        // the same attempt again.
+        let before = format!("{}!", intent.position);
+        let after = intent.position.get(..intent.position.len() - 1).unwrap_or_default();
+        let between = Between { after, before: Some(&before), backward: true };
+        let page = self.page(&lane.key, between, clock, deadline).await?;
+        Ok(page.items.iter().any(|item| item.position == intent.position))
+    }
+
+    async fn page(
+        &self,
+        key: &str,
+        between: Between<'_>,
+        clock: &impl Clock,
+        deadline: Micros,
+    ) -> Result<crate::port::Page, Error> {
+        self.table.call(clock, deadline, async |table| table.page(key, between).await).await
+    }
+}
+
+impl From<Logged> for Range {
+    fn from(logged: Logged) -> Self {
+        let position = |sequence: String, index| Position { sequence: sequence.into(), index };
+        match logged {
+            Logged::One(sequence, index) => Self::of(position(sequence, index)),
+            Logged::Some(first, first_index, last, last_index) => {
+                Self { first: position(first, first_index), last: position(last, last_index) }
+            }
+        }
+    }
+}
+
+impl From<&Range> for Logged {
+    fn from(Range { first, last }: &Range) -> Self {
+        let (digits, index) = (first.sequence.to_string(), first.index);
+        if first == last {
+            Self::One(digits, index)
+        } else {
+            Self::Some(digits, index, last.sequence.to_string(), last.index)
+        }
+    }
+}
+
+/// The body of an item: JSON, compressed, for positions and keys have most in common.
+fn pack(value: &impl Serialize) -> Result<Vec<u8>, Error> {
+    let broken = |why: Box<dyn std::error::Error + Send + Sync>| Error {
+        what: "pack a checkpoint".to_owned(),
+        kind: Kind::Permanent,
+        source: Some(why),
+    };
+    let json = serde_json::to_vec(value).map_err(|why| broken(why.into()))?;
+    zstd::bulk::compress(&json, 3).map_err(|why| broken(why.into()))
+}
+
+fn unpack<V: DeserializeOwned>(item: &Item) -> Result<V, Error> {
+    let json = zstd::bulk::decompress(&item.body, PLAIN_MAX).ok();
+    json.and_then(|json| serde_json::from_slice(&json).ok()).ok_or_else(|| Error {
+        what: format!("the item {} {} cannot be read", item.key, item.position),
+        kind: Kind::Permanent,
+        source: None,
+    })
+}

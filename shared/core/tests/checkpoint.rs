@@ -1,0 +1,287 @@
+//! What a sink does with frames that come once, again, cut otherwise, or while another attempt is at work.
+
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+use millrace_core::account::Landing;
+use millrace_core::checkpoint::{Checkpoints, RANGES_MAX};
+use millrace_core::frame::{Reader, Writer};
+use millrace_core::guard::Guard;
+use millrace_core::port::{Clock as _, Kind};
+use millrace_core::record::{Record, Source};
+use millrace_core::sink::{Cut, Driver, Laid, Landed, Object, Sink};
+use millrace_core::time::Micros;
+use millrace_sim::{Fault, Store, Table, VirtualClock, run};
+use std::convert::Infallible;
+use std::time::Duration;
+
+/// Writes the lines of a lane as one object.
+struct Lines(Reader);
+
+impl Sink for Lines {
+    type Error = Infallible;
+
+    fn lay_out(&mut self, name: &str, frames: &[Cut<'_>]) -> Result<Laid, Infallible> {
+        let mut laid = Laid::default();
+        let mut body = String::new();
+        for Cut { record, lands } in frames {
+            let (_, lines) = self.0.read(record.data).unwrap();
+            for (place, line) in lines.events().enumerate() {
+                laid.landing.r#in += 1;
+                if lands.has(place) {
+                    laid.landing.landed += 1;
+                    body.push_str(line);
+                    body.push('\n');
+                } else {
+                    laid.landing.skipped += 1;
+                }
+            }
+        }
+        laid.objects.push(Object { key: format!("{name}.txt"), body: body.into_bytes() });
+        Ok(laid)
+    }
+}
+
+struct World<'t> {
+    driver: Driver<&'t Table, &'t Store, Store, VirtualClock>,
+}
+
+impl<'t> World<'t> {
+    fn new(table: &'t Table, store: &'t Store) -> Self {
+        Self::at(table, store, 0)
+    }
+
+    fn at(table: &'t Table, store: &'t Store, ms: i64) -> Self {
+        let driver = Driver {
+            function: "lines",
+            checkpoints: Checkpoints::new("lines", Guard::patient("table", table), 48 * 3_600_000),
+            objects: Guard::patient("store", store),
+            quarantine: Guard::patient("quarantine", Store::default()),
+            clock: VirtualClock::at(Micros::EPOCH.plus_ms(ms)),
+            reader: Reader::default(),
+        };
+        Self { driver }
+    }
+
+    /// Lands frames, of which the first one has the clean stream's sequence number 100.
+    fn land(&mut self, frames: &[Vec<u8>]) -> Landed {
+        let source = Source { stream: "clean".into(), shard: "shardId-000000000003".into() };
+        let sequences: Vec<_> = (100..).take(frames.len()).map(|n: u32| n.to_string()).collect();
+        let records = sequences.iter().zip(frames).map(|(sequence, data)| Record {
+            sequence,
+            arrived_at: Micros::EPOCH,
+            data,
+        });
+        let deadline = self.driver.clock.now().plus_ms(100_000);
+        run(self.driver.land(&mut Lines(Reader::default()), &source, records, deadline)).unwrap()
+    }
+}
+
+/// A frame of a lane with events of these positions.
+fn frame_of(lane: &str, scattered: bool, events: &[(u32, u32)]) -> Vec<u8> {
+    let mut writer = Writer::default();
+    writer.begin(lane.to_owned());
+    if scattered {
+        writer.scatter();
+    }
+    for (sequence, index) in events {
+        assert!(
+            writer.push(&sequence.to_string(), *index, |line| line.push_str(&format!("{sequence}.{index}")))
+        );
+    }
+    writer.finish().remove(0).data
+}
+
+fn frame(events: &[(u32, u32)]) -> Vec<u8> {
+    frame_of("raw/shardId-000000000000", false, events)
+}
+
+/// All lines in all objects, in order.
+fn lines(store: &Store) -> Vec<String> {
+    let objects = store.objects();
+    let mut lines: Vec<_> = objects
+        .values()
+        .flat_map(|body| str::from_utf8(body).unwrap().lines().map(str::to_owned).collect::<Vec<_>>())
+        .collect();
+    lines.sort();
+    lines
+}
+
+fn landing(landed: usize, skipped: usize) -> Landing {
+    Landing { r#in: landed + skipped, landed, skipped, quarantined: 0 }
+}
+
+#[test]
+fn frames_that_come_again_are_skipped_and_cut_whatever_the_batch() {
+    let (table, store) = (Table::default(), Store::default());
+    let mut world = World::new(&table, &store);
+    let (a, b) = (frame(&[(5, 0), (5, 1), (6, 0)]), frame(&[(6, 1), (7, 0)]));
+    assert_eq!(world.land(&[a.clone(), b.clone()]).landing, landing(5, 0));
+    let longer = frame(&[(6, 0), (6, 1), (7, 0), (8, 0), (9, 0)]);
+    assert_eq!(world.land(&[b, longer.clone(), a]).landing, landing(2, 8));
+    let mut cold = World::new(&table, &store);
+    assert_eq!(cold.land(&[longer.clone(), longer]).landing, landing(0, 10));
+    assert_eq!(lines(&store), ["5.0", "5.1", "6.0", "6.1", "7.0", "8.0", "9.0"]);
+}
+
+#[test]
+fn a_frame_that_is_twice_in_a_batch_lands_once() {
+    let (table, store) = (Table::default(), Store::default());
+    let mut world = World::new(&table, &store);
+    let (a, longer) = (frame(&[(5, 0), (6, 0)]), frame(&[(5, 0), (6, 0), (7, 0)]));
+    assert_eq!(world.land(&[a.clone(), a, longer]).landing, landing(3, 4));
+    assert_eq!(lines(&store), ["5.0", "6.0", "7.0"]);
+}
+
+#[test]
+fn what_a_dead_letter_left_out_lands_in_its_gap() {
+    let (table, store) = (Table::default(), Store::default());
+    let mut world = World::new(&table, &store);
+    world.land(&[frame(&[(5, 0), (6, 0)]), frame(&[(20, 0), (21, 0)])]);
+    world.land(&[frame(&[(30, 0)])]);
+    // Redriven: 6 had landed, before its batch died, 10 and 11 had not.
+    assert_eq!(world.land(&[frame(&[(6, 0)]), frame(&[(10, 0)]), frame(&[(11, 0)])]).landing, landing(2, 1));
+    assert_eq!(World::new(&table, &store).land(&[frame(&[(10, 0), (11, 0)])]).landing, landing(0, 2));
+    assert_eq!(lines(&store), ["10.0", "11.0", "20.0", "21.0", "30.0", "5.0", "6.0"]);
+}
+
+#[test]
+fn frames_of_a_lane_that_shards_share_may_lie_within_each_other() {
+    let (table, store) = (Table::default(), Store::default());
+    let mut world = World::new(&table, &store);
+    let of_table = |events: &[(u32, u32)]| frame_of("orders/2026", true, events);
+    world.land(&[of_table(&[(100, 0), (300, 0)])]);
+    assert_eq!(world.land(&[of_table(&[(150, 0), (200, 0), (300, 0)])]).landing, landing(2, 1));
+    assert_eq!(lines(&store), ["100.0", "150.0", "200.0", "300.0"]);
+}
+
+#[test]
+fn each_lane_has_objects_of_its_own() {
+    let (table, store) = (Table::default(), Store::default());
+    World::new(&table, &store)
+        .land(&[frame(&[(5, 0)]), frame_of("raw/shardId-000000000001", false, &[(5, 0)])]);
+    let keys: Vec<_> = store.objects().into_keys().collect();
+    assert_eq!(keys, ["raw.shardId-000000000000-5.0-5.0.txt", "raw.shardId-000000000001-5.0-5.0.txt"]);
+}
+
+/// Wherever an attempt dies, the next one, with the same batch or another, at once or later, lands each event once.
+#[test]
+fn whatever_call_is_the_last_of_an_attempt_the_next_one_lands_each_event_once() {
+    let batch = [frame(&[(5, 0), (6, 0)]), frame(&[(7, 0), (8, 0)])];
+    let whole = ["5.0", "6.0", "7.0", "8.0"];
+    for last in 0..6 {
+        for fault in [Fault::Fails(Kind::Permanent), Fault::AnswerLost] {
+            // The first calls go well, then one fails, or does its work and fails, and all that follow fail.
+            let faults = |calls: usize| {
+                let mut faults = vec![Fault::None; calls];
+                faults.push(fault.clone());
+                faults.extend(vec![Fault::Fails(Kind::Permanent); 50]);
+                faults
+            };
+            for (of_table, of_store) in [(last, 100), (100, last)] {
+                let (mut table, mut store) =
+                    (Table::failing(faults(of_table)), Store::failing(faults(of_store)));
+                let first = World::new(&table, &store).land(&batch);
+                (table, store) = (table.healed(), store.healed());
+                let again = World::new(&table, &store).land(&batch);
+                assert!(again.stuck.is_none(), "the same objects need not wait");
+                assert_eq!(lines(&store), whole, "{first:?}");
+
+                let (mut table, mut store) =
+                    (Table::failing(faults(of_table)), Store::failing(faults(of_store)));
+                let first = World::new(&table, &store).land(&batch);
+                (table, store) = (table.healed(), store.healed());
+                let mut other = World::at(&table, &store, 40_000);
+                let halves = [other.land(&batch[..1]), other.land(&batch[1..])];
+                let mut later = World::at(&table, &store, 200_000);
+                let after = [later.land(&batch[..1]), later.land(&batch[1..])];
+                assert!(after.iter().all(|landed| landed.stuck.is_none()));
+                assert_eq!(lines(&store), whole, "{last} {fault:?} {first:?} {halves:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn an_attempt_with_other_objects_waits_until_the_one_before_it_is_surely_over() {
+    let (table, store) = (Table::default(), Store::failing(vec![Fault::Fails(Kind::Permanent); 1]));
+    let stuck = World::new(&table, &store).land(&[frame(&[(5, 0), (6, 0)])]).stuck.unwrap();
+    assert_eq!(stuck.from.as_str(), "100");
+    // Its deadline was at 100 s, and requests on their way have 5 s.
+    let mut early = World::at(&table, &store, 31_000);
+    let why = early.land(&[frame(&[(5, 0)])]).stuck.unwrap().why;
+    assert!(why.to_string().contains("may still be at work"), "{why}");
+    assert_eq!(early.driver.clock.now(), Micros::EPOCH.plus_ms(61_000), "and the answer is held back");
+    let mut later = World::at(&table, &store, 80_000);
+    assert!(later.land(&[frame(&[(5, 0)])]).stuck.is_none());
+    assert!(later.driver.clock.now() >= Micros::EPOCH.plus_ms(105_000), "it waited, for it has time");
+    assert_eq!(lines(&store), ["5.0"]);
+}
+
+#[test]
+fn of_two_attempts_at_once_only_one_has_the_lane() {
+    let (table, store) = (Table::default(), Store::default());
+    let (one, two) = (World::new(&table, &store), World::new(&table, &store));
+    two.driver.clock.random(); // instances have chances of their own
+    let plan = |last| millrace_core::checkpoint::Plan {
+        ranges: vec![millrace_core::checkpoint::Range {
+            first: millrace_core::frame::Position { sequence: "5".into(), index: 0 },
+            last: millrace_core::frame::Position { sequence: last, index: 0 },
+        }],
+        keys: vec!["a".into()],
+    };
+    let deadline = Micros::EPOCH.plus_ms(50_000);
+    let read = |world: &World<'_>| {
+        run(world.driver.checkpoints.read("lane", &"5".into(), &world.driver.clock, deadline)).unwrap()
+    };
+    let (of_one, of_two) = (read(&one), read(&two));
+    let claim = |world: &World<'_>, lane, last: &str| {
+        run(world.driver.checkpoints.claim(lane, &plan(last.into()), &world.driver.clock, deadline)).is_ok()
+    };
+    assert!(claim(&one, &of_one, "9"));
+    assert!(!claim(&two, &of_two, "7"), "it had read before the other one wrote");
+    assert!(!claim(&two, &read(&two), "7"), "and knows now that it must wait");
+}
+
+#[test]
+fn a_batch_with_too_many_pieces_lands_in_several() {
+    let (table, store) = (Table::default(), Store::default());
+    let mut world = World::new(&table, &store);
+    let frames: Vec<_> = (0..4_u32)
+        .map(|n| {
+            let events: Vec<_> = (0..2_500).map(|event| (10_000 + 4 * event + n, 0)).collect();
+            frame_of("orders/2026", true, &events)
+        })
+        .collect();
+    let first = world.land(&frames);
+    assert_eq!((first.landing.landed, first.rest), (5_000, Some("102".into())));
+    assert!(first.landing.landed <= RANGES_MAX && first.stuck.is_none());
+    assert_eq!(world.land(&frames[2..]).landing, landing(5_000, 0));
+    assert_eq!(lines(&store).len(), 10_000);
+    world.driver.clock = VirtualClock::at(Micros::EPOCH.plus_ms(1_000));
+    run(world.driver.clock.sleep(Duration::from_secs(1)));
+    assert_eq!(world.land(&frames).landing, landing(0, 10_000));
+}
+
+#[test]
+fn the_largest_item_fits() {
+    // Sequence numbers as Kinesis gives them, of which half of the digits differ: more than ever do.
+    let mut random = fastrand::Rng::with_seed(7);
+    let mut sequence = || format!("49590338271490256608559692{:030}", random.u128(..) % 10_u128.pow(30));
+    let (table, store) = (Table::default(), Store::default());
+    let mut world = World::new(&table, &store);
+    let frames: Vec<_> = (0..RANGES_MAX)
+        .map(|_| {
+            let mut ends = [sequence(), sequence()];
+            ends.sort();
+            let mut writer = Writer::default();
+            writer.begin("lane".to_owned());
+            for end in ends {
+                assert!(writer.push(&end, 0, |line| line.push('x')));
+            }
+            writer.finish().remove(0).data
+        })
+        .collect();
+    world.land(&frames);
+    let largest = table.items().iter().map(|item| item.body.len()).max().unwrap();
+    assert!(largest < millrace_core::port::ITEM_MAX, "{largest} bytes");
+}

@@ -1,0 +1,351 @@
+//! The functions as Lambda runs them: what each `main.rs` wires, here over the services of the simulated account.
+
+use crate::mutant::{self, Bent, Mutant};
+use crate::scenario::Scenario;
+use crate::world::{RETENTION_MS, Stack};
+use millrace_aws::serve::MARGIN_MS;
+use millrace_core::batch::Batch;
+use millrace_core::checkpoint::Checkpoints;
+use millrace_core::files;
+use millrace_core::frame::Reader;
+use millrace_core::guard::Guard;
+use millrace_core::keys::Keys;
+use millrace_core::pipeline::{EventSettings, Pipeline};
+use millrace_core::port::Clock as _;
+use millrace_core::retry::Policy;
+use millrace_core::sink::Driver;
+use millrace_core::time::Micros;
+use millrace_core::transformer::Transformer;
+use millrace_core::window::{Forgetful, Span, Window};
+use millrace_ingest::drain;
+use millrace_lake::{Frames, Layout};
+use millrace_sim::account::SkewedClock;
+use millrace_sim::kinesis::Stream;
+use millrace_sim::lambda::{Answer, Code, Instance, Local, die};
+use millrace_sim::sqs::Queue;
+use millrace_sim::{dynamodb, kinesis, lambda, s3, secrets, sqs};
+use serde::Serialize;
+use serde_json::{Value, json};
+use std::future::poll_fn;
+use std::panic::resume_unwind;
+use std::rc::Rc;
+use std::task::Poll;
+
+/// The pipeline of the simulation.
+pub(crate) const PIPELINE: &str = include_str!("pipeline.toml");
+
+/// What a later version does besides.
+const LATER: &str = "\n[[step]]\nenrich.constant = { version = 2 }\n";
+
+/// The name of the table in its events.
+pub(crate) const TABLE: &str = "orders";
+
+/// How long a start waits for the key, as in `shared/aws`.
+const START_MS: i64 = 8_000;
+
+/// For how long ids are known, and records may be tried again: what the template has by default.
+const SPAN: Span = Span { window_ms: 3_600_000, retries_ms: RETENTION_MS };
+
+/// A function.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Which {
+    Ingest,
+    Drain,
+    Transform,
+    Changes,
+    Lake,
+    Redrive,
+}
+
+/// Starts instances of a function in a stack.
+pub(crate) struct Binary {
+    pub(crate) which: Which,
+    pub(crate) stack: Rc<Stack>,
+    pub(crate) skew_ms: i64,
+}
+
+impl Binary {
+    pub(crate) fn new(which: Which, stack: &Rc<Stack>, scenario: &Scenario) -> Self {
+        Self { which, stack: Rc::clone(stack), skew_ms: scenario.skew_ms }
+    }
+
+    fn clock(&self) -> SkewedClock {
+        let width = u64::try_from(2 * self.skew_ms).unwrap();
+        let ahead = i64::try_from(self.stack.account.chance().between(0, width)).unwrap() - self.skew_ms;
+        SkewedClock::new(&self.stack.account, ahead)
+    }
+
+    fn bent<P>(&self, port: P) -> Bent<P> {
+        Bent::new(port, &self.stack)
+    }
+
+    fn table(&self) -> dynamodb::Client {
+        dynamodb::Client(Rc::clone(&self.stack.state))
+    }
+
+    fn quarantine(&self) -> Guard<Bent<s3::Client>> {
+        Guard::patient("quarantine", self.bent(s3::Client(Rc::clone(&self.stack.quarantine))))
+    }
+
+    async fn transformer<M>(
+        &self,
+        function: &'static str,
+        version: u32,
+        memory: M,
+    ) -> Result<Transform<M>, String> {
+        let pipeline = if version > 1 { format!("{PIPELINE}{LATER}") } else { PIPELINE.to_owned() };
+        let pipeline = mutant::pipeline(pipeline, self.stack.mutant);
+        let pipeline = Pipeline::compile(&pipeline, &files::NONE).unwrap();
+        let clock = self.clock();
+        let secret = Guard::patient("token key", secrets::Client(Rc::clone(&self.stack.secret)));
+        let deadline = clock.now().plus_ms(START_MS);
+        let keys = Keys::fetch(secret, &clock, deadline, |key| pipeline.check_key(key)).await;
+        Ok(Transformer {
+            function,
+            clean: Guard::patient("CleanStream", kinesis::Client(Rc::clone(&self.stack.clean))),
+            quarantine: self.quarantine(),
+            memory,
+            clock,
+            pipeline,
+            keys: keys.map_err(|why| why.to_string())?,
+            batch: Batch::default(),
+        })
+    }
+}
+
+type Transform<M> = Transformer<kinesis::Client, Bent<s3::Client>, M, secrets::Client, SkewedClock>;
+
+type Ids = Bent<Window<dynamodb::Client, kinesis::Client>>;
+
+impl Code for Binary {
+    fn start(&self, version: u32) -> Local<'_, Result<Box<dyn Instance>, String>> {
+        Box::pin(async move {
+            let stack = &self.stack;
+            let raw = || kinesis::Client(Rc::clone(&stack.raw));
+            let started: Box<dyn Instance> = match self.which {
+                Which::Ingest => Box::new(Ingest(millrace_ingest::Deps {
+                    raw: Guard::patient("RawStream", self.bent(raw())),
+                    spill: Guard::new("spill queue", sqs::Client(Rc::clone(&stack.spill)), Policy::BRIEF),
+                    clock: self.clock(),
+                    event: EventSettings::read(PIPELINE).unwrap(),
+                })),
+                Which::Drain => {
+                    let deps = drain::Deps { raw: Guard::patient("RawStream", raw()), clock: self.clock() };
+                    Box::new(Drain { stack: Rc::clone(stack), deps })
+                }
+                Which::Transform => {
+                    let table = Guard::patient("state table", self.table());
+                    let ids = Window::new(table, Guard::patient("RawStream's shards", raw()), SPAN);
+                    let transformer = self.transformer("transform", version, self.bent(ids)).await?;
+                    Box::new(TransformInstance { stack: Rc::clone(stack), transformer })
+                }
+                Which::Changes => Box::new(Changes(self.transformer("changes", version, Forgetful).await?)),
+                Which::Lake => {
+                    let pipeline = Pipeline::compile(PIPELINE, &files::NONE).unwrap();
+                    let driver = Driver {
+                        function: "lake",
+                        checkpoints: Checkpoints::new(
+                            "lake",
+                            Guard::patient("state table", self.bent(self.table())),
+                            2 * RETENTION_MS,
+                        ),
+                        objects: Guard::patient("lake", self.bent(s3::Client(Rc::clone(&stack.lake)))),
+                        quarantine: self.quarantine(),
+                        clock: self.clock(),
+                        reader: Reader::default(),
+                    };
+                    let lake = millrace_lake_function::Lake(Frames::new(Layout::new(
+                        pipeline.event(),
+                        pipeline.lake(),
+                    )));
+                    Box::new(Lake {
+                        stack: Rc::clone(stack),
+                        deps: millrace_lake_function::Deps { driver, lake },
+                    })
+                }
+                Which::Redrive => {
+                    let dead = |queue: &Rc<Queue>| {
+                        Guard::patient("dead letters", self.bent(sqs::Client(Rc::clone(queue))))
+                    };
+                    let named = |queue: &Rc<Queue>| (queue.name.to_owned(), dead(queue));
+                    let kinesis =
+                        |stream: &Rc<Stream>| (Rc::clone(stream), kinesis::kept as fn(&_, &_, &_) -> _);
+                    let streams = vec![
+                        kinesis(&stack.raw),
+                        kinesis(&stack.clean),
+                        (Rc::clone(&stack.orders), kinesis::kept_change as fn(&_, &_, &_) -> _),
+                    ];
+                    let reader = kinesis::Reader { account: stack.account.clone(), streams };
+                    let functions = stack.functions.borrow().clone();
+                    let client = lambda::Client { account: stack.account.clone(), functions };
+                    Box::new(Redrive(millrace_redrive::Deps {
+                        letters: [&stack.transform_dead, &stack.changes_dead, &stack.lake_dead]
+                            .map(named)
+                            .into(),
+                        spilled: (
+                            dead(&stack.spill_dead),
+                            Guard::patient("spill queue", sqs::Client(Rc::clone(&stack.spill))),
+                        ),
+                        streams: Guard::patient("streams", reader),
+                        functions: Guard::patient("functions", self.bent(client)),
+                        quarantine: self.quarantine(),
+                        clock: self.clock(),
+                    }))
+                }
+            };
+            Ok(started)
+        })
+    }
+}
+
+/// The moment by which a handler should be done, as `serve` tells it.
+fn deadline(of_lambda: Micros) -> Micros {
+    of_lambda.plus_ms(-MARGIN_MS)
+}
+
+fn read<T: serde::de::DeserializeOwned>(payload: &Value) -> Result<T, String> {
+    serde_json::from_value(payload.clone()).map_err(|why| why.to_string())
+}
+
+fn answer(payload: &impl Serialize, counts: &impl Serialize) -> Answer {
+    Answer { payload: json!(payload), counts: json!(counts) }
+}
+
+struct Ingest(millrace_ingest::Deps<Bent<kinesis::Client>, sqs::Client, SkewedClock>);
+
+impl Instance for Ingest {
+    fn invoke<'a>(&'a mut self, payload: &'a Value, ends: Micros) -> Local<'a, Result<Answer, String>> {
+        Box::pin(async move {
+            let (payload, tally) = millrace_ingest::handle(read(payload)?, deadline(ends), &self.0).await;
+            Ok(answer(&payload, &tally))
+        })
+    }
+}
+
+struct Drain {
+    stack: Rc<Stack>,
+    deps: drain::Deps<kinesis::Client, SkewedClock>,
+}
+
+impl Instance for Drain {
+    fn invoke<'a>(&'a mut self, payload: &'a Value, ends: Micros) -> Local<'a, Result<Answer, String>> {
+        Box::pin(async move {
+            let event = mutant::event(payload, self.stack.mutant);
+            let before = self.stack.raw.records().len();
+            let (answered, tally) = drain::handle(read(&event)?, deadline(ends), &self.deps).await;
+            self.stack.see_drained(payload, before);
+            let mut answer = answer(&answered, &tally);
+            answer.payload = mutant::answer(answer.payload, payload, self.stack.mutant);
+            Ok(answer)
+        })
+    }
+}
+
+struct TransformInstance {
+    stack: Rc<Stack>,
+    transformer: Transform<Ids>,
+}
+
+impl Instance for TransformInstance {
+    fn invoke<'a>(&'a mut self, payload: &'a Value, ends: Micros) -> Local<'a, Result<Answer, String>> {
+        Box::pin(async move {
+            let poison = self.stack.poison(payload, "transform");
+            let work = async {
+                if self.stack.mutant == Some(Mutant::LogsPayload) {
+                    tracing::info!(record = mutant::first_text(payload), "a batch");
+                }
+                let (answered, counts) =
+                    millrace_transform::handle(read(payload)?, deadline(ends), &mut self.transformer).await;
+                let mut answer = answer(&answered, &counts);
+                answer.payload = mutant::answer(answer.payload, payload, self.stack.mutant);
+                Ok(answer)
+            };
+            poisoned(poison, work).await
+        })
+    }
+}
+
+struct Changes(Transform<Forgetful>);
+
+impl Instance for Changes {
+    fn invoke<'a>(&'a mut self, payload: &'a Value, ends: Micros) -> Local<'a, Result<Answer, String>> {
+        Box::pin(async move {
+            let (payload, counts) =
+                millrace_changes::handle(read(payload)?, TABLE, deadline(ends), &mut self.0).await;
+            Ok(answer(&payload, &counts))
+        })
+    }
+}
+
+struct Lake {
+    stack: Rc<Stack>,
+    deps:
+        millrace_lake_function::Deps<Bent<dynamodb::Client>, Bent<s3::Client>, Bent<s3::Client>, SkewedClock>,
+}
+
+impl Instance for Lake {
+    fn invoke<'a>(&'a mut self, payload: &'a Value, ends: Micros) -> Local<'a, Result<Answer, String>> {
+        Box::pin(async move {
+            let poison = self.stack.poison(payload, "lake");
+            let work = async {
+                let done =
+                    millrace_lake_function::handle(read(payload)?, deadline(ends), &mut self.deps).await;
+                let (answered, counts) = done.map_err(|why| why.to_string())?;
+                self.deps.driver.objects.port().flush().await.map_err(|why| why.to_string())?;
+                let mut answer = answer(&answered, &counts);
+                answer.payload = mutant::answer(answer.payload, payload, self.stack.mutant);
+                Ok(answer)
+            };
+            poisoned(poison, work).await
+        })
+    }
+}
+
+struct Redrive(
+    millrace_redrive::Deps<
+        Bent<sqs::Client>,
+        sqs::Client,
+        kinesis::Reader,
+        Bent<lambda::Client>,
+        Bent<s3::Client>,
+        SkewedClock,
+    >,
+);
+
+impl Instance for Redrive {
+    fn invoke<'a>(&'a mut self, payload: &'a Value, ends: Micros) -> Local<'a, Result<Answer, String>> {
+        Box::pin(async move {
+            let tally = self.0.handle(read(payload)?, deadline(ends)).await;
+            Ok(answer(&tally, &tally))
+        })
+    }
+}
+
+/// What a record does to the function that gets it, after the function went on so many times.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Poison {
+    Panics(u32),
+    Kills(u32),
+}
+
+/// The panic of a function that met a record which it cannot bear.
+struct Poisoned;
+
+/// Runs a handler that meets a poisonous record: no handler of ours is known to have one, so this stands in for the one
+/// that nobody knows yet.
+async fn poisoned<T>(poison: Option<Poison>, work: impl Future<Output = T>) -> T {
+    let Some(poison) = poison else { return work.await };
+    let (Poison::Panics(after) | Poison::Kills(after)) = poison;
+    let mut work = std::pin::pin!(work);
+    let mut went_on = 0;
+    poll_fn(|cx| {
+        went_on += 1;
+        let ends = went_on > after || work.as_mut().poll(cx).is_ready();
+        match poison {
+            Poison::Panics(_) if ends => resume_unwind(Box::new(Poisoned)),
+            Poison::Kills(_) if ends => die(),
+            _ => Poll::<T>::Pending,
+        }
+    })
+    .await
+}

@@ -1,0 +1,156 @@
+//! The whole pipeline under every fault that AWS can throw: the delivery promises of `docs/delivery.md`, run by run.
+//!
+//! `make sim SEEDS=1000 FIRST=0` plays a thousand runs. One that breaks a promise is told as a story, with as few faults
+//! and events as it takes.
+
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "tests fail by panicking"
+)]
+
+mod code;
+mod logs;
+mod mutant;
+mod oracle;
+mod scenario;
+mod story;
+mod truth;
+mod world;
+
+use crate::mutant::Mutant;
+use crate::scenario::Scenario;
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+/// How many runs there are where nobody says.
+const SEEDS: u64 = 200;
+
+/// What is wrong with the run of a scenario.
+fn wrong(scenario: &Scenario) -> Vec<String> {
+    logs::keep();
+    let judged = catch_unwind(AssertUnwindSafe(|| {
+        let mut run = world::play(scenario, false);
+        let wrong = oracle::judge(&run);
+        if !wrong.is_empty() || run.stack.letters() == 0 {
+            return wrong;
+        }
+        run.mend();
+        oracle::judge_mended(&run)
+    }));
+    judged.unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().cloned();
+        let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+        vec![format!("a panic: {}", text.unwrap_or_default())]
+    })
+}
+
+/// Plays the runs of these seeds, side by side, and hands back those that went wrong.
+fn play(seeds: std::ops::Range<u64>, judge: impl Fn(u64) -> Vec<String> + Sync) -> Vec<(u64, Vec<String>)> {
+    let next = AtomicU64::new(seeds.start);
+    let failed = Mutex::new(Vec::new());
+    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= seeds.end {
+                        return;
+                    }
+                    let wrong = judge(seed);
+                    if !wrong.is_empty() {
+                        failed.lock().unwrap().push((seed, wrong));
+                    }
+                }
+            });
+        }
+    });
+    let mut failed = failed.into_inner().unwrap();
+    failed.sort();
+    failed
+}
+
+fn setting(name: &str, default: u64) -> u64 {
+    std::env::var(name).map_or(default, |text| text.parse().expect("SEEDS and FIRST are numbers"))
+}
+
+#[test]
+#[expect(clippy::print_stderr, reason = "a night's runs want a word")]
+fn no_run_breaks_a_promise() {
+    let (first, seeds) = (setting("FIRST", 0), setting("SEEDS", SEEDS));
+    let began = Instant::now();
+    let failed = play(first..first + seeds, |seed| wrong(&Scenario::new(seed)));
+    eprintln!("{seeds} runs in {:.1} s, {} of them wrong", began.elapsed().as_secs_f64(), failed.len());
+    let mut kinds: BTreeMap<String, Vec<u64>> = BTreeMap::new();
+    for (seed, wrong) in &failed {
+        for kind in story::kinds(wrong) {
+            kinds.entry(kind).or_default().push(*seed);
+        }
+    }
+    for (kind, seeds) in kinds {
+        eprintln!("  {kind}: {} runs, with the seeds {:?}", seeds.len(), &seeds[..seeds.len().min(8)]);
+    }
+    if let Some((seed, _)) = failed.first() {
+        let told = std::thread::scope(|scope| scope.spawn(|| story::tell(Scenario::new(*seed))).join().unwrap());
+        panic!("{} of {seeds} runs break a promise; the first of them:\n{told}", failed.len());
+    }
+}
+
+/// In how many runs a bug must be found.
+const MUTANT_SEEDS: u64 = 1_000;
+
+/// Each bug on purpose is found. With `--nocapture` it prints the table of `docs/delivery.md`.
+#[test]
+#[expect(clippy::print_stderr, reason = "the table")]
+fn bugs_on_purpose_are_found() {
+    let mut missed = Vec::new();
+    for mutant in Mutant::ALL {
+        let bent = |seed| Scenario { mutant: Some(mutant), ..Scenario::new(seed) };
+        let step = 16;
+        let found = (0..MUTANT_SEEDS / step).find_map(|at| {
+            let failed = play(at * step..(at + 1) * step, |seed| wrong(&bent(seed)));
+            failed.into_iter().next()
+        });
+        match found {
+            Some((seed, wrong)) => eprintln!("| {mutant:?} | {} | {} |", seed + 1, wrong[0]),
+            None => missed.push(mutant),
+        }
+    }
+    assert!(missed.is_empty(), "not found: {missed:?}");
+}
+
+/// What is told of a bug is what it takes, and no more.
+#[test]
+fn the_story_of_a_bug_is_short() {
+    let bent = |seed| Scenario { mutant: Some(Mutant::LetterDeletedFirst), ..Scenario::new(seed) };
+    let seed = (0..MUTANT_SEEDS).find(|seed| !wrong(&bent(*seed)).is_empty()).unwrap();
+    let told = story::tell(bent(seed));
+    assert!(told.contains("is lost") && told.contains(&format!("make sim SEEDS=1 FIRST={seed}\n")), "{told}");
+    assert!(told.lines().count() < 120, "{told}");
+}
+
+/// The same seed makes the same run, to the last line of its story and the last byte of its stores.
+#[test]
+fn a_seed_makes_the_same_run_each_time() {
+    for seed in 0..6 {
+        let run = || {
+            logs::keep();
+            let mut run = world::play(&Scenario::new(seed), true);
+            run.mend();
+            (
+                run.stack.account.story(),
+                run.stack.lake.objects(),
+                run.stack.quarantine.objects(),
+                run.stack.state.items(),
+            )
+        };
+        let (one, other) = (run(), run());
+        assert!(one == other, "seed {seed}");
+        assert!(!one.0.is_empty());
+    }
+}

@@ -1,0 +1,252 @@
+//! Bugs on purpose, to see that the simulation finds them: each bends a port or an answer of the functions as a bug would.
+
+use crate::truth;
+use crate::world::Stack;
+use base64::prelude::{BASE64_STANDARD, Engine as _};
+use bytes::Bytes;
+use millrace_core::guard::Health;
+use millrace_core::port::{
+    self, Between, Clock, Entry, Error, Functions, Inbox, Invoked, Item, KeyTable, ObjectStore, Page, Put,
+    PutRecords, When, Written,
+};
+use millrace_core::time::Micros;
+use millrace_core::window::{Bounds, Known, Knows, Memory, Outgoing};
+use serde_json::{Value, json};
+use std::cell::RefCell;
+use std::rc::Rc;
+
+/// A bug.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mutant {
+    /// Ingest answers 202 before Kinesis has answered.
+    AcceptedBeforePut,
+    /// Ingest sends all entries of a call again where some failed.
+    AllEntriesAgain,
+    /// Drain says that all went well, whatever failed.
+    DrainForgets,
+    /// Drain takes messages as they come.
+    SpillOutOfOrder,
+    /// Transform takes an id for a duplicate wherever it was seen, its own position included.
+    NoPositionRule,
+    /// Transform and lake name the record behind the first one that is not safe.
+    WrongItem,
+    /// The quarantine is written after the answer, if at all.
+    QuarantineAfterAnswer,
+    /// Transform leaves out a step that anonymizes.
+    NotAnonymized,
+    /// Transform logs what it gets.
+    LogsPayload,
+    /// Lake moves the checkpoint, then puts the objects.
+    CheckpointBeforePut,
+    /// Lake leaves the objects of an attempt that another one supersedes.
+    NotSuperseded,
+    /// Lake claims a lane whoever has it.
+    ClaimsUnasked,
+    /// Redrive deletes the message, then works on it.
+    LetterDeletedFirst,
+    /// Redrive takes a function that does not start for one that died of its record.
+    StartTakenForPoison,
+}
+
+impl Mutant {
+    /// All of them.
+    pub(crate) const ALL: [Self; 14] = [
+        Self::AcceptedBeforePut,
+        Self::AllEntriesAgain,
+        Self::DrainForgets,
+        Self::SpillOutOfOrder,
+        Self::NoPositionRule,
+        Self::WrongItem,
+        Self::QuarantineAfterAnswer,
+        Self::NotAnonymized,
+        Self::LogsPayload,
+        Self::CheckpointBeforePut,
+        Self::NotSuperseded,
+        Self::ClaimsUnasked,
+        Self::LetterDeletedFirst,
+        Self::StartTakenForPoison,
+    ];
+}
+
+/// A port that a bug may bend.
+pub(crate) struct Bent<P> {
+    port: P,
+    stack: Rc<Stack>,
+    /// What was said to be put and is not yet.
+    late: Rc<RefCell<Vec<(String, Bytes)>>>,
+}
+
+impl<P> Bent<P> {
+    pub(crate) fn new(port: P, stack: &Rc<Stack>) -> Self {
+        Self { port, stack: Rc::clone(stack), late: Rc::default() }
+    }
+
+    fn has(&self, mutant: Mutant) -> bool {
+        self.stack.mutant == Some(mutant)
+    }
+}
+
+impl<P: ObjectStore> Bent<P> {
+    /// Puts at last what was said to be put.
+    pub(crate) async fn flush(&self) -> Result<(), Error> {
+        for (key, body) in self.late.take() {
+            self.port.put(&key, body).await?;
+        }
+        Ok(())
+    }
+}
+
+/// RawStream as ingest has it.
+impl<P: PutRecords + Clone + 'static> PutRecords for Bent<P> {
+    async fn put(&self, entries: &[Entry]) -> Result<Vec<Put>, Error> {
+        if self.has(Mutant::AcceptedBeforePut) {
+            let (port, entries, done) = (self.port.clone(), entries.to_vec(), vec![Put::Done; entries.len()]);
+            self.stack.account.executor().spawn(async move {
+                let _ = port.put(&entries).await;
+            });
+            return Ok(done);
+        }
+        let mut puts = self.port.put(entries).await?;
+        if self.has(Mutant::AllEntriesAgain) && puts.iter().any(|put| *put != Put::Done) {
+            puts.fill(Put::Failed);
+        }
+        Ok(puts)
+    }
+}
+
+/// A bucket: the quarantine's or the lake's.
+impl<P: ObjectStore + Clone + 'static> ObjectStore for Bent<P> {
+    async fn put(&self, key: &str, body: Bytes) -> Result<(), Error> {
+        let is_lake = key.starts_with("events/");
+        if self.has(Mutant::CheckpointBeforePut) && is_lake {
+            self.late.borrow_mut().push((key.to_owned(), body));
+            return Ok(());
+        }
+        if self.has(Mutant::QuarantineAfterAnswer) && !is_lake {
+            let (port, key) = (self.port.clone(), key.to_owned());
+            self.stack.account.executor().spawn(async move {
+                let _ = port.put(&key, body).await;
+            });
+            return Ok(());
+        }
+        self.port.put(key, body).await
+    }
+
+    async fn delete(&self, key: &str) -> Result<(), Error> {
+        if self.has(Mutant::NotSuperseded) { Ok(()) } else { self.port.delete(key).await }
+    }
+}
+
+/// The table as lake has it.
+impl<P: KeyTable> KeyTable for Bent<P> {
+    async fn page(&self, key: &str, between: Between<'_>) -> Result<Page, Error> {
+        self.port.page(key, between).await
+    }
+
+    async fn put(&self, item: &Item, when: When) -> Result<Written, Error> {
+        let when = if self.has(Mutant::ClaimsUnasked) { When::Always } else { when };
+        self.port.put(item, when).await
+    }
+}
+
+/// Dead letters.
+impl<P: Inbox> Inbox for Bent<P> {
+    async fn receive(&self) -> Result<Vec<port::Message>, Error> {
+        let messages = self.port.receive().await?;
+        if self.has(Mutant::LetterDeletedFirst) {
+            for message in &messages {
+                self.port.delete(&message.receipt).await?;
+            }
+        }
+        Ok(messages)
+    }
+
+    async fn delete(&self, receipt: &str) -> Result<(), Error> {
+        self.port.delete(receipt).await
+    }
+}
+
+/// The functions that redrive calls.
+impl<P: Functions> Functions for Bent<P> {
+    async fn invoke(&self, function: &str, event: String) -> Result<Invoked, Error> {
+        if self.has(Mutant::StartTakenForPoison) && event.contains(r#""Records":[]"#) {
+            return Ok(Invoked::Answered(r#"{"batchItemFailures":[]}"#.to_owned()));
+        }
+        self.port.invoke(function, event).await
+    }
+}
+
+/// The ids that transform knows.
+impl<M: Memory> Knows for Bent<M> {
+    fn known(&self, id: u128, sequence: &str, arrived_at: Micros) -> Known {
+        let known = self.port.known(id, sequence, arrived_at);
+        if !self.has(Mutant::NoPositionRule) {
+            return known;
+        }
+        self.stack.ids_met.borrow_mut().push(id);
+        if self.stack.ids_kept.borrow().contains(&id) { Known::Duplicate } else { known }
+    }
+}
+
+impl<M: Memory> Memory for Bent<M> {
+    async fn open(&mut self, batch: Bounds<'_>, clock: &impl Clock, deadline: Micros) -> Result<(), Error> {
+        self.stack.ids_met.borrow_mut().clear();
+        self.port.open(batch, clock, deadline).await
+    }
+
+    async fn keep(&mut self, out: &Outgoing, clock: &impl Clock, deadline: Micros) -> Result<(), Error> {
+        self.port.keep(out, clock, deadline).await?;
+        self.stack.ids_kept.borrow_mut().extend(self.stack.ids_met.take());
+        Ok(())
+    }
+
+    fn health(&self) -> Vec<Health> {
+        self.port.health()
+    }
+}
+
+/// The pipeline that transform has.
+pub(crate) fn pipeline(text: String, mutant: Option<Mutant>) -> String {
+    if mutant == Some(Mutant::NotAnonymized) { text.replace(r#", "email"]"#, "]") } else { text }
+}
+
+/// The event that a function gets.
+pub(crate) fn event(payload: &Value, mutant: Option<Mutant>) -> Value {
+    let mut payload = payload.clone();
+    if mutant == Some(Mutant::SpillOutOfOrder) {
+        for record in payload["Records"].as_array_mut().into_iter().flatten() {
+            let mut body: Value =
+                serde_json::from_str(record["body"].as_str().unwrap_or_default()).unwrap_or_default();
+            // Without its order each message is as good as the other.
+            body.as_object_mut().map(|body| body.remove("order"));
+            record["body"] = json!(body.to_string());
+        }
+    }
+    payload
+}
+
+/// The text of the first record of a batch.
+pub(crate) fn first_text(payload: &Value) -> String {
+    let data = payload["Records"][0]["kinesis"]["data"].as_str().unwrap_or_default();
+    let data = truth::inflated(&BASE64_STANDARD.decode(data).unwrap_or_default());
+    String::from_utf8_lossy(&data).into_owned()
+}
+
+/// The answer that a function gives for these records.
+pub(crate) fn answer(mut answer: Value, payload: &Value, mutant: Option<Mutant>) -> Value {
+    if mutant == Some(Mutant::DrainForgets) && payload["Records"][0]["messageId"].is_string() {
+        return json!({"batchItemFailures": []});
+    }
+    if mutant == Some(Mutant::WrongItem)
+        && let Some(named) = answer["batchItemFailures"][0]["itemIdentifier"].as_str()
+    {
+        let records = payload["Records"].as_array().into_iter().flatten();
+        let sequences: Vec<_> = records.map(|record| record["kinesis"]["sequenceNumber"].clone()).collect();
+        let place = sequences.iter().position(|sequence| sequence == named);
+        answer = match place.and_then(|place| sequences.get(place + 1)) {
+            Some(next) if next.is_string() => json!({"batchItemFailures": [{"itemIdentifier": next}]}),
+            _ => json!({"batchItemFailures": []}),
+        };
+    }
+    answer
+}

@@ -1,0 +1,420 @@
+//! What must be true after every run, judged by what clients were told and by the bytes in the stores.
+
+use crate::logs;
+use crate::scenario::{CANARY, CANARY_IP, Event, Kind};
+use crate::truth::{self, Place, Row};
+use crate::world::Run;
+use millrace_core::record::order;
+use millrace_sim::executor::End;
+use millrace_sim::kinesis::{Record, Stream};
+use millrace_sim::sqs::Message;
+use millrace_sim::stream_mapping::{Acked, StreamMapping};
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+
+/// A record, by its stream, shard and sequence number.
+type At = (String, String, String);
+
+/// What the stores hold at the end of a run.
+#[derive(Debug, Default)]
+struct Found {
+    /// The events of each record that functions read, in their order, and how many records came before it.
+    read: BTreeMap<At, (u64, String, Vec<u32>)>,
+    /// The events of the clean stream, in the order in which it took them, and in which record each is.
+    clean: Vec<(At, Place)>,
+    rows: Vec<Row>,
+    /// The bad events, each with the record that it was in, once for each record.
+    quarantined: BTreeSet<(String, u32)>,
+    /// Of these the ones in records that killed their function.
+    deadly: BTreeSet<u32>,
+    /// What a stage answered for.
+    acked: BTreeSet<At>,
+    /// What was given up at some time, and what is given up still.
+    given_up: BTreeSet<At>,
+    dead: BTreeSet<At>,
+    /// The events in spilled records that were given up.
+    dead_spilled: BTreeSet<u32>,
+    /// What must hold no personal data, with its name.
+    public: Vec<(String, Vec<u8>)>,
+}
+
+/// What is wrong with a run: nothing, it is hoped.
+pub(crate) fn judge(run: &Run) -> Vec<String> {
+    let mut wrong = Vec::new();
+    if run.end == End::Busy {
+        wrong.push("the work does not end".to_owned());
+        return wrong;
+    }
+    let found = Found::of(run);
+    everything_was_read(run, &mut wrong);
+    found.each_event_is_in_one_place(run, &mut wrong);
+    found.nothing_is_put_again_in_vain(run, &mut wrong);
+    found.order_is_kept(&mut wrong);
+    found.counts_are_true(run, &mut wrong);
+    found.no_personal_data(&mut wrong);
+    if run.scenario.puts_once() {
+        wrong.extend(run.stack.seen.take());
+    }
+    wrong
+}
+
+/// What is wrong with a run after all was well again and the dead letters were redriven.
+pub(crate) fn judge_mended(run: &Run) -> Vec<String> {
+    let mut wrong = judge(run);
+    match run.stack.letters() {
+        0 => {}
+        letters => wrong.push(format!("{letters} dead letters are left though all is well")),
+    }
+    wrong
+}
+
+impl Found {
+    fn of(run: &Run) -> Self {
+        let stack = &run.stack;
+        let mut found = Self::default();
+        for (shard, record) in stack.raw.records() {
+            let serials = truth::serials(&truth::inflated(&record.data));
+            found.read.insert(
+                at(&stack.raw, &shard, &record),
+                (record.order, record.partition_key.clone(), serials),
+            );
+        }
+        for (shard, record) in stack.orders.records() {
+            let serials = truth::serials(&record.data);
+            found.read.insert(
+                at(&stack.orders, &shard, &record),
+                (record.order, record.partition_key.clone(), serials),
+            );
+        }
+        for (shard, record) in stack.clean.records() {
+            let (text, places) = truth::frame(&record.data);
+            let at = at(&stack.clean, &shard, &record);
+            found.public.push((format!("CleanStream {}", record.sequence), text.into_bytes()));
+            found.public.push((
+                format!("CleanStream's key {}", record.sequence),
+                record.partition_key.clone().into_bytes(),
+            ));
+            found.clean.extend(places.into_iter().map(|place| (at.clone(), place)));
+        }
+        for (key, body) in stack.lake.objects() {
+            let (rows, text) = truth::rows(&key, &body);
+            found.rows.extend(rows);
+            found
+                .public
+                .push((format!("lake {key}"), [body.as_ref(), text.as_bytes(), key.as_bytes()].concat()));
+        }
+        for (key, body) in stack.quarantine.objects() {
+            found.public.push(("a key of the quarantine".into(), key.clone().into_bytes()));
+            for line in String::from_utf8(truth::inflated(&body)).unwrap().lines() {
+                let line: Value = serde_json::from_str(line).unwrap();
+                let source = line["source"].to_string();
+                found.public.push((format!("{key}: detail"), line["detail"].to_string().into_bytes()));
+                let serials = truth::quarantined(&line);
+                if line["reason"] == "function_died" {
+                    found.deadly.extend(&serials);
+                }
+                found.quarantined.extend(serials.into_iter().map(|serial| (source.clone(), serial)));
+            }
+        }
+        for mapping in [&run.transform, &run.changes, &run.drawn] {
+            let stream = &mapping.stream;
+            mapping.acked(|acked| {
+                let all = acked
+                    .iter()
+                    .flat_map(|acked| acked.records.iter().map(|record| at(stream, &acked.shard, record)));
+                found.acked.extend(all);
+            });
+            found.given_up.extend(mapping.dead.all().iter().flat_map(|message| range(stream, message)));
+            found.dead.extend(mapping.dead.waiting().iter().flat_map(|message| range(stream, message)));
+            let text = mapping.dead.all().into_iter().map(|message| message.body.into_bytes());
+            found
+                .public
+                .extend(text.map(|text| (format!("dead letters of {}", mapping.function.name), text)));
+        }
+        for message in stack.spill_dead.waiting().iter().chain(&stack.spill.waiting()) {
+            found.dead_spilled.extend(spilled(message));
+        }
+        for item in stack.state.items() {
+            let text = [item.key.as_bytes(), item.position.as_bytes(), &item.body].concat();
+            found.public.push((format!("the item {}", item.position), text));
+        }
+        found.public.push(("the answers".into(), run.told.answers.borrow().clone().into_bytes()));
+        found.public.push(("the logs".into(), logs::of_this_thread()));
+        found
+    }
+
+    fn each_event_is_in_one_place(&self, run: &Run, wrong: &mut Vec<String>) {
+        let mut bodies: BTreeMap<&str, Vec<&Event>> = BTreeMap::new();
+        for event in &run.scenario.events {
+            bodies.entry(&event.id).or_default().push(event);
+        }
+        let raw_dead =
+            self.read.iter().filter(|(at, _)| self.dead.contains(*at)).flat_map(|(_, (.., serials))| serials);
+        let clean_dead =
+            self.clean.iter().filter(|(at, _)| self.dead.contains(at)).map(|(_, place)| &place.serial);
+        let dead: BTreeSet<u32> = raw_dead.chain(clean_dead).chain(&self.dead_spilled).copied().collect();
+        let mut mates = self.mates(&run.scenario.events);
+        if run.scenario.kills() {
+            // Who died twice on a record, by chance, cannot know that it was not the record.
+            mates.extend(&self.deadly);
+        }
+        let landed = |event: &Event| self.rows.iter().any(|row| row.serial == event.serial);
+        let is_bad = |event: &Event| self.quarantined.iter().any(|(_, serial)| *serial == event.serial);
+
+        for (id, events) in bodies {
+            let rows: Vec<_> = self
+                .rows
+                .iter()
+                .filter(|row| events.iter().any(|event| event.serial == row.serial))
+                .collect();
+            if rows.len() > 1 {
+                let objects: Vec<_> = rows.iter().map(|row| row.object.as_str()).collect();
+                wrong.push(format!("{id} landed {} times: {}", rows.len(), objects.join(", ")));
+            }
+            let mut accepted = events.iter().filter(|event| run.told.of(event.serial).accepted);
+            let (lands, drops, bad): (Vec<_>, Vec<_>, Vec<_>) =
+                accepted.by_ref().fold(Default::default(), |mut all: (Vec<_>, Vec<_>, Vec<_>), event| {
+                    match event.kind {
+                        Kind::Filtered => all.1.push(event),
+                        Kind::Bad | Kind::Garbage => all.2.push(event),
+                        _ => all.0.push(event),
+                    }
+                    all
+                });
+            // What shares a record with poison shares its fate, whatever the function did before it died.
+            let is_dead = |event: &Event| {
+                dead.contains(&event.serial) || mates.contains(&event.serial) && is_bad(event)
+            };
+            if !lands.is_empty() && rows.is_empty() && !events.iter().any(|event| is_dead(event)) {
+                wrong.push(format!(
+                    "{id} is lost: it was accepted, and neither landed nor is it a dead letter"
+                ));
+            }
+            for event in &drops {
+                if landed(event) || is_bad(event) && !mates.contains(&event.serial) {
+                    wrong.push(format!("{id} should have been filtered"));
+                }
+            }
+            for event in &bad {
+                if landed(event) || !is_bad(event) && !is_dead(event) {
+                    wrong.push(format!("{id} should be in the quarantine"));
+                }
+            }
+            for event in &events {
+                let told = run.told.of(event.serial);
+                let there = landed(event) || is_bad(event);
+                if there && (told.sent == 0 || event.kind == Kind::NoId) {
+                    wrong.push(format!("{id} is there, and nobody sent it, or it was refused"));
+                }
+                if is_bad(event) && is_good(event.kind) && !mates.contains(&event.serial) {
+                    wrong.push(format!("{id} is in the quarantine, and is good"));
+                }
+                if told.refused != (event.kind == Kind::NoId) && (told.refused || told.accepted) {
+                    wrong.push(format!("{id} was refused or accepted, and should not have been"));
+                }
+            }
+            for row in rows {
+                if row.id != id {
+                    wrong.push(format!("{id} landed as {}", row.id));
+                }
+            }
+        }
+    }
+
+    /// The events that share a record with one which kills its function.
+    fn mates(&self, events: &[Event]) -> BTreeSet<u32> {
+        let poison: BTreeSet<u32> = events
+            .iter()
+            .filter(|event| event.kind >= Kind::PanicsTransform)
+            .map(|event| event.serial)
+            .collect();
+        let mut records: BTreeMap<&At, BTreeSet<u32>> = BTreeMap::new();
+        for (at, (.., serials)) in &self.read {
+            records.entry(at).or_default().extend(serials);
+        }
+        for (at, place) in &self.clean {
+            records.entry(at).or_default().insert(place.serial);
+        }
+        records.into_values().filter(|record| !record.is_disjoint(&poison)).flatten().collect()
+    }
+
+    /// Only what failed is sent again: where no answer is lost, RawStream has an event as often as clients sent it.
+    fn nothing_is_put_again_in_vain(&self, run: &Run, wrong: &mut Vec<String>) {
+        if !run.scenario.puts_once() {
+            return;
+        }
+        let mut times: BTreeMap<u32, usize> = BTreeMap::new();
+        for (.., serials) in self.read.values() {
+            for serial in serials {
+                *times.entry(*serial).or_default() += 1;
+            }
+        }
+        for (serial, times) in times {
+            let sent = run.told.of(serial).sent;
+            if times > sent {
+                wrong.push(format!("event {serial} was sent {sent} times and is in RawStream {times} times"));
+            }
+        }
+    }
+
+    /// What shares a partition key comes to the clean stream in the order in which RawStream took it; but what was given
+    /// up and redriven comes when it comes.
+    fn order_is_kept(&self, wrong: &mut Vec<String>) {
+        let mut seen = BTreeSet::new();
+        let mut last: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
+        for (_, place) in &self.clean {
+            let from = place.from();
+            if !seen.insert(place) || self.given_up.contains(&from) {
+                continue;
+            }
+            let Some((order, key, _)) = self.read.get(&from) else { continue };
+            let before = last.entry(key).or_default();
+            let now = (*order, place.index);
+            if now < *before {
+                wrong.push(format!(
+                    "event {} came to the clean stream behind one that it was before",
+                    place.serial
+                ));
+            }
+            *before = now;
+        }
+    }
+
+    /// Each answer that counted told the truth about the records that are safe by it.
+    fn counts_are_true(&self, run: &Run, wrong: &mut Vec<String>) {
+        let kinds: BTreeMap<u32, Kind> =
+            run.scenario.events.iter().map(|event| (event.serial, event.kind)).collect();
+        let out: BTreeSet<_> = self.clean.iter().map(|(_, place)| (place.from(), place.index)).collect();
+        let mut check = |mapping: &StreamMapping, acked: &Acked, names: &[&str], truth: &[usize]| {
+            let told: Vec<_> = names
+                .iter()
+                .map(|name| name.split('+').map(|name| number(&acked.counts, name)).sum::<usize>())
+                .collect();
+            if told != truth {
+                let (function, first) =
+                    (mapping.function.name, acked.records.first().map_or("-", |first| &first.sequence));
+                wrong.push(format!(
+                    "{function} counted {names:?} {told:?} from {first} on, and it was {truth:?}"
+                ));
+            }
+        };
+        for mapping in [&run.transform, &run.changes] {
+            mapping.acked(|all| {
+                for acked in all {
+                    let mut truth = [0; 5];
+                    for record in &acked.records {
+                        let from = at(&mapping.stream, &acked.shard, record);
+                        let (.., serials) = &self.read[&from];
+                        // Lines of which none is JSON are no lines, but one piece of something else.
+                        let is_one = serials.iter().all(|serial| kinds[serial] == Kind::Garbage);
+                        let serials = if is_one { &serials[..1] } else { serials };
+                        for (index, serial) in (0..).zip(serials) {
+                            truth[0] += 1;
+                            match kinds[serial] {
+                                Kind::Filtered => truth[2] += 1,
+                                Kind::Bad | Kind::Garbage => truth[4] += 1,
+                                _ if out.contains(&(from.clone(), index)) => truth[1] += 1,
+                                _ => truth[3] += 1,
+                            }
+                        }
+                    }
+                    check(mapping, acked, &["in", "out", "filtered", "duplicates", "quarantined"], &truth);
+                }
+            });
+        }
+        // A sink counts what it worked on. Lanes fail one by one, so what it landed may come again in a batch, and is
+        // skipped then.
+        let mapping = &run.drawn;
+        mapping.acked(|all| {
+            for acked in all {
+                let events = |record: &Rc<Record>| {
+                    let at = at(&mapping.stream, &acked.shard, record);
+                    self.clean.iter().filter(|(in_record, _)| *in_record == at).count()
+                };
+                let events = acked.records.iter().map(events).sum();
+                if acked.is_whole {
+                    check(mapping, acked, &["in", "landed+skipped", "quarantined"], &[events, events, 0]);
+                } else {
+                    let counted = number(&acked.counts, "in");
+                    check(mapping, acked, &["landed+skipped", "quarantined"], &[counted, 0]);
+                }
+            }
+        });
+        let landed: usize = mapping.function.counted().iter().map(|counts| number(counts, "landed")).sum();
+        let rows = self.rows.len();
+        if landed > rows || landed < rows && run.scenario.sink_is_well() {
+            wrong.push(format!("lake counted {landed} events as landed, and {rows} are there"));
+        }
+    }
+
+    fn no_personal_data(&self, wrong: &mut Vec<String>) {
+        for (place, bytes) in &self.public {
+            if truth::find(bytes, CANARY.as_bytes()).is_some()
+                || truth::find(bytes, CANARY_IP.as_bytes()).is_some()
+            {
+                wrong.push(format!("personal data in {place}"));
+            }
+        }
+    }
+}
+
+fn everything_was_read(run: &Run, wrong: &mut Vec<String>) {
+    for mapping in [&run.transform, &run.changes, &run.drawn] {
+        if mapping.behind() > 0 {
+            wrong.push(format!("{} is {} records behind", mapping.function.name, mapping.behind()));
+        }
+    }
+    if !run.stack.spill.waiting().is_empty() {
+        wrong.push("the spill queue is not empty".to_owned());
+    }
+}
+
+fn is_good(kind: Kind) -> bool {
+    matches!(kind, Kind::Good | Kind::Large | Kind::Filtered)
+}
+
+fn number(counts: &Value, name: &str) -> usize {
+    usize::try_from(counts[name].as_u64().unwrap_or_default()).unwrap()
+}
+
+/// A record as lanes name it: a table's stream has its label in the shard's place.
+fn at(stream: &Stream, shard: &str, record: &Record) -> At {
+    let shard = match stream.arn.split_once("/stream/") {
+        Some((_, label)) => label.replace(':', "-"),
+        None => shard.to_owned(),
+    };
+    (stream.name.to_owned(), shard, record.sequence.clone())
+}
+
+/// The records that a dead letter stands for, as far as they are still there.
+fn range(stream: &Stream, message: &Message) -> Vec<At> {
+    let body: Value = serde_json::from_str(&message.body).unwrap();
+    let info = if body["KinesisBatchInfo"].is_object() {
+        &body["KinesisBatchInfo"]
+    } else {
+        &body["DDBStreamBatchInfo"]
+    };
+    let (shard, first, last) = (
+        info["shardId"].as_str().unwrap(),
+        info["startSequenceNumber"].as_str().unwrap(),
+        info["endSequenceNumber"].as_str().unwrap(),
+    );
+    let within =
+        |record: &Record| order(&record.sequence, first).is_ge() && order(&record.sequence, last).is_le();
+    stream.shards(|shards| {
+        let of = shards.iter().find(|known| known.id == shard).expect("a shard of the stream");
+        let records = of.records.iter().filter(|record| within(record) && stream.keeps(record));
+        records.map(|record| at(stream, shard, record)).collect()
+    })
+}
+
+/// The events in a message of spilled records.
+fn spilled(message: &Message) -> Vec<u32> {
+    use base64::prelude::{BASE64_STANDARD, Engine as _};
+    let body: Value = serde_json::from_str(&message.body).unwrap();
+    let records = body["records"].as_array().cloned().unwrap_or_default();
+    let data =
+        records.into_iter().map(|record| BASE64_STANDARD.decode(record["data"].as_str().unwrap()).unwrap());
+    data.flat_map(|data| truth::serials(&data)).collect()
+}

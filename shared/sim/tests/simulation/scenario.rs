@@ -1,0 +1,416 @@
+//! What happens in a run, all of it drawn from its seed: who sends what and when, how the stack is set up, what goes wrong.
+
+use millrace_core::port::Kind as Refusal;
+use millrace_core::time::Micros;
+use millrace_sim::chance::Chance;
+use millrace_sim::fault::{CallFault, Fault, Happening, InvocationFault};
+use millrace_sim::stream_mapping::Settings;
+use serde_json::{Value, json};
+use std::time::Duration;
+
+/// 2026-11-20T12:00:00Z, when each run begins.
+pub(crate) const START: Micros = match Micros::new(1_795_176_000_000_000) {
+    Some(start) => start,
+    None => Micros::EPOCH,
+};
+
+/// What an event is, and so what must become of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Kind {
+    /// It lands.
+    Good,
+    /// It lands, and is so large that a record holds only one of its size.
+    Large,
+    /// A step drops it.
+    Filtered,
+    /// A step refuses it.
+    Bad,
+    /// It is no JSON; only a producer of its own can send it.
+    Garbage,
+    /// Ingest refuses it: it has no id.
+    NoId,
+    /// `transform` panics over it.
+    PanicsTransform,
+    /// `transform` dies of it.
+    KillsTransform,
+    /// `lake` panics over it.
+    PanicsLake,
+    /// `lake` dies of it.
+    KillsLake,
+}
+
+/// An event, or one body of it: two bodies may have the same id.
+#[derive(Debug, Clone)]
+pub(crate) struct Event {
+    /// Its number, which stands in its body.
+    pub(crate) serial: u32,
+    pub(crate) id: String,
+    pub(crate) user: u32,
+    pub(crate) kind: Kind,
+}
+
+/// How events get in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// Over HTTP, as an array.
+    Array,
+    /// Over HTTP, as NDJSON.
+    Lines,
+    /// Over HTTP, as NDJSON with gzip.
+    Gzip,
+    /// Into RawStream by a producer of its own, plain.
+    Producer,
+    /// Into RawStream by a producer of its own, with gzip.
+    GzipProducer,
+    /// As a change of a table.
+    Change,
+}
+
+/// Some events, sent at once.
+#[derive(Debug, Clone)]
+pub(crate) struct Send {
+    pub(crate) at: Micros,
+    pub(crate) way: Way,
+    /// Places in the scenario's events.
+    pub(crate) events: Vec<usize>,
+    /// How many times the client tries.
+    pub(crate) tries: u32,
+}
+
+/// All of a run.
+#[derive(Debug, Clone)]
+pub(crate) struct Scenario {
+    pub(crate) seed: u64,
+    /// Makes another run of the same scenario: what happens at once in another order, other times on the network.
+    pub(crate) variant: u64,
+    pub(crate) raw_shards: usize,
+    pub(crate) clean_shards: usize,
+    pub(crate) table_shards: usize,
+    pub(crate) transform: Settings,
+    pub(crate) changes: Settings,
+    pub(crate) lake: Settings,
+    /// How far the clock of a machine may be wrong, either way.
+    pub(crate) skew_ms: i64,
+    pub(crate) events: Vec<Event>,
+    pub(crate) sends: Vec<Send>,
+    pub(crate) faults: Vec<Fault>,
+    /// When dead letters are redriven, while all may still go wrong.
+    pub(crate) redrives: Vec<Micros>,
+    /// Whether the functions bear at last what was poison to them.
+    pub(crate) is_mended: bool,
+    /// A bug on purpose.
+    pub(crate) mutant: Option<crate::mutant::Mutant>,
+}
+
+impl Scenario {
+    /// The scenario of a seed.
+    pub(crate) fn new(seed: u64) -> Self {
+        let chance = Chance::new(seed, "scenario");
+        let mut scenario = Self {
+            seed,
+            variant: 0,
+            raw_shards: chance.pick(&[1, 1, 2, 3]),
+            clean_shards: chance.pick(&[1, 1, 2]),
+            table_shards: chance.pick(&[1, 2]),
+            transform: settings(&chance, 5_000),
+            changes: settings(&chance, 5_000),
+            lake: settings(&chance, 60_000),
+            skew_ms: chance.pick(&[0, 0, 50, 2_000]),
+            events: Vec::new(),
+            sends: Vec::new(),
+            faults: Vec::new(),
+            redrives: Vec::new(),
+            is_mended: chance.percent(50),
+            mutant: None,
+        };
+        scenario.send(&chance);
+        scenario.resend(&chance);
+        let faults = chance.pick(&[0, 1, 2, 4, 8, 16]);
+        scenario.faults = (0..faults).map(|_| fault(&chance)).collect();
+        let redrives = chance.pick(&[0, 1, 2]);
+        scenario.redrives = (0..redrives).map(|_| moment(&chance).plus_ms(120_000)).collect();
+        scenario
+    }
+
+    fn send(&mut self, chance: &Chance) {
+        let users = chance.between(1, 4);
+        let poison = chance.percent(15);
+        for _ in 0..chance.between(3, 30) {
+            let way = chance.pick(&[
+                Way::Array,
+                Way::Array,
+                Way::Lines,
+                Way::Lines,
+                Way::Gzip,
+                Way::Producer,
+                Way::GzipProducer,
+                Way::Change,
+            ]);
+            let count = if way == Way::Change { 1 } else { chance.between(1, 6) };
+            let user = u32::try_from(chance.below(users)).unwrap();
+            let events = (0..count).map(|_| {
+                let user = if http(way) && chance.percent(50) {
+                    u32::try_from(chance.below(users)).unwrap()
+                } else {
+                    user
+                };
+                self.event(None, user, kind(chance, way, poison))
+            });
+            let events = events.collect();
+            let tries = chance.pick(&[1, 3, 5, 8]);
+            self.sends.push(Send { at: moment(chance), way, events, tries });
+        }
+    }
+
+    fn event(&mut self, id: Option<String>, user: u32, kind: Kind) -> usize {
+        let serial = u32::try_from(self.events.len()).unwrap();
+        let id = id.unwrap_or_else(|| format!("e-{serial}"));
+        self.events.push(Event { serial, id, user, kind });
+        self.events.len() - 1
+    }
+
+    /// Clients send again what they sent, soon or much later, and now and then another body under the same id.
+    fn resend(&mut self, chance: &Chance) {
+        for sent in 0..self.sends.len() {
+            let mut again = self.sends[sent].clone();
+            if again.way == Way::Change || !chance.percent(25) {
+                continue;
+            }
+            again.at = again.at.plus_ms(chance.pick(&[1, 1_000, 30_000, 1_200_000]));
+            if chance.percent(20) {
+                for place in &mut again.events {
+                    let Event { id, user, kind, .. } = self.events[*place].clone();
+                    if matches!(kind, Kind::Good | Kind::Filtered) {
+                        let kind = chance.pick(&[Kind::Good, Kind::Good, Kind::Filtered]);
+                        *place = self.event(Some(id), user, kind);
+                    }
+                }
+            }
+            self.sends.push(again);
+        }
+    }
+}
+
+impl Scenario {
+    /// Whether functions die, whatever they work on.
+    pub(crate) fn kills(&self) -> bool {
+        self.faults.iter().any(|fault| {
+            let Fault::Invocation { how, .. } = fault else { return false };
+            matches!(how, InvocationFault::Crash(_) | InvocationFault::Hang(_) | InvocationFault::AnswerLost)
+        })
+    }
+
+    /// Whether nothing makes a client, ingest or drain send again what did arrive.
+    pub(crate) fn puts_once(&self) -> bool {
+        self.faults.iter().all(|fault| match fault {
+            Fault::Call { service, how, .. } | Fault::Spell { service, how, .. } => {
+                !["api", "raw", "spill"].contains(service)
+                    || matches!(how, CallFault::Partial(..) | CallFault::Refused(_))
+            }
+            Fault::Invocation { function, .. } => !["ingest", "drain"].contains(function),
+            Fault::At { what, .. } => *what != Happening::DeliveredTwice("spill"),
+        })
+    }
+
+    /// Whether nothing keeps the lake's answers from being heard.
+    pub(crate) fn sink_is_well(&self) -> bool {
+        let faults = self.faults.iter().all(|fault| match fault {
+            Fault::Call { service, .. } | Fault::Spell { service, .. } => {
+                !["lake", "table"].contains(service)
+            }
+            Fault::Invocation { function, .. } => *function != "lake",
+            Fault::At { what, .. } => *what != Happening::LeaseLost("clean"),
+        });
+        faults && !self.events.iter().any(|event| matches!(event.kind, Kind::PanicsLake | Kind::KillsLake))
+    }
+}
+
+pub(crate) fn http(way: Way) -> bool {
+    matches!(way, Way::Array | Way::Lines | Way::Gzip)
+}
+
+fn settings(chance: &Chance, window_max_ms: u64) -> Settings {
+    Settings {
+        batch_size: chance.pick(&[1, 3, 10, 100]),
+        window_ms: i64::try_from(chance.pick(&[0, 1_000, window_max_ms])).unwrap(),
+        retries_max: chance.pick(&[1, 3, 10]),
+        age_max_ms: chance.pick(&[60_000, 600_000, 21_600_000]),
+    }
+}
+
+/// Within the two minutes in which most happens.
+fn moment(chance: &Chance) -> Micros {
+    START.plus_ms(i64::try_from(chance.below(120_000)).unwrap())
+}
+
+fn kind(chance: &Chance, way: Way, poison: bool) -> Kind {
+    if way == Way::Change {
+        return chance.pick(&[Kind::Good, Kind::Good, Kind::Good, Kind::Filtered]);
+    }
+    if poison && chance.percent(8) {
+        return chance.pick(&[
+            Kind::PanicsTransform,
+            Kind::KillsTransform,
+            Kind::PanicsLake,
+            Kind::KillsLake,
+        ]);
+    }
+    match chance.below(100) {
+        0..15 => Kind::Filtered,
+        15..23 => Kind::Bad,
+        23..27 if http(way) => Kind::NoId,
+        23..27 => Kind::Garbage,
+        27 if http(way) && chance.percent(10) => Kind::Large,
+        _ => Kind::Good,
+    }
+}
+
+const CALLED: [&str; 16] = [
+    "api",
+    "raw",
+    "raw",
+    "clean",
+    "clean",
+    "lake",
+    "lake",
+    "quarantine",
+    "spill",
+    "secrets",
+    "table",
+    "table",
+    "shards",
+    "lambda",
+    "transform-dead",
+    "lake-dead",
+];
+const INVOKED: [&str; 6] = ["ingest", "drain", "transform", "changes", "lake", "redrive"];
+
+fn fault(chance: &Chance) -> Fault {
+    let nth = |most| u32::try_from(chance.below(most)).unwrap();
+    match chance.below(10) {
+        0..3 => Fault::Call { service: chance.pick(&CALLED), nth: nth(20), how: call_fault(chance) },
+        3..5 => {
+            let from = moment(chance);
+            let service = chance.pick(&CALLED);
+            let lasts = chance.pick(&[500, 5_000, 30_000, 120_000, 1_000_000]);
+            let until = from.plus_ms(lasts);
+            Fault::Spell {
+                service,
+                from,
+                until,
+                percent: chance.pick(&[30, 80, 100]),
+                how: call_fault(chance),
+            }
+        }
+        5..8 => {
+            let after = nth(12);
+            let how = chance.pick(&[
+                InvocationFault::Crash(after),
+                InvocationFault::Crash(after),
+                InvocationFault::Hang(after),
+                InvocationFault::AnswerLost,
+                InvocationFault::Throttled,
+                InvocationFault::Cold,
+            ]);
+            Fault::Invocation { function: chance.pick(&INVOKED), nth: nth(12), how }
+        }
+        _ => {
+            let what = chance.pick(&[
+                Happening::Deploy,
+                Happening::Recycle("transform"),
+                Happening::LeaseLost("raw"),
+                Happening::LeaseLost("raw"),
+                Happening::LeaseLost("clean"),
+                Happening::LeaseLost("clean"),
+                Happening::LeaseLost("orders"),
+                Happening::Split("raw"),
+                Happening::Merge("raw"),
+                Happening::Split("clean"),
+                Happening::Merge("clean"),
+                Happening::Split("orders"),
+                Happening::DeliveredTwice("spill"),
+                Happening::DeliveredTwice("transform-dead"),
+                Happening::DeliveredTwice("lake-dead"),
+            ]);
+            Fault::At { at: moment(chance), what }
+        }
+    }
+}
+
+fn call_fault(chance: &Chance) -> CallFault {
+    chance.pick(&[
+        CallFault::Refused(Refusal::Transient),
+        CallFault::Refused(Refusal::Throttled),
+        CallFault::AnswerLost,
+        CallFault::AnswerLost,
+        CallFault::Late(Duration::from_millis(500)),
+        CallFault::Partial(50, Refusal::Throttled),
+        CallFault::Partial(50, Refusal::Transient),
+        CallFault::Partial(100, Refusal::Throttled),
+    ])
+}
+
+/// What is planted where personal data stands: none of it may be seen where no personal data may be.
+pub(crate) const CANARY: &str = "canary";
+
+/// The network that clients are in, and the begin of all their addresses there.
+pub(crate) const CANARY_IP: &str = "198.51.100.1";
+
+impl Event {
+    /// Its body.
+    pub(crate) fn body(&self) -> Vec<u8> {
+        let Self { serial, id, user, kind } = self;
+        if *kind == Kind::Garbage {
+            return format!("{CANARY} \"serial\":{serial} is no JSON").into_bytes();
+        }
+        let mut body = self.fields();
+        body["serial"] = json!(serial);
+        if *kind != Kind::NoId {
+            body["id"] = json!(id);
+        }
+        body["eventType"] = json!("view");
+        body["timestamp"] = json!((START.get() / 1000) - i64::from(*user) * 1_800_000);
+        if *kind == Kind::Large {
+            body["large"] = json!("x".repeat(400_000));
+        }
+        body.to_string().into_bytes()
+    }
+
+    fn fields(&self) -> Value {
+        let Self { serial, user, kind, .. } = self;
+        let price = match kind {
+            Kind::Filtered => json!(5),
+            Kind::Bad => json!(format!("{CANARY} of no number")),
+            _ => json!(80),
+        };
+        let mut fields = json!({
+            "userId": format!("{CANARY}-{user}"), "email": format!("{CANARY}-{serial}@example.com"), "price": price,
+        });
+        match kind {
+            Kind::PanicsTransform => fields["poison"] = json!("panics-transform"),
+            Kind::KillsTransform => fields["poison"] = json!("kills-transform"),
+            Kind::PanicsLake => fields["poison"] = json!("panics-lake"),
+            Kind::KillsLake => fields["poison"] = json!("kills-lake"),
+            _ => {}
+        }
+        fields
+    }
+
+    /// It as a change of a table, as the table's stream has it.
+    pub(crate) fn change(&self) -> Vec<u8> {
+        let text = |value: &Value| match value {
+            Value::String(text) => json!({ "S": text }),
+            other => json!({ "N": other.to_string() }),
+        };
+        let fields = self.fields();
+        let mut image: serde_json::Map<_, _> =
+            fields.as_object().unwrap().iter().map(|(key, value)| (key.clone(), text(value))).collect();
+        image.insert("serial".into(), json!({"N": self.serial.to_string()}));
+        image.insert("ip".into(), json!({"S": format!("{CANARY_IP}{:02}", self.user)}));
+        let keys = json!({"orderId": {"S": format!("order-{}", self.user)}});
+        image.insert("orderId".into(), keys["orderId"].clone());
+        json!({"eventID": self.id, "eventName": "MODIFY", "dynamodb": {"Keys": keys, "NewImage": image}})
+            .to_string()
+            .into_bytes()
+    }
+}

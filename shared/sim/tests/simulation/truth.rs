@@ -1,0 +1,125 @@
+//! What the bytes of the stores hold, read without the code that wrote them.
+
+use base64::prelude::{BASE64_STANDARD, Engine as _};
+use bytes::Bytes;
+use flate2::read::GzDecoder;
+use parquet::file::reader::{FileReader as _, SerializedFileReader};
+use parquet::record::Field;
+use serde_json::Value;
+use std::io::Read as _;
+
+/// The bytes, inflated where they are gzip.
+pub(crate) fn inflated(data: &[u8]) -> Vec<u8> {
+    if !data.starts_with(&[0x1f, 0x8b]) {
+        return data.to_vec();
+    }
+    let mut plain = Vec::new();
+    GzDecoder::new(data).read_to_end(&mut plain).expect("whole gzip");
+    plain
+}
+
+/// The numbers of the events in these bytes, in their order: each event has its own in it once.
+pub(crate) fn serials(plain: &[u8]) -> Vec<u32> {
+    const MARK: &[u8] = b"\"serial\":";
+    let mut serials = Vec::new();
+    let mut rest = plain;
+    while let Some(at) = find(rest, MARK) {
+        rest = &rest[at + MARK.len()..];
+        let text: Vec<u8> = rest
+            .iter()
+            .copied()
+            .skip_while(|byte| !byte.is_ascii_digit())
+            .take_while(u8::is_ascii_digit)
+            .collect();
+        serials.push(String::from_utf8(text).unwrap().parse().expect("a number"));
+    }
+    serials
+}
+
+/// The numbers of the events in a line of the quarantine.
+pub(crate) fn quarantined(line: &Value) -> Vec<u32> {
+    let text = line["payload"].as_str().expect("a payload");
+    if line["encoding"] == "utf8" {
+        return serials(text.as_bytes());
+    }
+    let data = BASE64_STANDARD.decode(text).expect("base64");
+    if line["source"]["stream"] == "clean" {
+        return frame(&data).1.into_iter().map(|place| place.serial).collect();
+    }
+    serials(&inflated(&data))
+}
+
+/// Where these bytes first stand in others.
+pub(crate) fn find(all: &[u8], wanted: &[u8]) -> Option<usize> {
+    memchr::memmem::find(all, wanted)
+}
+
+/// Where an event of the clean stream came from, and which one it is.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Place {
+    pub(crate) lane: String,
+    pub(crate) sequence: String,
+    pub(crate) index: u64,
+    pub(crate) serial: u32,
+}
+
+impl Place {
+    /// The record that it came from: stream, shard and sequence number.
+    pub(crate) fn from(&self) -> (String, String, String) {
+        let (stream, shard) = self.lane.split_once('/').expect("a stream and a shard");
+        (stream.to_owned(), shard.to_owned(), self.sequence.clone())
+    }
+}
+
+/// The text of a frame's body, and the places of its events.
+pub(crate) fn frame(data: &[u8]) -> (String, Vec<Place>) {
+    let length = usize::try_from(u32::from_le_bytes(data[1..5].try_into().unwrap())).unwrap();
+    let header: Value = serde_json::from_slice(&data[5..5 + length]).expect("a header");
+    let body = zstd::stream::decode_all(&data[5 + length..]).expect("whole zstd");
+    let body = String::from_utf8(body).expect("text");
+    let (origins, events) = body.split_once('\n').expect("origins, then events");
+    let origins: Vec<(String, Vec<u64>)> = serde_json::from_str(origins).expect("origins");
+    let origins = origins
+        .into_iter()
+        .flat_map(|(sequence, places)| places.into_iter().map(move |place| (sequence.clone(), place)));
+    let lane = header["lane"].as_str().expect("a lane");
+    let place = |((sequence, index), line): ((String, u64), &str)| {
+        let serial = *serials(line.as_bytes()).first().expect("a number in each event");
+        Place { lane: lane.to_owned(), sequence, index, serial }
+    };
+    let places: Vec<_> = origins.zip(events.split('\n')).map(place).collect();
+    assert_eq!(places.len(), events.split('\n').count(), "as many origins as events");
+    (body, places)
+}
+
+/// A row of the lake.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Row {
+    pub(crate) object: String,
+    pub(crate) id: String,
+    pub(crate) serial: u32,
+}
+
+/// The rows of a Parquet file, and all text that stands in it.
+pub(crate) fn rows(object: &str, data: &[u8]) -> (Vec<Row>, String) {
+    let reader = SerializedFileReader::new(Bytes::copy_from_slice(data)).expect("a whole Parquet file");
+    let (mut rows, mut text) = (Vec::new(), String::new());
+    for row in reader.get_row_iter(None).expect("rows") {
+        let (mut id, mut serial) = (String::new(), None);
+        for (name, field) in row.expect("a row").get_column_iter() {
+            match (name.as_str(), field) {
+                ("serial", Field::Long(number)) => serial = u32::try_from(*number).ok(),
+                (name, Field::Str(value)) => {
+                    if name == "id" {
+                        id.clone_from(value);
+                    }
+                    text.push_str(value);
+                    text.push('\n');
+                }
+                _ => {}
+            }
+        }
+        rows.push(Row { object: object.to_owned(), id, serial: serial.expect("a number in each row") });
+    }
+    (rows, text)
+}

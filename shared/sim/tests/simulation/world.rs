@@ -1,0 +1,476 @@
+//! The whole stack in a simulated account, and a run of it.
+
+use crate::code::{Binary, Poison, TABLE, Which};
+use crate::mutant::Mutant;
+use crate::scenario::{CANARY_IP, Event, START, Scenario, Send, Way};
+use crate::truth;
+use base64::prelude::{BASE64_STANDARD, Engine as _};
+use flate2::{Compression, write::GzEncoder};
+use millrace_core::port::{Entry, Put, PutRecords as _};
+use millrace_sim::account::Account;
+use millrace_sim::dynamodb::Table;
+use millrace_sim::executor::{End, first};
+use millrace_sim::fault::{CallFault, Happening};
+use millrace_sim::kinesis::{self, Stream};
+use millrace_sim::lambda::{Function, Outcome};
+use millrace_sim::queue_mapping;
+use millrace_sim::s3::Bucket;
+use millrace_sim::secrets::Secret;
+use millrace_sim::sqs::Queue;
+use millrace_sim::stream_mapping::{self, StreamMapping};
+use serde_json::{Value, json};
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::io::Write as _;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// The streams' retention: what the template has by default.
+pub(crate) const RETENTION_MS: i64 = 86_400_000;
+
+/// How long a run may go on, and how many steps it may take: far more than any does that ends.
+const LONGEST_MS: i64 = 5 * 86_400_000;
+const STEPS_MAX: u64 = 1_000_000;
+
+/// How many redrives it may take until no dead letter is left.
+const REDRIVES_MAX: u32 = 6;
+
+/// The services of a stack.
+#[derive(Debug)]
+pub(crate) struct Stack {
+    pub(crate) account: Account,
+    pub(crate) raw: Rc<Stream>,
+    pub(crate) clean: Rc<Stream>,
+    pub(crate) orders: Rc<Stream>,
+    pub(crate) lake: Rc<Bucket>,
+    pub(crate) quarantine: Rc<Bucket>,
+    pub(crate) spill: Rc<Queue>,
+    pub(crate) spill_dead: Rc<Queue>,
+    pub(crate) transform_dead: Rc<Queue>,
+    pub(crate) changes_dead: Rc<Queue>,
+    pub(crate) lake_dead: Rc<Queue>,
+    pub(crate) state: Rc<Table>,
+    pub(crate) secret: Rc<Secret>,
+    /// The functions that redrive calls.
+    pub(crate) functions: RefCell<Vec<Rc<Function>>>,
+    /// The bug in the functions, if there is one on purpose.
+    pub(crate) mutant: Option<Mutant>,
+    /// The ids that a bug keeps, and those of the batch at hand.
+    pub(crate) ids_kept: RefCell<HashSet<u128>>,
+    pub(crate) ids_met: RefCell<Vec<u128>>,
+    /// What went wrong before the eyes of the simulation.
+    pub(crate) seen: RefCell<Vec<String>>,
+    /// Whether the functions bear what was poison to them.
+    pub(crate) cured: Cell<bool>,
+    poisonous: bool,
+}
+
+/// What a client was told of an event.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Told {
+    /// How many times it was sent.
+    pub(crate) sent: usize,
+    pub(crate) accepted: bool,
+    pub(crate) refused: bool,
+}
+
+/// A run, at its end.
+pub(crate) struct Run {
+    pub(crate) scenario: Scenario,
+    pub(crate) stack: Rc<Stack>,
+    pub(crate) transform: Rc<StreamMapping>,
+    pub(crate) changes: Rc<StreamMapping>,
+    pub(crate) drawn: Rc<StreamMapping>,
+    pub(crate) redrive: Rc<Function>,
+    pub(crate) told: Rc<Ledger>,
+    pub(crate) end: End,
+}
+
+/// What clients were told, by the event's number, and all that the API answered.
+#[derive(Debug, Default)]
+pub(crate) struct Ledger {
+    pub(crate) told: RefCell<BTreeMap<u32, Told>>,
+    pub(crate) answers: RefCell<String>,
+}
+
+impl Drop for Run {
+    /// The tasks have the stack, and the stack has the tasks.
+    fn drop(&mut self) {
+        self.stack.account.executor().clear();
+    }
+}
+
+impl Ledger {
+    fn note(&self, event: &Event, note: impl FnOnce(&mut Told)) {
+        note(self.told.borrow_mut().entry(event.serial).or_default());
+    }
+
+    fn note_all(&self, events: &[Event], note: impl Fn(&mut Told)) {
+        for event in events {
+            self.note(event, &note);
+        }
+    }
+
+    pub(crate) fn of(&self, serial: u32) -> Told {
+        self.told.borrow().get(&serial).copied().unwrap_or_default()
+    }
+}
+
+impl Stack {
+    fn new(account: &Account, scenario: &Scenario) -> Rc<Self> {
+        let kinesis = |name, shards| {
+            let arn = format!("arn:aws:kinesis:us-east-1:123456789012:stream/{name}");
+            Stream::new(account, name, arn, shards, RETENTION_MS)
+        };
+        let queue = |name, visibility_ms, dead| Queue::new(account, name, visibility_ms, dead);
+        let label = "2026-11-20T11:00:00.000";
+        let arn = format!("arn:aws:dynamodb:us-east-1:123456789012:table/{TABLE}/stream/{label}");
+        let spill_dead = queue("spill-dead", 900_000, None);
+        Rc::new(Self {
+            account: account.clone(),
+            raw: kinesis("raw", scenario.raw_shards),
+            clean: kinesis("clean", scenario.clean_shards),
+            orders: Stream::new(account, TABLE, arn, scenario.table_shards, RETENTION_MS),
+            lake: Bucket::new(account, "lake"),
+            quarantine: Bucket::new(account, "quarantine"),
+            spill: queue("spill", 180_000, Some((Rc::clone(&spill_dead), 100))),
+            spill_dead,
+            transform_dead: queue("transform-dead", 900_000, None),
+            changes_dead: queue("changes-dead", 900_000, None),
+            lake_dead: queue("lake-dead", 900_000, None),
+            state: Table::new(account, "table"),
+            secret: Secret::new(account, r#"{"id": "k1", "key": "0123456789abcdef0123456789abcdef"}"#),
+            functions: RefCell::default(),
+            mutant: scenario.mutant,
+            ids_kept: RefCell::default(),
+            ids_met: RefCell::default(),
+            seen: RefCell::default(),
+            cured: Cell::new(false),
+            poisonous: scenario
+                .events
+                .iter()
+                .any(|event| event.kind >= crate::scenario::Kind::PanicsTransform),
+        })
+    }
+
+    /// Looks at what drain did with a batch: what shares a partition key came to RawStream in the order of the messages.
+    pub(crate) fn see_drained(&self, payload: &Value, before: usize) {
+        let text = |record: &Value, name: &str| record[name].as_str().unwrap_or_default().to_owned();
+        let mut sent: HashMap<(String, Vec<u8>), (u64, u64)> = HashMap::new();
+        for message in payload["Records"].as_array().into_iter().flatten() {
+            let body: Value = serde_json::from_str(&text(message, "body")).unwrap_or_default();
+            let order =
+                [&body["order"][0], &body["order"][1]].map(|number| number.as_u64().unwrap_or_default());
+            let order = (order[0], order[1]);
+            for record in body["records"].as_array().into_iter().flatten() {
+                let data = BASE64_STANDARD.decode(text(record, "data")).unwrap_or_default();
+                let known = sent.entry((text(record, "partitionKey"), data)).or_insert(order);
+                *known = (*known).min(order);
+            }
+        }
+        let (mut last, mut met) = (HashMap::new(), BTreeSet::new());
+        for (_, record) in self.raw.records().into_iter().skip(before) {
+            let what = (record.partition_key.clone(), record.data.clone());
+            let Some(at) = sent.get(&what).copied() else { continue };
+            if met.insert(what)
+                && last.insert(record.partition_key.clone(), at).is_some_and(|before| before > at)
+            {
+                self.seen.borrow_mut().push("what was spilled came back in another order".to_owned());
+            }
+        }
+    }
+
+    /// How many dead letters there are.
+    pub(crate) fn letters(&self) -> usize {
+        let queues = [&self.transform_dead, &self.changes_dead, &self.lake_dead, &self.spill_dead];
+        queues.into_iter().map(|queue| queue.waiting().len()).sum()
+    }
+
+    /// What a batch does to this stage, where one of its records is poisonous.
+    pub(crate) fn poison(&self, payload: &Value, stage: &str) -> Option<Poison> {
+        if !self.poisonous || self.cured.get() {
+            return None;
+        }
+        let records = payload["Records"].as_array()?;
+        let has = |how: &str| {
+            records.iter().any(|record| {
+                let data = BASE64_STANDARD.decode(record["kinesis"]["data"].as_str().unwrap()).unwrap();
+                let text =
+                    if stage == "lake" { truth::frame(&data).0.into_bytes() } else { truth::inflated(&data) };
+                truth::find(&text, format!("{how}-{stage}").as_bytes()).is_some()
+            })
+        };
+        let after = u32::try_from(self.account.chance().below(8)).unwrap();
+        if has("panics") {
+            return Some(Poison::Panics(after));
+        }
+        has("kills").then_some(Poison::Kills(after))
+    }
+}
+
+/// Plays a scenario to its end.
+pub(crate) fn play(scenario: &Scenario, tells: bool) -> Run {
+    let account = Account::new(START, scenario.seed ^ scenario.variant << 32, scenario.faults.clone(), tells);
+    let stack = Stack::new(&account, scenario);
+    let function = |name, which, seconds: i64| {
+        Function::new(&account, name, seconds * 1_000, Box::new(Binary::new(which, &stack, scenario)))
+    };
+    // The timeouts of the template.
+    let ingest = function("ingest", Which::Ingest, 15);
+    let drain = function("drain", Which::Drain, 30);
+    let transform = function("transform", Which::Transform, 60);
+    let changes = function("changes", Which::Changes, 60);
+    let lake = function("lake", Which::Lake, 120);
+    let redrive = function("redrive", Which::Redrive, 840);
+    *stack.functions.borrow_mut() = [&transform, &changes, &lake].map(Rc::clone).into();
+
+    queue_mapping::start(&account, &stack.spill, &drain, 10, 2);
+    let map = |stream: &Rc<Stream>, function: &Rc<Function>, dead: &Rc<Queue>, settings, render| {
+        StreamMapping::start(&account, stream, function, dead, settings, render)
+    };
+    let kinesis = stream_mapping::kinesis;
+    let (dead, settings) = (&stack.transform_dead, scenario.transform);
+    let of_raw = map(&stack.raw, &transform, dead, settings, kinesis);
+    let (dead, settings) = (&stack.changes_dead, scenario.changes);
+    let of_orders = map(&stack.orders, &changes, dead, settings, stream_mapping::table);
+    let of_clean = map(&stack.clean, &lake, &stack.lake_dead, scenario.lake, kinesis);
+
+    let told = Rc::new(Ledger::default());
+    for send in &scenario.sends {
+        let client = Client { stack: Rc::clone(&stack), ingest: Rc::clone(&ingest), told: Rc::clone(&told) };
+        let events = send.events.iter().map(|place| scenario.events[*place].clone()).collect();
+        let send = send.clone();
+        account.executor().spawn(async move { client.send(send, events).await });
+    }
+    let happenings: Vec<_> = account.faults().happenings().collect();
+    for (at, what) in happenings {
+        let functions = [&ingest, &drain, &transform, &changes, &lake].map(Rc::clone);
+        let mappings = [&of_raw, &of_orders, &of_clean].map(Rc::clone);
+        let (stack, account) = (Rc::clone(&stack), account.clone());
+        account.clone().executor().spawn(async move {
+            account.executor().sleep_until(at).await;
+            account.tell(|| format!("{what:?}"));
+            happen(what, &stack, &functions, &mappings);
+        });
+    }
+    for at in scenario.redrives.clone() {
+        let (account, redrive) = (account.clone(), Rc::clone(&redrive));
+        account.clone().executor().spawn(async move {
+            account.executor().sleep_until(at).await;
+            drive(&account, &redrive).await;
+        });
+    }
+    let end = account.executor().run(START.plus_ms(LONGEST_MS), STEPS_MAX);
+    Run {
+        scenario: scenario.clone(),
+        stack,
+        transform: of_raw,
+        changes: of_orders,
+        drawn: of_clean,
+        redrive,
+        told,
+        end,
+    }
+}
+
+async fn drive(account: &Account, redrive: &Function) {
+    account.tell(|| "the dead letters are redriven".to_owned());
+    let outcome = redrive.invoke(&json!({})).await;
+    account.tell(|| match outcome {
+        Outcome::Answered(answer) => format!("redrive answers: {}", answer.told()),
+        other => format!("redrive: {other:?}"),
+    });
+}
+
+impl Run {
+    /// All is well again, and so are the functions where the scenario mends them: the dead letters are redriven, an hour
+    /// after the other, until none are left.
+    pub(crate) fn mend(&mut self) {
+        let account = self.stack.account.clone();
+        account.tell(|| "all is well again".to_owned());
+        account.faults().end();
+        self.stack.cured.set(self.scenario.is_mended);
+        let (stack, redrive) = (Rc::clone(&self.stack), Rc::clone(&self.redrive));
+        account.clone().executor().spawn(async move {
+            for _ in 0..REDRIVES_MAX {
+                account.sleep(Duration::from_hours(1)).await;
+                if stack.letters() == 0 {
+                    return;
+                }
+                drive(&account, &redrive).await;
+            }
+        });
+        let account = &self.stack.account;
+        let until = account.now().plus_ms(LONGEST_MS);
+        self.end = account.executor().run(until, account.executor().steps() + STEPS_MAX);
+    }
+}
+
+fn happen(what: Happening, stack: &Stack, functions: &[Rc<Function>], mappings: &[Rc<StreamMapping>]) {
+    let stream =
+        |name: &str| [&stack.raw, &stack.clean, &stack.orders].into_iter().find(|stream| stream.name == name);
+    match what {
+        Happening::Deploy => functions.iter().for_each(|function| function.deploy()),
+        Happening::Recycle(name) => {
+            functions.iter().filter(|function| function.name == name).for_each(|function| function.recycle());
+        }
+        Happening::LeaseLost(name) => {
+            mappings.iter().filter(|mapping| mapping.stream.name == name).for_each(StreamMapping::lose_lease);
+        }
+        Happening::Split(name) => stream(name).into_iter().for_each(|stream| stream.split()),
+        Happening::Merge(name) => stream(name).into_iter().for_each(|stream| stream.merge()),
+        Happening::DeliveredTwice(name) => {
+            let queues = [&stack.spill, &stack.transform_dead, &stack.lake_dead];
+            queues.into_iter().filter(|queue| queue.name == name).for_each(|queue| queue.deliver_twice());
+        }
+    }
+}
+
+/// Someone who has events.
+struct Client {
+    stack: Rc<Stack>,
+    ingest: Rc<Function>,
+    told: Rc<Ledger>,
+}
+
+impl Client {
+    async fn send(self, send: Send, events: Vec<Event>) {
+        let account = self.stack.account.clone();
+        account.executor().sleep_until(send.at).await;
+        if send.way == Way::Change {
+            for event in &events {
+                account.tell(|| format!("a change of the table, event {}", event.serial));
+                let key = format!("order-{}", event.user);
+                self.stack.orders.take(&key, &event.change());
+                self.told.note(event, |told| (told.sent, told.accepted) = (1, true));
+            }
+            return;
+        }
+        for attempt in 0..send.tries {
+            if attempt > 0 {
+                account.sleep(Duration::from_millis(account.chance().between(200, 20_000))).await;
+            }
+            account.tell(|| {
+                let serials: Vec<_> = events.iter().map(|event| event.serial.to_string()).collect();
+                format!("a client sends {} ({:?}), attempt {}", serials.join(", "), send.way, attempt + 1)
+            });
+            self.told.note_all(&events, |told| told.sent += 1);
+            let over = match send.way {
+                Way::Producer | Way::GzipProducer => self.put(send.way, &events).await,
+                _ => self.post(send.way, &events).await,
+            };
+            if over {
+                return;
+            }
+        }
+    }
+
+    /// Puts the events into RawStream, as any producer may; whether that is over.
+    async fn put(&self, way: Way, events: &[Event]) -> bool {
+        let lines = events.iter().map(Event::body).collect::<Vec<_>>().join(&b'\n');
+        let data = if way == Way::GzipProducer { gzip(&lines) } else { lines };
+        let entry = Entry { partition_key: format!("producer-{}", events[0].user), data };
+        let done = kinesis::Client(Rc::clone(&self.stack.raw)).put(&[entry]).await;
+        let done = done.is_ok_and(|puts| puts == [Put::Done]);
+        if done {
+            self.told.note_all(events, |told| told.accepted = true);
+        }
+        done
+    }
+
+    /// Posts the events; whether that is over.
+    async fn post(&self, way: Way, events: &[Event]) -> bool {
+        let account = &self.stack.account;
+        let answer = self.request(&request(way, events)).await;
+        account.tell(|| match &answer {
+            Some((status, body)) => format!("the client is told {status} {body}"),
+            None => "the client is told nothing".into(),
+        });
+        let Some((status, body)) = answer else { return false };
+        self.told.answers.borrow_mut().push_str(&body);
+        let rejected = || {
+            let body: Value = serde_json::from_str(&body).unwrap_or_default();
+            let places = body["rejected"].as_array().cloned().unwrap_or_default();
+            places
+                .iter()
+                .map(|place| usize::try_from(place["index"].as_u64().unwrap()).unwrap())
+                .collect::<Vec<_>>()
+        };
+        match status {
+            202 => {
+                let rejected = rejected();
+                for (index, event) in events.iter().enumerate() {
+                    let refused = rejected.contains(&index);
+                    self.told.note(event, |told| {
+                        told.accepted |= !refused;
+                        told.refused |= refused;
+                    });
+                }
+                true
+            }
+            400 => {
+                self.told.note_all(events, |told| told.refused = true);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// What API Gateway does with a request.
+    /// <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html>
+    async fn request(&self, request: &Value) -> Option<(u16, String)> {
+        let account = &self.stack.account;
+        account.sleep(Duration::from_millis(account.chance().between(1, 50))).await;
+        let fault = account.faults().call("api", account.now());
+        if let Some(how) = fault {
+            account.tell(|| format!("  api: {how:?}"));
+        }
+        if let Some(CallFault::Refused(_)) = fault {
+            return Some((503, String::new()));
+        }
+        let (ingest, event) = (Rc::clone(&self.ingest), request.clone());
+        let work = account.detach(async move { ingest.invoke(&event).await });
+        let outcome = first(work, account.sleep(Duration::from_secs(30))).await;
+        account.sleep(Duration::from_millis(account.chance().between(1, 50))).await;
+        if matches!(fault, Some(CallFault::AnswerLost | CallFault::Late(_))) {
+            return None;
+        }
+        Some(match outcome {
+            Err(()) => (504, String::new()),
+            Ok(Outcome::Throttled) => (503, String::new()),
+            Ok(Outcome::Failed(_)) => (500, String::new()),
+            Ok(Outcome::Answered(answer)) => {
+                let status =
+                    answer.payload["statusCode"].as_u64().and_then(|status| u16::try_from(status).ok());
+                (status.unwrap(), answer.payload["body"].as_str().unwrap().to_owned())
+            }
+        })
+    }
+}
+
+fn request(way: Way, events: &[Event]) -> Value {
+    let bodies: Vec<_> = events.iter().map(Event::body).collect();
+    let (kind, body) = match way {
+        Way::Array => ("application/json", [b"[", bodies.join(&b',').as_slice(), b"]"].concat()),
+        Way::Lines => ("application/x-ndjson", bodies.join(&b'\n')),
+        _ => ("application/x-ndjson", gzip(&bodies.join(&b'\n'))),
+    };
+    let (body, base64) = match String::from_utf8(body) {
+        Ok(text) => (text, false),
+        Err(bytes) => (BASE64_STANDARD.encode(bytes.as_bytes()), true),
+    };
+    let address = format!("{CANARY_IP}{:02}", events[0].user);
+    json!({
+        "version": "2.0", "rawPath": "/v1/events", "headers": {"content-type": kind}, "body": body,
+        "isBase64Encoded": base64,
+        "requestContext": {
+            "http": {"method": "POST", "path": "/v1/events", "sourceIp": address, "userAgent": "simulated/1.0"},
+        },
+    })
+}
+
+fn gzip(plain: &[u8]) -> Vec<u8> {
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
+    gzip.write_all(plain).unwrap();
+    gzip.finish().unwrap()
+}
