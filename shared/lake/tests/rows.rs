@@ -7,6 +7,8 @@ use millrace_core::event::Event;
 use millrace_core::pipeline::Pipeline;
 use millrace_lake::{Layout, Part, Table};
 use parquet::file::reader::{FileReader, SerializedFileReader};
+use parquet::record::Field;
+use proptest::prelude::*;
 use serde_json::{Value, json};
 
 const PIPELINE: &str = r#"
@@ -112,4 +114,114 @@ fn files_have_zstd_statistics_and_a_bloom_filter_on_the_id() {
     let id = reader.metadata().row_group(0).column(0);
     assert!(matches!(id.compression(), parquet::basic::Compression::ZSTD(_)));
     assert!(id.bloom_filter_offset().is_some() && id.statistics().is_some());
+}
+
+/// A column's value, as an event has it.
+fn value() -> impl Strategy<Value = Value> {
+    prop_oneof![
+        Just(Value::Null),
+        "[a-z]{0,3}".prop_map(Value::from),
+        "\\PC{0,80}".prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        (0_i64..3).prop_map(Value::from),
+        (-1e9..1e9).prop_map(Value::from),
+        any::<bool>().prop_map(Value::from),
+    ]
+}
+
+/// What the library's reader finds in the five columns of the pipeline above, a line a row.
+fn found(part: &Part) -> Vec<Vec<String>> {
+    let reader = SerializedFileReader::new(bytes::Bytes::from(part.body.clone())).unwrap();
+    let rows = reader.get_row_iter(None).unwrap().map(|row| {
+        let columns = row.unwrap().get_column_iter().map(|(_, field)| told(field)).collect::<Vec<_>>();
+        columns.into_iter().skip(4).take(5).collect()
+    });
+    rows.collect()
+}
+
+fn told(field: &Field) -> String {
+    match field {
+        Field::Str(text) => text.clone(),
+        Field::Double(number) => number.to_bits().to_string(),
+        Field::TimestampMicros(number) | Field::Long(number) => number.to_string(),
+        Field::Bool(flag) => flag.to_string(),
+        Field::Null => "null".to_owned(),
+        other => panic!("{other}"),
+    }
+}
+
+/// What should be found.
+fn expected(values: &[Value]) -> Vec<String> {
+    let [text, double, int, flag, time] = values else { panic!("five columns") };
+    let or_null = |value: Option<String>| value.unwrap_or_else(|| "null".to_owned());
+    vec![
+        or_null(match text {
+            Value::Null => None,
+            Value::String(text) => Some(text.clone()),
+            other => Some(other.to_string()),
+        }),
+        or_null(double.as_f64().map(|number| number.to_bits().to_string())),
+        or_null(int.as_i64().map(|number| number.to_string())),
+        or_null(flag.as_bool().map(|flag| flag.to_string())),
+        or_null(Some(time).filter(|time| **time == json!(NOON)).map(|_| NOON.to_string())),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn the_library_reads_what_was_written(
+        rows in prop::collection::vec((prop::collection::vec(value(), 4), any::<bool>(), any::<bool>()), 1..40),
+        times in prop_oneof![Just(1_usize), Just(40), Just(900)],
+    ) {
+        // Many rows make many pages, and values that repeat a dictionary.
+        let rows: Vec<_> = rows.iter().cycle().take(rows.len() * times).collect();
+        let pipeline = Pipeline::compile(PIPELINE, &millrace_core::files::NONE).unwrap();
+        let mut table = Table::new(Layout::new(pipeline.event(), pipeline.lake()));
+        let mut left = Vec::new();
+        for (number, (values, has_time, taken_back)) in rows.into_iter().enumerate() {
+            let mut values = values.clone();
+            values.push(if *has_time { json!(NOON) } else { Value::Null });
+            let event = json!({
+                "id": format!("e{number}"), "eventType": "view", "timestamp": NOON, "receivedAt": NOON,
+                "userId": values[0], "price": values[1], "data": {"x": values[2]}, "member": values[3], "seenAt": values[4],
+            });
+            let row = table.push(&mut Event::read(&event.to_string()).unwrap()).unwrap();
+            if *taken_back {
+                table.take_back(row);
+            } else {
+                left.push(expected(&values));
+            }
+        }
+        let parts = table.finish().unwrap();
+        prop_assert_eq!(parts.iter().map(|part| part.rows).sum::<usize>(), left.len());
+        let found: Vec<_> = parts.iter().flat_map(found).collect();
+        prop_assert_eq!(found, left);
+    }
+}
+
+#[test]
+fn statistics_bound_what_is_there() {
+    let bounds = |users: [&str; 2], prices: [f64; 2]| {
+        let event = |at: usize| json!({"id": format!("e{at}"), "eventType": "view", "timestamp": NOON, "receivedAt": NOON, "userId": users[at], "price": prices[at]});
+        let parts = parts(&[event(0), event(1)]);
+        let reader = SerializedFileReader::new(bytes::Bytes::from(parts[0].body.clone())).unwrap();
+        let of = |at: usize| reader.metadata().row_group(0).column(at).statistics().unwrap().clone();
+        let (user, price) = (of(4), of(5));
+        let text = |bytes: Option<&[u8]>| bytes.map(|bytes| String::from_utf8(bytes.to_vec()).unwrap());
+        let double = |bytes: Option<&[u8]>| bytes.map(|bytes| f64::from_le_bytes(bytes.try_into().unwrap()).to_bits());
+        (
+            (text(user.min_bytes_opt()), text(user.max_bytes_opt())),
+            (double(price.min_bytes_opt()), double(price.max_bytes_opt())),
+        )
+    };
+    let some = |min: &str, max: &str| (Some(min.to_owned()), Some(max.to_owned()));
+    let bits = |min: f64, max: f64| (Some(min.to_bits()), Some(max.to_bits()));
+    assert_eq!(bounds(["b", "a"], [0.0, 7.5]), (some("a", "b"), bits(-0.0, 7.5)));
+    // Long texts are told by shorter ones before and after them, if there is one.
+    let (x, y) = ("x".repeat(100), "y".repeat(100));
+    assert_eq!(bounds([&y, &x], [-0.0, -1.0]), (some(&x[..64], &format!("{}z", &y[..63])), bits(-1.0, 0.0)));
+    let umlauts = "ä".repeat(40);
+    assert_eq!(bounds([&umlauts, "z"], [1.0, 1.0]).0, (Some("z".to_owned()), None));
 }
