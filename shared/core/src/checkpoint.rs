@@ -219,7 +219,9 @@ impl<T: KeyTable> Checkpoints<T> {
                     found.head = Some((item.version, unpack(item)?));
                 } else {
                     let logged: Vec<Logged> = unpack(item)?;
-                    logged.into_iter().for_each(|logged| found.landed.add(logged.into()));
+                    for range in logged {
+                        found.landed.add(range.into());
+                    }
                 }
             }
             match page.items.last() {

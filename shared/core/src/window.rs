@@ -284,7 +284,9 @@ impl<T: KeyTable, L: Lineage> Window<T, L> {
             heirs.push(child);
         }
         let mut lane = Lane::new(from);
-        found.into_iter().for_each(|batch| lane.push(batch));
+        for batch in found {
+            lane.push(batch);
+        }
         Ok((lane, heirs))
     }
 

@@ -15,7 +15,7 @@ impl Chance {
         Self(Cell::new(start))
     }
 
-    /// The next number, each as likely as the other. SplitMix64: <https://doi.org/10.1145/2714064.2660195>
+    /// The next number, each as likely as the other. `SplitMix64`: <https://doi.org/10.1145/2714064.2660195>
     pub fn next(&self) -> u64 {
         let state = self.0.get().wrapping_add(0x9e37_79b9_7f4a_7c15);
         self.0.set(state);

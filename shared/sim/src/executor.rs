@@ -239,18 +239,18 @@ mod tests {
 
     fn run(seed: u64) -> Vec<(i64, u32)> {
         let executor = Executor::new(Micros::EPOCH, Chance::new(seed, "executor"));
-        let seen = Rc::new(RefCell::new(Vec::new()));
+        let times = Rc::new(RefCell::new(Vec::new()));
         for task in 0..3 {
-            let (own, seen) = (executor.clone(), Rc::clone(&seen));
+            let (own, times) = (executor.clone(), Rc::clone(&times));
             executor.spawn(async move {
                 for _ in 0..2 {
-                    own.sleep(Duration::from_secs(3600)).await;
-                    seen.borrow_mut().push((own.now().get() / 1_000_000, task));
+                    own.sleep(Duration::from_hours(1)).await;
+                    times.borrow_mut().push((own.now().get() / 1_000_000, task));
                 }
             });
         }
         assert_eq!(executor.run(Micros::EPOCH.plus_ms(86_400_000), 1_000), End::Quiet);
-        seen.take()
+        times.take()
     }
 
     #[test]
@@ -284,7 +284,7 @@ mod tests {
         for _ in 0..2 {
             let (own, bell, heard) = (executor.clone(), Rc::clone(&bell), Rc::clone(&heard));
             executor.spawn(async move {
-                let slow = own.sleep(Duration::from_secs(60));
+                let slow = own.sleep(Duration::from_mins(1));
                 if first(bell.wait(), slow).await.is_ok() {
                     heard.set(heard.get() + 1);
                 }

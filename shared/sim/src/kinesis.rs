@@ -281,6 +281,9 @@ impl Lineage for Client {
     }
 }
 
+/// How a record of a shard looks to who reads it.
+pub type Look = fn(&Stream, &str, &Record) -> Kept;
+
 /// A client that reads what streams still hold, as `GetShardIterator` and `GetRecords` do.
 /// <https://docs.aws.amazon.com/streams/latest/dev/developing-consumers-with-sdk.html>
 #[derive(Debug, Clone)]
@@ -288,7 +291,7 @@ pub struct Reader {
     /// The account.
     pub account: Account,
     /// The streams, each with how a record looks to who reads it.
-    pub streams: Vec<(Rc<Stream>, fn(&Stream, &str, &Record) -> Kept)>,
+    pub streams: Vec<(Rc<Stream>, Look)>,
 }
 
 impl Replay for Reader {

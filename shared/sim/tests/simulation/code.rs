@@ -65,8 +65,8 @@ pub(crate) struct Binary {
 }
 
 impl Binary {
-    pub(crate) fn new(which: Which, stack: &Rc<Stack>, scenario: &Scenario) -> Box<Self> {
-        Box::new(Self { which, stack: Rc::clone(stack), skew_ms: scenario.skew_ms })
+    pub(crate) fn new(which: Which, stack: &Rc<Stack>, scenario: &Scenario) -> Self {
+        Self { which, stack: Rc::clone(stack), skew_ms: scenario.skew_ms }
     }
 
     fn clock(&self) -> SkewedClock {
@@ -252,7 +252,7 @@ impl Instance for TransformInstance {
             let poison = self.stack.poison(payload, "transform");
             let work = async {
                 if self.stack.mutant == Some(Mutant::LogsPayload) {
-                    tracing::info!(record = self.stack.first_text(payload), "a batch");
+                    tracing::info!(record = mutant::first_text(payload), "a batch");
                 }
                 let (answered, counts) =
                     millrace_transform::handle(read(payload)?, deadline(ends), &mut self.transformer).await;

@@ -3,7 +3,12 @@
 //! `make sim SEEDS=1000 FIRST=0` plays a thousand runs. One that breaks a promise is told as a story, with as few faults
 //! and events as it takes.
 
-#![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "tests fail by panicking")]
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "tests fail by panicking"
+)]
 
 mod code;
 mod logs;
@@ -71,7 +76,7 @@ fn play(seeds: std::ops::Range<u64>, judge: impl Fn(u64) -> Vec<String> + Sync) 
 }
 
 fn setting(name: &str, default: u64) -> u64 {
-    std::env::var(name).map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{name} is a number")))
+    std::env::var(name).map_or(default, |text| text.parse().expect("SEEDS and FIRST are numbers"))
 }
 
 #[test]
@@ -83,13 +88,15 @@ fn no_run_breaks_a_promise() {
     eprintln!("{seeds} runs in {:.1} s, {} of them wrong", began.elapsed().as_secs_f64(), failed.len());
     let mut kinds: BTreeMap<String, Vec<u64>> = BTreeMap::new();
     for (seed, wrong) in &failed {
-        story::kinds(wrong).into_iter().for_each(|kind| kinds.entry(kind).or_default().push(*seed));
+        for kind in story::kinds(wrong) {
+            kinds.entry(kind).or_default().push(*seed);
+        }
     }
     for (kind, seeds) in kinds {
         eprintln!("  {kind}: {} runs, with the seeds {:?}", seeds.len(), &seeds[..seeds.len().min(8)]);
     }
     if let Some((seed, _)) = failed.first() {
-        let told = std::thread::scope(|scope| scope.spawn(|| story::tell(*seed)).join().unwrap());
+        let told = std::thread::scope(|scope| scope.spawn(|| story::tell(Scenario::new(*seed))).join().unwrap());
         panic!("{} of {seeds} runs break a promise; the first of them:\n{told}", failed.len());
     }
 }
@@ -115,6 +122,16 @@ fn bugs_on_purpose_are_found() {
         }
     }
     assert!(missed.is_empty(), "not found: {missed:?}");
+}
+
+/// What is told of a bug is what it takes, and no more.
+#[test]
+fn the_story_of_a_bug_is_short() {
+    let bent = |seed| Scenario { mutant: Some(Mutant::LetterDeletedFirst), ..Scenario::new(seed) };
+    let seed = (0..MUTANT_SEEDS).find(|seed| !wrong(&bent(*seed)).is_empty()).unwrap();
+    let told = story::tell(bent(seed));
+    assert!(told.contains("is lost") && told.contains(&format!("make sim SEEDS=1 FIRST={seed}\n")), "{told}");
+    assert!(told.lines().count() < 120, "{told}");
 }
 
 /// The same seed makes the same run, to the last line of its story and the last byte of its stores.

@@ -1,6 +1,8 @@
 //! Bugs on purpose, to see that the simulation finds them: each bends a port or an answer of the functions as a bug would.
 
+use crate::truth;
 use crate::world::Stack;
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use bytes::Bytes;
 use millrace_core::guard::Health;
 use millrace_core::port::{
@@ -221,6 +223,13 @@ pub(crate) fn event(payload: &Value, mutant: Option<Mutant>) -> Value {
         }
     }
     payload
+}
+
+/// The text of the first record of a batch.
+pub(crate) fn first_text(payload: &Value) -> String {
+    let data = payload["Records"][0]["kinesis"]["data"].as_str().unwrap_or_default();
+    let data = truth::inflated(&BASE64_STANDARD.decode(data).unwrap_or_default());
+    String::from_utf8_lossy(&data).into_owned()
 }
 
 /// The answer that a function gives for these records.

@@ -47,13 +47,15 @@ pub(crate) fn judge(run: &Run) -> Vec<String> {
         return wrong;
     }
     let found = Found::of(run);
-    found.everything_was_read(run, &mut wrong);
+    everything_was_read(run, &mut wrong);
     found.each_event_is_in_one_place(run, &mut wrong);
     found.nothing_is_put_again_in_vain(run, &mut wrong);
     found.order_is_kept(&mut wrong);
     found.counts_are_true(run, &mut wrong);
     found.no_personal_data(&mut wrong);
-    wrong.extend(run.stack.seen.take());
+    if run.scenario.puts_once() {
+        wrong.extend(run.stack.seen.take());
+    }
     wrong
 }
 
@@ -142,17 +144,6 @@ impl Found {
         found
     }
 
-    fn everything_was_read(&self, run: &Run, wrong: &mut Vec<String>) {
-        for mapping in [&run.transform, &run.changes, &run.drawn] {
-            if mapping.behind() > 0 {
-                wrong.push(format!("{} is {} records behind", mapping.function.name, mapping.behind()));
-            }
-        }
-        if !run.stack.spill.waiting().is_empty() {
-            wrong.push("the spill queue is not empty".to_owned());
-        }
-    }
-
     fn each_event_is_in_one_place(&self, run: &Run, wrong: &mut Vec<String>) {
         let mut bodies: BTreeMap<&str, Vec<&Event>> = BTreeMap::new();
         for event in &run.scenario.events {
@@ -168,8 +159,8 @@ impl Found {
             // Who died twice on a record, by chance, cannot know that it was not the record.
             mates.extend(&self.deadly);
         }
-        let landed = |event: &&&Event| self.rows.iter().any(|row| row.serial == event.serial);
-        let is_bad = |event: &&&Event| self.quarantined.iter().any(|(_, serial)| *serial == event.serial);
+        let landed = |event: &Event| self.rows.iter().any(|row| row.serial == event.serial);
+        let is_bad = |event: &Event| self.quarantined.iter().any(|(_, serial)| *serial == event.serial);
 
         for (id, events) in bodies {
             let rows: Vec<_> = self
@@ -192,31 +183,31 @@ impl Found {
                     all
                 });
             // What shares a record with poison shares its fate, whatever the function did before it died.
-            let is_dead = |event: &&&Event| {
+            let is_dead = |event: &Event| {
                 dead.contains(&event.serial) || mates.contains(&event.serial) && is_bad(event)
             };
-            if !lands.is_empty() && rows.is_empty() && !lands.iter().any(|event| is_dead(&event)) {
+            if !lands.is_empty() && rows.is_empty() && !events.iter().any(|event| is_dead(event)) {
                 wrong.push(format!(
                     "{id} is lost: it was accepted, and neither landed nor is it a dead letter"
                 ));
             }
             for event in &drops {
-                if landed(&event) || is_bad(&event) && !mates.contains(&event.serial) {
+                if landed(event) || is_bad(event) && !mates.contains(&event.serial) {
                     wrong.push(format!("{id} should have been filtered"));
                 }
             }
             for event in &bad {
-                if landed(&event) || !is_bad(&event) && !is_dead(&event) {
+                if landed(event) || !is_bad(event) && !is_dead(event) {
                     wrong.push(format!("{id} should be in the quarantine"));
                 }
             }
             for event in &events {
                 let told = run.told.of(event.serial);
-                let there = landed(&event) || is_bad(&event);
+                let there = landed(event) || is_bad(event);
                 if there && (told.sent == 0 || event.kind == Kind::NoId) {
                     wrong.push(format!("{id} is there, and nobody sent it, or it was refused"));
                 }
-                if is_bad(&event) && is_good(event.kind) && !mates.contains(&event.serial) {
+                if is_bad(event) && is_good(event.kind) && !mates.contains(&event.serial) {
                     wrong.push(format!("{id} is in the quarantine, and is good"));
                 }
                 if told.refused != (event.kind == Kind::NoId) && (told.refused || told.accepted) {
@@ -255,7 +246,9 @@ impl Found {
         }
         let mut times: BTreeMap<u32, usize> = BTreeMap::new();
         for (.., serials) in self.read.values() {
-            serials.iter().for_each(|serial| *times.entry(*serial).or_default() += 1);
+            for serial in serials {
+                *times.entry(*serial).or_default() += 1;
+            }
         }
         for (serial, times) in times {
             let sent = run.told.of(serial).sent;
@@ -363,6 +356,17 @@ impl Found {
                 wrong.push(format!("personal data in {place}"));
             }
         }
+    }
+}
+
+fn everything_was_read(run: &Run, wrong: &mut Vec<String>) {
+    for mapping in [&run.transform, &run.changes, &run.drawn] {
+        if mapping.behind() > 0 {
+            wrong.push(format!("{} is {} records behind", mapping.function.name, mapping.behind()));
+        }
+    }
+    if !run.stack.spill.waiting().is_empty() {
+        wrong.push("the spill queue is not empty".to_owned());
     }
 }
 

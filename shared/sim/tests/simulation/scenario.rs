@@ -176,7 +176,7 @@ impl Scenario {
             if again.way == Way::Change || !chance.percent(25) {
                 continue;
             }
-            again.at = again.at.plus_ms(i64::try_from(chance.pick(&[1, 1_000, 30_000, 1_200_000])).unwrap());
+            again.at = again.at.plus_ms(chance.pick(&[1, 1_000, 30_000, 1_200_000]));
             if chance.percent(20) {
                 for place in &mut again.events {
                     let Event { id, user, kind, .. } = self.events[*place].clone();
@@ -256,12 +256,11 @@ fn kind(chance: &Chance, way: Way, poison: bool) -> Kind {
         ]);
     }
     match chance.below(100) {
-        0..70 => Kind::Good,
-        70..85 => Kind::Filtered,
-        85..93 => Kind::Bad,
-        93..97 if http(way) => Kind::NoId,
-        93..97 => Kind::Garbage,
-        97 if http(way) && chance.percent(10) => Kind::Large,
+        0..15 => Kind::Filtered,
+        15..23 => Kind::Bad,
+        23..27 if http(way) => Kind::NoId,
+        23..27 => Kind::Garbage,
+        27 if http(way) && chance.percent(10) => Kind::Large,
         _ => Kind::Good,
     }
 }

@@ -74,9 +74,9 @@ fn shrunk(mut scenario: Scenario) -> Scenario {
     }
 }
 
-/// Tells the story of a seed.
-pub(crate) fn tell(seed: u64) -> String {
-    let scenario = shrunk(Scenario::new(seed));
+/// Tells the story of a scenario.
+pub(crate) fn tell(scenario: Scenario) -> String {
+    let scenario = shrunk(scenario);
     let wrong = wrong(&scenario);
     logs::keep();
     let mut run = world::play(&scenario, true);
@@ -95,6 +95,6 @@ pub(crate) fn tell(seed: u64) -> String {
     lines.extend(scenario.faults.iter().map(|fault| format!("  {fault}")));
     lines.push("\nWhat happened:".to_owned());
     lines.extend(run.stack.account.story().iter().map(|line| format!("  {line}")));
-    lines.push(format!("\nAgain: make sim SEEDS=1 FIRST={seed}\n"));
+    lines.push(format!("\nAgain: make sim SEEDS=1 FIRST={}\n", scenario.seed));
     lines.join("\n")
 }

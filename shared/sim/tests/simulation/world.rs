@@ -105,6 +105,12 @@ impl Ledger {
         note(self.told.borrow_mut().entry(event.serial).or_default());
     }
 
+    fn note_all(&self, events: &[Event], note: impl Fn(&mut Told)) {
+        for event in events {
+            self.note(event, &note);
+        }
+    }
+
     pub(crate) fn of(&self, serial: u32) -> Told {
         self.told.borrow().get(&serial).copied().unwrap_or_default()
     }
@@ -147,27 +153,19 @@ impl Stack {
         })
     }
 
-    /// The text of the first record of a batch.
-    pub(crate) fn first_text(&self, payload: &Value) -> String {
-        let data = payload["Records"][0]["kinesis"]["data"].as_str().unwrap_or_default();
-        String::from_utf8_lossy(&truth::inflated(&BASE64_STANDARD.decode(data).unwrap_or_default()))
-            .into_owned()
-    }
-
     /// Looks at what drain did with a batch: what shares a partition key came to RawStream in the order of the messages.
     pub(crate) fn see_drained(&self, payload: &Value, before: usize) {
         let text = |record: &Value, name: &str| record[name].as_str().unwrap_or_default().to_owned();
-        let mut messages: Vec<(u64, Value)> = Vec::new();
-        for record in payload["Records"].as_array().into_iter().flatten() {
-            let sent = text(&record["attributes"], "SentTimestamp").parse().unwrap_or_default();
-            messages.push((sent, serde_json::from_str(&text(record, "body")).unwrap_or_default()));
-        }
-        let mut sent: HashMap<(String, Vec<u8>), u64> = HashMap::new();
-        for (at, body) in &messages {
+        let mut sent: HashMap<(String, Vec<u8>), (u64, u64)> = HashMap::new();
+        for message in payload["Records"].as_array().into_iter().flatten() {
+            let body: Value = serde_json::from_str(&text(message, "body")).unwrap_or_default();
+            let order =
+                [&body["order"][0], &body["order"][1]].map(|number| number.as_u64().unwrap_or_default());
+            let order = (order[0], order[1]);
             for record in body["records"].as_array().into_iter().flatten() {
                 let data = BASE64_STANDARD.decode(text(record, "data")).unwrap_or_default();
-                let known = sent.entry((text(record, "partitionKey"), data)).or_insert(*at);
-                *known = (*known).min(*at);
+                let known = sent.entry((text(record, "partitionKey"), data)).or_insert(order);
+                *known = (*known).min(order);
             }
         }
         let (mut last, mut met) = (HashMap::new(), BTreeSet::new());
@@ -215,7 +213,7 @@ pub(crate) fn play(scenario: &Scenario, tells: bool) -> Run {
     let account = Account::new(START, scenario.seed ^ scenario.variant << 32, scenario.faults.clone(), tells);
     let stack = Stack::new(&account, scenario);
     let function = |name, which, seconds: i64| {
-        Function::new(&account, name, seconds * 1_000, Binary::new(which, &stack, scenario))
+        Function::new(&account, name, seconds * 1_000, Box::new(Binary::new(which, &stack, scenario)))
     };
     // The timeouts of the template.
     let ingest = function("ingest", Which::Ingest, 15);
@@ -295,7 +293,7 @@ impl Run {
         let (stack, redrive) = (Rc::clone(&self.stack), Rc::clone(&self.redrive));
         account.clone().executor().spawn(async move {
             for _ in 0..REDRIVES_MAX {
-                account.sleep(Duration::from_secs(3_600)).await;
+                account.sleep(Duration::from_hours(1)).await;
                 if stack.letters() == 0 {
                     return;
                 }
@@ -356,7 +354,7 @@ impl Client {
                 let serials: Vec<_> = events.iter().map(|event| event.serial.to_string()).collect();
                 format!("a client sends {} ({:?}), attempt {}", serials.join(", "), send.way, attempt + 1)
             });
-            events.iter().for_each(|event| self.told.note(event, |told| told.sent += 1));
+            self.told.note_all(&events, |told| told.sent += 1);
             let over = match send.way {
                 Way::Producer | Way::GzipProducer => self.put(send.way, &events).await,
                 _ => self.post(send.way, &events).await,
@@ -375,7 +373,7 @@ impl Client {
         let done = kinesis::Client(Rc::clone(&self.stack.raw)).put(&[entry]).await;
         let done = done.is_ok_and(|puts| puts == [Put::Done]);
         if done {
-            events.iter().for_each(|event| self.told.note(event, |told| told.accepted = true));
+            self.told.note_all(events, |told| told.accepted = true);
         }
         done
     }
@@ -411,7 +409,7 @@ impl Client {
                 true
             }
             400 => {
-                events.iter().for_each(|event| self.told.note(event, |told| told.refused = true));
+                self.told.note_all(events, |told| told.refused = true);
                 true
             }
             _ => false,
