@@ -46,7 +46,8 @@ impl History {
         let mut iterator = answer.shard_iterator;
         for _ in 0..EMPTY_MAX {
             let Some(next) = iterator.take() else { break };
-            let answer = self.kinesis.get_records().shard_iterator(next).limit(1_000).send().await;
+            let call = self.kinesis.get_records().stream_arn(&shard.stream).shard_iterator(next);
+            let answer = call.limit(1_000).send().await;
             let answer = answer.map_err(|error| failed(what(), error.into_service_error()))?;
             if !answer.records().is_empty() {
                 return Ok(answer.records.into_iter().map(kept).collect());
