@@ -132,12 +132,6 @@ impl TokenKey {
         Ok(key)
     }
 
-    /// The key's id.
-    #[must_use]
-    pub fn id(&self) -> &str {
-        &self.id
-    }
-
     /// This key, or the one of that id among those before it.
     #[must_use]
     pub fn of_id(&self, id: &str) -> Option<&Self> {
