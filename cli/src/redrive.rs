@@ -5,7 +5,7 @@ use crate::{cloud, say};
 
 /// Hand dead letters to their functions again, now
 ///
-/// Calls the stack's function `redrive` (the output RedriveFunction), which
+/// Calls the stack's function `redrive` (the output `RedriveFunction`), which
 /// also runs on a schedule, and prints its counts. Wants a build with
 /// `--features aws`, and credentials as `millrace quarantine` does.
 #[derive(clap::Args)]

@@ -25,10 +25,9 @@ use std::path::PathBuf;
 /// Look into the quarantine, and send again what passes now
 ///
 /// The quarantine is a directory with its objects, or `s3://bucket`, where
-/// this command was built with `--features aws`. Credentials come from the
-/// environment: AWS_REGION, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and
-/// AWS_SESSION_TOKEN, as `aws configure export-credentials --format env` gives
-/// them.
+/// this command was built with `--features aws`. Region and credentials come
+/// from the environment, as `aws configure export-credentials --format env`
+/// gives them.
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Args {

@@ -44,12 +44,11 @@ pub async fn handle<P: PutRecords, C: Clock>(
     let mut spilled = Vec::new();
     for message in event.records {
         let id = message.message_id.unwrap_or_default();
-        match spill::read(message.body.as_deref().unwrap_or_default()) {
-            Some(message) => spilled.push((id, message)),
-            None => {
-                tracing::error!(id, "this message holds no spilled records");
-                failed.push(id);
-            }
+        if let Some(message) = spill::read(message.body.as_deref().unwrap_or_default()) {
+            spilled.push((id, message));
+        } else {
+            tracing::error!(id, "this message holds no spilled records");
+            failed.push(id);
         }
     }
     spilled.sort_by_key(|(_, message)| message.order);

@@ -42,6 +42,14 @@ struct Batch {
     stream_arn: String,
 }
 
+/// An event like the event source mapping's, and a word that it comes late.
+#[derive(serde::Serialize)]
+struct Event {
+    redriven: bool,
+    #[serde(rename = "Records")]
+    records: Vec<Box<RawValue>>,
+}
+
 impl Letter {
     /// Reads a message; none where it is no dead letter of a stream.
     pub(crate) fn read(body: &str) -> Option<Self> {
@@ -66,13 +74,6 @@ impl Letter {
     /// The event that the function would have got for these records, marked as one that comes late.
     pub(crate) fn event(&self, records: &[Kept]) -> String {
         let records: Vec<_> = records.iter().map(|record| self.record(record)).collect();
-        #[derive(serde::Serialize)]
-        #[serde(rename_all = "PascalCase")]
-        struct Event {
-            #[serde(rename = "redriven")]
-            redriven: bool,
-            records: Vec<Box<RawValue>>,
-        }
         let event = Event { redriven: true, records: records.into_iter().flatten().collect() };
         serde_json::to_string(&event).unwrap_or_default() // JSON makes JSON
     }

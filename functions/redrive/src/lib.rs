@@ -97,24 +97,23 @@ where
         let mut tally = Tally::default();
         for (name, queue) in &self.letters {
             self.drain(name, queue, order, deadline, &mut tally, async |message, tally| {
-                match Letter::read(&message.body) {
-                    Some(letter) => self.redrive(&letter, order, deadline, tally).await,
-                    None => {
-                        tracing::error!(
-                            queue = name,
-                            id = message.id,
-                            "this message is no dead letter of a stream"
-                        );
-                        Ok(End::Left)
-                    }
+                if let Some(letter) = Letter::read(&message.body) {
+                    self.redrive(&letter, order, deadline, tally).await
+                } else {
+                    tracing::error!(
+                        queue = name,
+                        id = message.id,
+                        "this message is no dead letter of a stream"
+                    );
+                    Ok(End::Left)
                 }
             })
             .await;
         }
         let (dead, spill) = &self.spilled;
         self.drain("spill", dead, order, deadline, &mut tally, async |message, _| {
-            let is_spilled =
-                serde_json::from_str::<Value>(&message.body).is_ok_and(|body| body["records"].is_array());
+            let is_spilled = serde_json::from_str::<Value>(&message.body)
+                .is_ok_and(|body| body.get("records").is_some_and(Value::is_array));
             if !is_spilled || order.dry_run {
                 return Ok(End::Left);
             }
@@ -340,7 +339,7 @@ fn events(records: &[Kept]) -> impl Iterator<Item = &[Kept]> {
 /// Whether the answer of a function says that nothing failed.
 fn is_safe(answer: &str) -> bool {
     let answer: Value = serde_json::from_str(answer).unwrap_or_default();
-    answer["batchItemFailures"].as_array().is_some_and(Vec::is_empty)
+    answer.get("batchItemFailures").and_then(Value::as_array).is_some_and(Vec::is_empty)
 }
 
 fn waits(why: &str) -> Error {

@@ -2,7 +2,10 @@
 
 use crate::failed;
 use crate::source::name_of;
-use aws_sdk_dynamodbstreams::types::{AttributeValue, Record as Change, ShardIteratorType as OfTable};
+use aws_sdk_dynamodbstreams::primitives::DateTime;
+use aws_sdk_dynamodbstreams::types::{
+    AttributeValue, OperationType, Record as Change, ShardIteratorType as OfTable, StreamViewType,
+};
 use aws_sdk_kinesis::error::SdkError;
 use aws_sdk_kinesis::types::ShardIteratorType;
 use aws_types::SdkConfig;
@@ -126,7 +129,7 @@ fn micros(seconds: f64) -> Option<Micros> {
 fn change_kept(change: &Change, arn: &str) -> Kept {
     let detail = change.dynamodb();
     let sequence = detail.and_then(|detail| detail.sequence_number()).unwrap_or_default();
-    let at = detail.and_then(|detail| detail.approximate_creation_date_time()).map(|at| at.as_secs_f64());
+    let at = detail.and_then(|detail| detail.approximate_creation_date_time()).map(DateTime::as_secs_f64);
     let mut dynamodb = Map::new();
     if let Some(detail) = detail {
         let images =
@@ -139,11 +142,12 @@ fn change_kept(change: &Change, arn: &str) -> Kept {
         dynamodb.insert("SequenceNumber".into(), sequence.into());
         dynamodb.insert("ApproximateCreationDateTime".into(), json!(at));
         dynamodb.insert("SizeBytes".into(), json!(detail.size_bytes()));
-        dynamodb.insert("StreamViewType".into(), json!(detail.stream_view_type().map(|kind| kind.as_str())));
+        dynamodb
+            .insert("StreamViewType".into(), json!(detail.stream_view_type().map(StreamViewType::as_str)));
     }
     let mut record = json!({
         "eventID": change.event_id(),
-        "eventName": change.event_name().map(|name| name.as_str()),
+        "eventName": change.event_name().map(OperationType::as_str),
         "eventVersion": change.event_version(),
         "eventSource": "aws:dynamodb",
         "awsRegion": change.aws_region(),
@@ -187,8 +191,8 @@ fn attribute(value: &AttributeValue) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use aws_sdk_dynamodbstreams::primitives::{Blob, DateTime};
-    use aws_sdk_dynamodbstreams::types::{OperationType, StreamRecord};
+    use aws_sdk_dynamodbstreams::primitives::Blob;
+    use aws_sdk_dynamodbstreams::types::StreamRecord;
 
     #[test]
     fn a_change_is_what_lambda_hands_over() {

@@ -2,6 +2,8 @@
 
 use crate::failed;
 use aws_sdk_s3::Client;
+#[cfg(feature = "redrive")]
+use aws_sdk_s3::primitives::AggregatedBytes;
 use aws_types::SdkConfig;
 use bytes::Bytes;
 #[cfg(feature = "redrive")]
@@ -48,7 +50,7 @@ impl Bucket {
         let answer = Box::pin(self.client.get_object().bucket(&self.name).key(key).send()).await;
         let answer = answer.map_err(|error| failed(what(), error.into_service_error()))?;
         let body = answer.body.collect().await;
-        body.map(|body| body.to_vec()).map_err(|why| Error {
+        body.map(AggregatedBytes::to_vec).map_err(|why| Error {
             what: what(),
             kind: Kind::Transient,
             source: Some(Box::new(why)),

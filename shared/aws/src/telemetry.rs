@@ -56,7 +56,7 @@ pub fn health(stage: &str, dependencies: &[Health], clock: &impl Clock) {
 }
 
 /// Says why there is no new key, though it was time for one: the one that there is goes on.
-pub fn key_stays(why: NoKeys) {
+pub fn key_stays(why: &NoKeys) {
     tracing::error!(%why, "the token key cannot be renewed; the one that is known goes on");
 }
 

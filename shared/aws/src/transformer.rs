@@ -17,6 +17,9 @@ use millrace_core::port::Clock as _;
 use millrace_core::transformer::Transformer;
 use millrace_core::window::{Memory, Span, Window};
 
+/// What is made of the SDK's configuration, once the environment is read.
+pub type Later<M> = Box<dyn FnOnce(&SdkConfig) -> M>;
+
 /// How long a start waits for the key, milliseconds: Lambda gives a start 10 s.
 const START_MS: i64 = 8_000;
 
@@ -25,7 +28,7 @@ const START_MS: i64 = 8_000;
 pub async fn from_env<F: Fn(&str) -> Option<String>, M: Memory>(
     function: &'static str,
     mut env: Env<F>,
-    memory: impl FnOnce(&mut Env<F>) -> Box<dyn FnOnce(&SdkConfig) -> M>,
+    memory: impl FnOnce(&mut Env<F>) -> Later<M>,
 ) -> Result<Transformer<Stream, Bucket, M, Stored, SystemClock>, Error> {
     let (clean, quarantine) = (env.text("CLEAN_STREAM"), env.text("QUARANTINE_BUCKET"));
     let secret = env.text("TOKEN_KEY_SECRET");
@@ -50,9 +53,7 @@ pub async fn from_env<F: Fn(&str) -> Option<String>, M: Memory>(
 
 /// The ids that a lane of `RAW_STREAM` let out, in `STATE_TABLE`, for `DEDUPE_WINDOW_SECONDS`; a record may be tried again
 /// for `STREAM_RETENTION_HOURS`.
-pub fn window<F: Fn(&str) -> Option<String>>(
-    env: &mut Env<F>,
-) -> Box<dyn FnOnce(&SdkConfig) -> Window<Table, Stream>> {
+pub fn window<F: Fn(&str) -> Option<String>>(env: &mut Env<F>) -> Later<Window<Table, Stream>> {
     let (raw, table) = (env.text("RAW_STREAM"), env.text("STATE_TABLE"));
     let span = Span {
         window_ms: env.number("DEDUPE_WINDOW_SECONDS").saturating_mul(1000),

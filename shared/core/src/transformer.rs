@@ -70,12 +70,12 @@ impl<P: PutRecords, S: ObjectStore, M: Memory, K: Secret, C: Clock> Transformer<
         &mut self,
         batch: Bounds<'_>,
         deadline: Micros,
-        warn: impl FnOnce(NoKeys),
+        warn: impl FnOnce(&NoKeys),
     ) -> Result<(), Stuck> {
         let began = self.clock.now();
         let pipeline = &self.pipeline;
         if let Err(why) = self.keys.renew(&self.clock, deadline, |key| pipeline.check_key(key)).await {
-            warn(why);
+            warn(&why);
         }
         let opened = self.memory.open(batch, &self.clock, deadline).await;
         let Err(why) = opened else { return Ok(()) };

@@ -12,6 +12,7 @@ use millrace_core::sink::{Cut, Driver, Laid, Landed, Object, Sink};
 use millrace_core::time::Micros;
 use millrace_sim::{Fault, Store, Table, VirtualClock, run};
 use std::convert::Infallible;
+use std::fmt::Write as _;
 use std::time::Duration;
 
 /// Writes the lines of a lane as one object.
@@ -85,7 +86,7 @@ fn frame_of(lane: &str, scattered: bool, events: &[(u32, u32)]) -> Vec<u8> {
     }
     for (sequence, index) in events {
         assert!(
-            writer.push(&sequence.to_string(), *index, |line| line.push_str(&format!("{sequence}.{index}")))
+            writer.push(&sequence.to_string(), *index, |line| write!(line, "{sequence}.{index}").unwrap())
         );
     }
     writer.finish().remove(0).data

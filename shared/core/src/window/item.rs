@@ -248,11 +248,11 @@ mod tests {
         let mut out = Outgoing::default();
         out.begin(&source);
         let mut random = fastrand::Rng::with_seed(7);
-        for n in 0..IDS {
+        for n in (0..).take(IDS) {
             // Sequence numbers as Kinesis gives them, of which half of the digits differ, and more than that.
             let sequence = format!("49590338271490256608559692{:030}", random.u128(..) % 10_u128.pow(30));
-            out.record(&sequence, at(n as i64));
-            out.id(random.u128(..), &sequence, at(n as i64));
+            out.record(&sequence, at(n));
+            out.id(random.u128(..), &sequence, at(n));
         }
         let items = out.items("seen/raw", "", at(9));
         let [item] = items.as_slice() else { panic!("{} items", items.len()) };
@@ -261,7 +261,7 @@ mod tests {
 
     #[test]
     fn positions_are_in_the_order_of_the_numbers() {
-        assert!(place("9") < place("10") && place("10") < place("11") && place("999") < REDRIVEN.to_owned());
+        assert!(place("9") < place("10") && place("10") < place("11") && place("999").as_str() < REDRIVEN);
     }
 
     #[test]

@@ -96,7 +96,8 @@ fn no_run_breaks_a_promise() {
         eprintln!("  {kind}: {} runs, with the seeds {:?}", seeds.len(), &seeds[..seeds.len().min(8)]);
     }
     if let Some((seed, _)) = failed.first() {
-        let told = std::thread::scope(|scope| scope.spawn(|| story::tell(Scenario::new(*seed))).join().unwrap());
+        let told =
+            std::thread::scope(|scope| scope.spawn(|| story::tell(Scenario::new(*seed))).join().unwrap());
         panic!("{} of {seeds} runs break a promise; the first of them:\n{told}", failed.len());
     }
 }
