@@ -19,7 +19,6 @@ use millrace_core::pipeline::{Outcome, Pipeline};
 use millrace_core::record::Record;
 use millrace_core::seen::Seen;
 use millrace_core::sink::Cut;
-use millrace_core::sink::Cut;
 use millrace_core::step::Context;
 use millrace_core::time::Micros;
 use millrace_core::token::TokenKey;

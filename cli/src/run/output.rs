@@ -71,7 +71,9 @@ impl Output {
     pub(super) fn sheet(&self, worker: usize, workers: usize) -> Sheet {
         match self {
             Self::Ndjson { .. } => Sheet::Lines { text: String::new(), ends: Vec::new() },
-            Self::Parquet { dir, layout } => Sheet::Rows(Parts::new(dir, layout.clone(), worker, workers)),
+            Self::Parquet { dir, layout } => {
+                Sheet::Rows(Box::new(Parts::new(dir, layout.clone(), worker, workers)))
+            }
         }
     }
 
@@ -107,7 +109,7 @@ pub(super) enum Sheet {
     /// Lines that wait for their turn: where each ends, and whether it stays.
     Lines { text: String, ends: Vec<(usize, bool)> },
     /// Rows, in files of the worker's own.
-    Rows(Parts),
+    Rows(Box<Parts>),
 }
 
 /// Where an event is on a sheet.

@@ -2,7 +2,9 @@
 
 use lambda_runtime::Error;
 use millrace_aws::settings::{Env, PIPELINE};
-use millrace_aws::{clients, clock::SystemClock, dynamodb::Table, s3::Bucket, serve::serve_batches, telemetry};
+use millrace_aws::{
+    clients, clock::SystemClock, dynamodb::Table, s3::Bucket, serve::serve_batches, telemetry,
+};
 use millrace_core::checkpoint::Checkpoints;
 use millrace_core::frame::Reader;
 use millrace_core::guard::Guard;

@@ -52,9 +52,10 @@ fn batch(records: &[Vec<u8>]) -> Value {
     json!({"Records": records.collect::<Vec<_>>()})
 }
 
-fn invoke(deps: &mut Deps, event: Value) -> (Value, Landing) {
+fn invoke(deps: &mut Deps, event: &Value) -> (Value, Landing) {
     let deadline = deps.driver.clock.now().plus_ms(100_000);
-    let (response, landing) = run(handle(serde_json::from_str(&event.to_string()).unwrap(), deadline, deps)).unwrap();
+    let (response, landing) =
+        run(handle(serde_json::from_str(&event.to_string()).unwrap(), deadline, deps)).unwrap();
     (serde_json::to_value(response).unwrap(), landing)
 }
 
@@ -85,7 +86,7 @@ fn safe() -> Value {
 fn a_batch_is_one_object_an_hour_with_a_key_of_its_own() {
     let mut deps = healthy();
     let records = [frame(&[event("a", 0), event("b", 1)]), frame_at("8", &[event("c", 0)])];
-    let (response, landing) = invoke(&mut deps, batch(&records));
+    let (response, landing) = invoke(&mut deps, &batch(&records));
     assert_eq!((response, landing), (safe(), Landing { r#in: 3, landed: 3, skipped: 0, quarantined: 0 }));
     let keys: Vec<_> = deps.driver.objects.port().objects().into_keys().collect();
     assert_eq!(
@@ -107,7 +108,7 @@ fn what_is_no_frame_goes_to_the_quarantine_and_the_rest_lands() {
         Vec::new(),
         frame_at("8", &[json!({"id": "b"})]),
     ];
-    let (response, landing) = invoke(&mut deps, batch(&records));
+    let (response, landing) = invoke(&mut deps, &batch(&records));
     assert_eq!((response, landing), (safe(), Landing { r#in: 5, landed: 1, skipped: 0, quarantined: 4 }));
     let mut reasons = Vec::new();
     for page in deps.driver.quarantine.port().objects().into_values() {
@@ -142,7 +143,7 @@ fn a_store_that_fails_fails_the_batch_and_the_retry_overwrites() {
 #[test]
 fn a_quarantine_that_is_down_fails_the_batch() {
     let mut deps = deps(Store::default(), Store::failing([Fault::Fails(Kind::Permanent)]));
-    let (response, _) = invoke(&mut deps, batch(&[frame(&[event("a", 0)]), b"random".to_vec()]));
+    let (response, _) = invoke(&mut deps, &batch(&[frame(&[event("a", 0)]), b"random".to_vec()]));
     assert_eq!(response, json!({"batchItemFailures": [{"itemIdentifier": "101"}]}));
 }
 
@@ -150,7 +151,7 @@ fn a_quarantine_that_is_down_fails_the_batch() {
 fn events_of_hundreds_of_hours_land_in_one_batch() {
     let mut deps = healthy();
     let events: Vec<_> = (0..300).map(|hour| event(&hour.to_string(), hour)).collect();
-    let (response, landing) = invoke(&mut deps, batch(&[frame(&events)]));
+    let (response, landing) = invoke(&mut deps, &batch(&[frame(&events)]));
     assert_eq!((response, landing.landed, deps.driver.objects.port().objects().len()), (safe(), 300, 300));
 }
 

@@ -61,7 +61,8 @@ fn invoke_from(first: usize, transformer: &mut Transform, records: &[&[u8]]) -> 
     });
     let event = json!({"Records": records.collect::<Vec<_>>()});
     let deadline = transformer.clock.now().plus_ms(10_000);
-    let (response, counts) = run(handle(serde_json::from_str(&event.to_string()).unwrap(), deadline, transformer));
+    let (response, counts) =
+        run(handle(serde_json::from_str(&event.to_string()).unwrap(), deadline, transformer));
     (serde_json::to_value(response).unwrap(), counts.tally)
 }
 

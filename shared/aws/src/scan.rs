@@ -200,7 +200,7 @@ mod tests {
     use super::*;
     use serde_json::{Map, Value, json};
 
-    /// What the scan finds, as serde_json would have it; members named `left` are passed by.
+    /// What the scan finds, as `serde_json` would have it; members named `left` are passed by.
     fn read(scan: &mut Scan<'_>) -> Result<Value, Flaw> {
         match scan.byte()? {
             b'{' => {
@@ -248,7 +248,16 @@ mod tests {
         for cut in 0..sound.len() {
             assert!(whole(&sound[..cut]).is_err(), "{}", &sound[..cut]);
         }
-        for text in [r#"{"a":1 "b":2}"#, r#"{"a" 1}"#, "{a:1}", "[1 2]", "[1,2]]", "{}{}", r#"{"left":,"a":1}"#, "[1,2}"] {
+        for text in [
+            r#"{"a":1 "b":2}"#,
+            r#"{"a" 1}"#,
+            "{a:1}",
+            "[1 2]",
+            "[1,2]]",
+            "{}{}",
+            r#"{"left":,"a":1}"#,
+            "[1,2}",
+        ] {
             assert!(whole(text).is_err(), "{text}");
         }
     }

@@ -1,6 +1,7 @@
 //! The Lambda runtime around a handler.
 
 use crate::source::KinesisEvent;
+use bytes::Bytes;
 use lambda_runtime::tower::util::MapRequestLayer;
 use lambda_runtime::{Context, Error, LambdaEvent, LambdaInvocation, Runtime, service_fn};
 use millrace_core::time::Micros;
@@ -18,10 +19,8 @@ where
     F: Future<Output = Result<A, Error>>,
 {
     let handler = &handler;
-    lambda_runtime::run(service_fn(|event: LambdaEvent<E>| {
-        handler(event.payload, deadline(&event.context))
-    }))
-    .await
+    lambda_runtime::run(service_fn(|event: LambdaEvent<E>| handler(event.payload, deadline(&event.context))))
+        .await
 }
 
 /// [`serve`] for batches of a Kinesis shard. The runtime would read their JSON with a note of where it is in it, for its
@@ -32,9 +31,9 @@ where
     A: Serialize,
     F: Future<Output = Result<A, Error>>,
 {
-    let (handler, payload) = (&handler, &RefCell::new(Default::default()));
+    let (handler, payload) = (&handler, &RefCell::new(Bytes::new()));
     let lay_aside = MapRequestLayer::new(move |mut invocation: LambdaInvocation| {
-        payload.replace(std::mem::replace(&mut invocation.body, b"null".as_slice().into()));
+        payload.replace(std::mem::replace(&mut invocation.body, Bytes::from_static(b"null")));
         invocation
     });
     // One invocation at a time: what was laid aside is of this one.

@@ -48,7 +48,9 @@ impl Column {
                 Value::Bool(flag) => self.text(if flag { "true" } else { "false" }),
                 Value::Null | Value::Array(_) | Value::Object(_) => {}
             },
-            ColumnType::Bigint => self.fixed(value.as_number().and_then(Number::as_i64).map(i64::to_le_bytes)),
+            ColumnType::Bigint => {
+                self.fixed(value.as_number().and_then(Number::as_i64).map(i64::to_le_bytes))
+            }
             ColumnType::Double => self.fixed(value.as_number().map(|number| number.as_f64().to_le_bytes())),
             ColumnType::Boolean => self.values.extend(value.as_bool().map(u8::from)),
             ColumnType::Timestamp => self.fixed(Micros::read(value).map(|time| time.get().to_le_bytes())),
@@ -83,7 +85,9 @@ impl Column {
     /// The value of each row; no bytes where it has none.
     pub(crate) fn each(&self) -> impl ExactSizeIterator<Item = &[u8]> + Clone {
         let mut start = 0;
-        self.ends.iter().map(move |end| self.values.get(std::mem::replace(&mut start, *end)..*end).unwrap_or_default())
+        self.ends
+            .iter()
+            .map(move |end| self.values.get(std::mem::replace(&mut start, *end)..*end).unwrap_or_default())
     }
 
     /// The column without some of its rows.

@@ -74,7 +74,8 @@ pub(crate) fn write(
     for (at, (column, description)) in columns.iter().zip(descriptions).enumerate() {
         let left = (!taken_back.is_empty()).then(|| column.without(taken_back));
         let column = left.as_ref().unwrap_or(column);
-        let (bytes, close) = Chunk { column, zstd: layout.zstd, is_id: at == 0 }.encode(description, codec)?;
+        let (bytes, close) =
+            Chunk { column, zstd: layout.zstd, is_id: at == 0 }.encode(description, codec)?;
         group.append_column(&bytes, close)?;
     }
     group.close()?;
@@ -110,13 +111,13 @@ impl Chunk<'_> {
         }
         let a_page = PAGE_BYTES / (self.column.values().len() / rows.max(1) + 1);
         let a_page = a_page.clamp(1, PAGE_ROWS);
-        let mut codes = values.map(|dictionary| dictionary.codes.as_slice());
+        let mut left = values.map(|dictionary| dictionary.codes.as_slice());
         let mut nulls = 0;
         for start in (0..rows).step_by(a_page) {
             let rows = self.column.each().skip(start).take(a_page);
             let present = rows.clone().filter(|value| !value.is_empty()).count();
             nulls += (rows.len() - present) as u64;
-            let here = codes.as_mut().and_then(|codes| codes.split_off(..present));
+            let here = left.as_mut().and_then(|codes| codes.split_off(..present));
             self.body(rows.clone(), here.zip(values), &mut codec.body);
             let (uncompressed, buf) = (codec.body.len(), codec.compress(self.zstd)?);
             let num_values = u32::try_from(rows.len())?;
@@ -137,7 +138,8 @@ impl Chunk<'_> {
         let of_data = |page: &&PageWriteSpec| page.page_type != PageType::DICTIONARY_PAGE;
         let data_offset = written.iter().find(of_data).map_or(0, |page| page.offset);
         let page_stats = |page_type, encoding, count| PageEncodingStats { page_type, encoding, count };
-        let mut stats = Vec::from_iter(values.map(|_| page_stats(PageType::DICTIONARY_PAGE, Encoding::PLAIN, 1)));
+        let mut stats =
+            Vec::from_iter(values.map(|_| page_stats(PageType::DICTIONARY_PAGE, Encoding::PLAIN, 1)));
         let data_pages = i32::try_from(written.iter().filter(of_data).count())?;
         stats.push(page_stats(PageType::DATA_PAGE, encoding, data_pages));
         let mut encodings = vec![Encoding::RLE, Encoding::PLAIN];

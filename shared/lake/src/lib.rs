@@ -72,16 +72,17 @@ fn schema<'n>(columns: impl Iterator<Item = (&'n str, ColumnType)>) -> Type {
             ColumnType::Bigint => (Physical::INT64, None),
             ColumnType::Double => (Physical::DOUBLE, None),
             ColumnType::Boolean => (Physical::BOOLEAN, None),
-            ColumnType::Timestamp => {
-                (Physical::INT64, Some(LogicalType::timestamp(false, TimeUnit::MICROS)))
-            }
+            ColumnType::Timestamp => (Physical::INT64, Some(LogicalType::timestamp(false, TimeUnit::MICROS))),
         };
         let field = Type::primitive_type_builder(name, physical).with_repetition(Repetition::OPTIONAL);
         field.with_logical_type(logical).build().map(Arc::new)
     };
     let fields = columns.map(field).collect::<Result<_, _>>();
     let table = fields.and_then(|fields| Type::group_type_builder("events").with_fields(fields).build());
-    #[expect(clippy::expect_used, reason = "these physical types hold these logical ones, whatever the names")]
+    #[expect(
+        clippy::expect_used,
+        reason = "these physical types hold these logical ones, whatever the names"
+    )]
     table.expect("columns of five types make a table")
 }
 
@@ -148,7 +149,13 @@ impl Table {
     /// A table without rows.
     #[must_use]
     pub fn new(layout: Layout) -> Self {
-        Self { layout, parts: BTreeMap::new(), free: Vec::new(), text: String::new(), codec: Codec::default() }
+        Self {
+            layout,
+            parts: BTreeMap::new(),
+            free: Vec::new(),
+            text: String::new(),
+            codec: Codec::default(),
+        }
     }
 
     /// Adds an event, of which nothing but the rest is left then; or says why it has no place: it lacks a time.
@@ -227,7 +234,8 @@ impl Rows {
     fn new(layout: &Layout) -> Self {
         // Each event has an id of its own, and mostly a time.
         let repeats = |path: &Path, at| at != 0 && *path != layout.time;
-        let columns = layout.columns.iter().enumerate().map(|(at, (path, kind))| Column::new(*kind, repeats(path, at)));
+        let columns =
+            layout.columns.iter().enumerate().map(|(at, (path, kind))| Column::new(*kind, repeats(path, at)));
         let rest = layout.rest.then(|| Column::new(ColumnType::String, true));
         Self { columns: columns.chain(rest).collect(), count: 0, taken_back: Vec::new() }
     }

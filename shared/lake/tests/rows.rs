@@ -1,6 +1,6 @@
 //! Events in, rows out, read back by the Parquet reader.
 
-#![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "tests fail by panicking")]
+#![allow(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use expect_test::expect;
 use millrace_core::event::Event;
@@ -210,7 +210,8 @@ fn statistics_bound_what_is_there() {
         let of = |at: usize| reader.metadata().row_group(0).column(at).statistics().unwrap().clone();
         let (user, price) = (of(4), of(5));
         let text = |bytes: Option<&[u8]>| bytes.map(|bytes| String::from_utf8(bytes.to_vec()).unwrap());
-        let double = |bytes: Option<&[u8]>| bytes.map(|bytes| f64::from_le_bytes(bytes.try_into().unwrap()).to_bits());
+        let double =
+            |bytes: Option<&[u8]>| bytes.map(|bytes| f64::from_le_bytes(bytes.try_into().unwrap()).to_bits());
         (
             (text(user.min_bytes_opt()), text(user.max_bytes_opt())),
             (double(price.min_bytes_opt()), double(price.max_bytes_opt())),

@@ -210,7 +210,8 @@ impl Parser<'_> {
             }
             Some(parent) => {
                 let Name { span: key, tag, escaped: key_escaped } = name;
-                let node = Node { kind, removed: false, changed: false, key_escaped, tag, key, raw, data, ..NIL };
+                let node =
+                    Node { kind, removed: false, changed: false, key_escaped, tag, key, raw, data, ..NIL };
                 self.event.nodes.push(Node { parent: parent.id, ..node });
                 self.link(parent, id, tag);
             }

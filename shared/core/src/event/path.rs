@@ -292,7 +292,8 @@ pub(super) fn tag(key: &[u8]) -> Tag {
     match (key.first_chunk(), key.last_chunk()) {
         (Some(first), Some(last)) => {
             let (first, last) = (Tag::from_le_bytes(*first), Tag::from_le_bytes(*last));
-            let folded = first ^ last.rotate_left(59) ^ (key.len() as Tag).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            let folded =
+                first ^ last.rotate_left(59) ^ (key.len() as Tag).wrapping_mul(0x9e37_79b9_7f4a_7c15);
             folded << 8 >> 8 | (WIDTH as Tag) << 120
         }
         _ => short_tag(key.iter().rev().fold(0, |word, byte| word << 8 | Tag::from(*byte)), key.len()),
@@ -344,7 +345,19 @@ mod tests {
     #[test]
     fn a_short_key_is_its_tag_and_a_long_one_has_one_wherever_it_stands() {
         let text = "ab\0abcdefgh userAgent userAgentVersion userAgentWersion";
-        let keys = [(0, 0), (0, 1), (0, 2), (0, 3), (3, 10), (3, 11), (12, 21), (22, 37), (22, 38), (39, 55), (12, 55)];
+        let keys = [
+            (0, 0),
+            (0, 1),
+            (0, 2),
+            (0, 3),
+            (3, 10),
+            (3, 11),
+            (12, 21),
+            (22, 37),
+            (22, 38),
+            (39, 55),
+            (12, 55),
+        ];
         let tags: Vec<_> = keys.iter().map(|(start, end)| tag_at(text.as_bytes(), *start, *end)).collect();
         for (at, (start, end)) in keys.iter().enumerate() {
             assert_eq!(tags[at], tag(&text.as_bytes()[*start..*end]));

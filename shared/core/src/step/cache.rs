@@ -32,6 +32,7 @@ impl<V: Default> Cache<V> {
         if self.places.is_empty() {
             self.places.resize_with(PLACES, Place::default);
         }
+        #[expect(clippy::cast_possible_truncation, reason = "the low bits do")]
         let at = XxHash3_64::oneshot(text.as_bytes()) as usize % PLACES;
         let Self { places, other } = self;
         let Some(place) = places.get_mut(at).filter(|_| text.len() <= TEXT_MAX) else {

@@ -34,7 +34,7 @@ use super::{Context, Step, Touches, Verdict, object};
 use crate::event::{Event, New, Path};
 use crate::files::Files;
 use crate::mistake::Mistake;
-use memchr::{memchr, memchr2, memchr_iter, memrchr};
+use memchr::{memchr, memchr_iter, memchr2, memrchr};
 use percent_encoding::percent_decode;
 use serde::Deserialize;
 use std::borrow::Cow;

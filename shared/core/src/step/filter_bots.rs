@@ -21,8 +21,8 @@
 //! | `patterns` | texts, any of which makes it a bot, instead of the list; case does not count |
 //! | `add` | texts beside the list |
 
-use super::settings::Short;
 use super::cache::Cache;
+use super::settings::Short;
 use super::{Context, Step, Touches, Verdict};
 use crate::bots::{self, Patterns};
 use crate::event::{Event, Path};
