@@ -124,11 +124,11 @@ fn what_is_no_frame_goes_to_the_quarantine_and_the_rest_lands() {
 fn a_store_that_fails_fails_the_batch_and_the_retry_overwrites() {
     let mut deps = deps(Store::failing([Fault::None, Fault::Fails(Kind::Permanent)]), Store::default());
     let event = batch(&[frame(&[event("a", 0), event("b", 1)])]);
-    let (response, landing) = invoke(&mut deps, event.clone());
+    let (response, landing) = invoke(&mut deps, &event);
     assert_eq!(response, json!({"batchItemFailures": [{"itemIdentifier": "100"}]}));
     assert_eq!(landing, Landing::default());
     let before = deps.driver.objects.port().objects();
-    let (response, landing) = invoke(&mut deps, event.clone());
+    let (response, landing) = invoke(&mut deps, &event);
     assert_eq!((response, landing.landed), (safe(), 2));
     let after = deps.driver.objects.port().objects();
     assert!(
@@ -136,7 +136,7 @@ fn a_store_that_fails_fails_the_batch_and_the_retry_overwrites() {
             && after.len() == 2
             && before.iter().all(|(key, body)| after.get(key) == Some(body))
     );
-    let (response, landing) = invoke(&mut deps, event);
+    let (response, landing) = invoke(&mut deps, &event);
     assert_eq!((response, landing), (safe(), Landing { r#in: 2, skipped: 2, ..Landing::default() }));
 }
 
@@ -159,7 +159,7 @@ fn events_of_hundreds_of_hours_land_in_one_batch() {
 fn the_sample_event_lands() {
     let mut deps = healthy();
     let (response, landing) =
-        invoke(&mut deps, serde_json::from_str(include_str!("../../../events/lake.json")).unwrap());
+        invoke(&mut deps, &serde_json::from_str(include_str!("../../../events/lake.json")).unwrap());
     assert_eq!((response, landing.landed, landing.quarantined), (safe(), 2, 0));
 }
 

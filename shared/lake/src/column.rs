@@ -49,7 +49,7 @@ impl Column {
                 Value::Null | Value::Array(_) | Value::Object(_) => {}
             },
             ColumnType::Bigint => {
-                self.fixed(value.as_number().and_then(Number::as_i64).map(i64::to_le_bytes))
+                self.fixed(value.as_number().and_then(Number::as_i64).map(i64::to_le_bytes));
             }
             ColumnType::Double => self.fixed(value.as_number().map(|number| number.as_f64().to_le_bytes())),
             ColumnType::Boolean => self.values.extend(value.as_bool().map(u8::from)),
