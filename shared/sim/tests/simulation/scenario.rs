@@ -127,9 +127,23 @@ impl Scenario {
         scenario.resend(&chance);
         let faults = chance.pick(&[0, 1, 2, 4, 8, 16]);
         scenario.faults = (0..faults).map(|_| fault(&chance)).collect();
+        scenario.theme(&chance);
         let redrives = chance.pick(&[0, 1, 2]);
         scenario.redrives = (0..redrives).map(|_| moment(&chance).plus_ms(120_000)).collect();
         scenario
+    }
+
+    /// Now and then one thing goes wrong for long, and nothing else: what follows from it alone is seldom met otherwise.
+    fn theme(&mut self, chance: &Chance) {
+        let (service, how) = match chance.below(25) {
+            0 => ("raw", CallFault::Partial(50, Refusal::Throttled)),
+            1 => ("raw", CallFault::Refused(Refusal::Transient)),
+            2 => ("secrets", CallFault::Refused(Refusal::Transient)),
+            _ => return,
+        };
+        let until = START.plus_ms(if service == "secrets" { 1_000_000 } else { 100_000 });
+        self.transform.retries_max = 1;
+        self.faults = vec![Fault::Spell { service, from: START, until, percent: 100, how }];
     }
 
     fn send(&mut self, chance: &Chance) {
