@@ -230,9 +230,8 @@ struct Drain {
 impl Instance for Drain {
     fn invoke<'a>(&'a mut self, payload: &'a Value, ends: Micros) -> Local<'a, Result<Answer, String>> {
         Box::pin(async move {
-            let event = mutant::event(payload, self.stack.mutant);
             let before = self.stack.raw.records().len();
-            let (answered, tally) = drain::handle(read(&event)?, deadline(ends), &self.deps).await;
+            let (answered, tally) = drain::handle(read(payload)?, deadline(ends), &self.deps).await;
             self.stack.see_drained(payload, before);
             let mut answer = answer(&answered, &tally);
             answer.payload = mutant::answer(answer.payload, payload, self.stack.mutant);
