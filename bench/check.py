@@ -31,7 +31,8 @@ class Unreadable(Exception):
 def load(folder: Path, names: dict) -> pa.Table:
     """All rows of an output under the job's names, sorted by event_id."""
     tables = [parquet(file, names) for file in sorted(folder.rglob("*.parquet"))]
-    tables += [ndjson(file, names) for file in sorted([*folder.rglob("*.ndjson"), *folder.rglob("*.ndjson.gz")])]
+    tables += [ndjson(file, names) for file in sorted([*folder.rglob("*.ndjson"), *folder.rglob("*.ndjson.gz")])
+               if not file.name.startswith("quarantine")]  # rejected and malformed
     table = pa.concat_tables(tables or [SCHEMA.empty_table()])
     return table.sort_by([("event_id", "ascending"), ("ts", "ascending")]).combine_chunks()
 
