@@ -69,7 +69,7 @@ def up() -> dict:
 
 def build() -> None:
     """All functions in one go: after it `sam build`, which asks for the same one by one, finds them fresh and copies."""
-    os.environ["CARGO_PROFILE_RELEASE_LTO"] = "false"  # half the time; they do the same
+    os.environ["CARGO_PROFILE_RELEASE_LTO"] = "false"  # builds faster; they do the same
     arm = ["--arm64"] if architecture() == "arm64" else []
     run("cargo", "lambda", "build", "--release", *arm, *(word for name in FUNCTIONS for word in ("--bin", name)))
     sam("build", client_environment("http://127.0.0.1:1"))

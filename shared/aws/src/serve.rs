@@ -23,9 +23,8 @@ where
         .await
 }
 
-/// [`serve`] for batches of a Kinesis shard. The runtime would read their JSON with a note of where it is in it, for its
-/// messages, and take longer for that than for all that the functions do with a record but its steps. So the payload is
-/// laid aside before the runtime reads it.
+/// [`serve`] for batches of a Kinesis shard. The runtime would read their JSON key by key, with a note of where it is in it for
+/// its messages. [`KinesisEvent::read`] goes through it once, so the payload is laid aside before the runtime reads it.
 pub async fn serve_batches<A, F>(handler: impl Fn(KinesisEvent, Micros) -> F) -> Result<(), Error>
 where
     A: Serialize,

@@ -12,7 +12,7 @@ use super::{Event, Kind, NIL, NONE, Node, ROOT, Span};
 pub const DEPTH_MAX: usize = 120;
 
 /// How many values an event may have: as many as fit [`crate::frame::EVENT_MAX`] bytes, with a comma each. It bounds
-/// the memory: an event of this size has 20 MB of nodes.
+/// the memory: an event of this size has 32 MB of nodes.
 pub const NODES_MAX: usize = 500_000;
 
 /// The most text that an event may hold, bytes: what is read, again without its escapes, and what steps add. What
