@@ -272,12 +272,7 @@ impl<'a> Node<'a, Flat> for At<'a> {
     }
 
     fn to_value(&self) -> Cow<'a, serde_json::Value> {
-        let mut json = String::new();
-        match *self {
-            Self::Node(event, id) => event.write_value(id, &mut json),
-            Self::Key(key) => return Cow::Owned(key.into()),
-        }
-        Cow::Owned(serde_json::from_str(&json).unwrap_or_default())
+        Cow::Owned(to_json(self.value()))
     }
 
     fn identity(&self) -> Option<NodeIdentity> {
@@ -287,6 +282,23 @@ impl<'a> Node<'a, Flat> for At<'a> {
             }
             Self::Key(_) => None,
         }
+    }
+}
+
+/// Built by hand: read from text, an object with a certain key is taken for something of `serde_json`'s own
+/// (`$serde_json::private::RawValue`).
+fn to_json(value: Value<'_>) -> serde_json::Value {
+    match value {
+        Value::Null => serde_json::Value::Null,
+        Value::Bool(flag) => flag.into(),
+        Value::Number(number) => match (number.as_i64(), number.as_u64()) {
+            (Some(int), _) => int.into(),
+            (None, Some(int)) => int.into(),
+            (None, None) => number.as_f64().into(),
+        },
+        Value::String(text) => text.into(),
+        Value::Array(items) => items.map(to_json).collect(),
+        Value::Object(members) => members.map(|(key, value)| (key.to_owned(), to_json(value))).collect(),
     }
 }
 
@@ -454,6 +466,7 @@ mod tests {
             r#","at":"yesterday""#,
             r#","kind":"b""#,
             r#","kind":{"x":[1,2]}"#,
+            r#","kind":{"$serde_json::private::RawValue":"null"}"#,
             r#","code":"xA""#,
             r#","tags":["a",7]"#,
             r#","tags":["a","a"]"#,
@@ -477,6 +490,7 @@ mod tests {
             schema: `/count` breaks `s.json#/properties/count/type`
             schema: `/count` breaks `s.json#/properties/count/maximum`
             schema: `/at` breaks `s.json#/properties/at/format`
+            schema: `/kind` breaks `s.json#/properties/kind/enum`
             schema: `/kind` breaks `s.json#/properties/kind/enum`
             schema: `/kind` breaks `s.json#/properties/kind/enum`
             schema: `/code` breaks `s.json#/properties/code/pattern`

@@ -13,8 +13,10 @@ use millrace_core::step::Context;
 use millrace_core::time::Micros;
 use millrace_core::token::TokenKey;
 use millrace_core::{decode, quarantine};
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::Value as Json;
 use std::cell::RefCell;
+use std::fmt;
 
 pub(crate) type Target = fn(&[u8]);
 
@@ -52,12 +54,76 @@ fn to_number(number: Number<'_>) -> Json {
     })
 }
 
+/// What `serde_json` reads. Its own `Value` does not read an object whose first key is
+/// `$serde_json::private::RawValue`, which it keeps for itself.
+fn read(text: &str) -> serde_json::Result<Json> {
+    serde_json::from_str(text).map(|Plain(json)| json)
+}
+
+struct Plain(Json);
+
+impl<'de> Deserialize<'de> for Plain {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(PlainVisitor).map(Self)
+    }
+}
+
+struct PlainVisitor;
+
+impl<'de> Visitor<'de> for PlainVisitor {
+    type Value = Json;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_unit<E>(self) -> Result<Json, E> {
+        Ok(Json::Null)
+    }
+
+    fn visit_bool<E>(self, flag: bool) -> Result<Json, E> {
+        Ok(flag.into())
+    }
+
+    fn visit_i64<E>(self, int: i64) -> Result<Json, E> {
+        Ok(int.into())
+    }
+
+    fn visit_u64<E>(self, int: u64) -> Result<Json, E> {
+        Ok(int.into())
+    }
+
+    fn visit_f64<E>(self, float: f64) -> Result<Json, E> {
+        Ok(float.into())
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Json, E> {
+        Ok(text.into())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Json, A::Error> {
+        let mut read = Vec::new();
+        while let Some(Plain(item)) = items.next_element()? {
+            read.push(item);
+        }
+        Ok(read.into())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Json, A::Error> {
+        let mut read = serde_json::Map::new();
+        while let Some((key, Plain(value))) = members.next_entry()? {
+            read.insert(key, value);
+        }
+        Ok(read.into())
+    }
+}
+
 /// The event as `serde_json` has it, by all ways that lead there: its values, its text, and its text read again.
 pub(crate) fn whole(event: &Event) -> Json {
     let walked = to_json(event.value(event.root()));
     let text = event.to_string();
     assert!(!text.contains(['\n', '\r']), "an event is one line");
-    assert_eq!(serde_json::from_str::<Json>(&text).unwrap(), walked, "{text}");
+    assert_eq!(read(&text).unwrap(), walked, "{text}");
     let again = Event::read(&text).unwrap();
     assert_eq!((again.to_string(), again.edits()), (text, 0), "what is written is read as the same");
     walked
@@ -69,7 +135,7 @@ pub(crate) fn json(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else {
         return assert_eq!(decode::event(data, &mut Event::default()).unwrap_err().reason, "not_utf8");
     };
-    let theirs = serde_json::from_str::<Json>(text);
+    let theirs = read(text);
     let ours = Event::read(text);
     thread_local! { static USED: RefCell<Event> = RefCell::default() }
     USED.with_borrow_mut(|used| match (&ours, used.parse(text)) {
@@ -89,7 +155,7 @@ pub(crate) fn json(data: &[u8]) {
         (Ok(_), Err(why)) => panic!("taken here, not there: {why}: {text:?}"),
         (Err(why), Ok(_)) => panic!("taken there, not here: {why}: {text:?}"),
     }
-    if let Ok(value) = serde_json::from_str::<Json>(text)
+    if let Ok(value) = read(text)
         && let Ok(mut event) = Event::read(r#"{"a":1}"#)
     {
         event.put(&Path::from_key("b"), New::Json(text));
