@@ -1,7 +1,7 @@
-//! Where the root's members are, by the tags of their keys: nearly every field that a pipeline names is one of them,
-//! and many events lack it.
+//! Where the members of the root, and of the objects in it, are, by the tags of their keys: nearly every field that a
+//! pipeline names is one of them, and many events lack it.
 
-use super::path::{Tag, mixed};
+use super::path::Tag;
 
 const PLACES: usize = 256;
 
@@ -9,36 +9,36 @@ const EMPTY: u16 = 0;
 /// More than one member has, or had, this place; or it is too far back in the table to be noted.
 const UNCLEAR: u16 = u16::MAX;
 
-/// A place for each tag, shared by some.
+/// A place for each member, shared by some.
 #[derive(Debug, Clone)]
 pub(super) struct Index([u16; PLACES]);
 
-/// What an index knows of a tag.
+/// What an index knows of a member.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Found {
-    /// No member has it.
+    /// There is none.
     Nothing,
-    /// No other member than this has it.
+    /// It can only be this one.
     At(u32),
     /// Only a look at all members tells.
     Unclear,
 }
 
 impl Index {
-    /// For an object without members.
+    /// For an event without members.
     pub(super) fn clear(&mut self) {
         self.0.fill(EMPTY);
     }
 
-    /// For an object of which nothing is known.
+    /// For an event of which nothing is known.
     pub(super) fn forget(&mut self) {
         self.0.fill(UNCLEAR);
     }
 
-    /// Notes a member; whether its place was free, so that no other has its key.
+    /// Notes the member of an object whose key has this [`place`]; whether it was free, so that no other has its key.
     #[inline]
-    pub(super) fn note(&mut self, tag: Tag, id: u32) -> bool {
-        let Some(place) = self.0.get_mut(place_of(tag)) else { return false };
+    pub(super) fn note(&mut self, place: u8, parent: u32, id: u32) -> bool {
+        let Some(place) = self.0.get_mut(within(place, parent)) else { return false };
         let is_free = *place == EMPTY;
         *place = match u16::try_from(id) {
             Ok(id) if is_free && id != EMPTY => id,
@@ -48,8 +48,8 @@ impl Index {
     }
 
     #[inline]
-    pub(super) fn find(&self, tag: Tag) -> Found {
-        match self.0.get(place_of(tag)).copied() {
+    pub(super) fn find(&self, place: u8, parent: u32) -> Found {
+        match self.0.get(within(place, parent)).copied() {
             Some(EMPTY) => Found::Nothing,
             Some(UNCLEAR) | None => Found::Unclear,
             Some(id) => Found::At(id.into()),
@@ -63,8 +63,16 @@ impl Default for Index {
     }
 }
 
-/// The upper bits of a product hang on all of the tag.
+/// The place of a key in the root: the upper bits of a product, which hang on all of the tag.
 #[inline]
-fn place_of(tag: Tag) -> usize {
-    (mixed(tag) >> 56) as usize
+#[expect(clippy::cast_possible_truncation, reason = "both halves of the tag are taken")]
+pub(super) fn place(tag: Tag) -> u8 {
+    ((tag as u64 ^ ((tag >> 64) as u64).rotate_left(29)).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as u8
+}
+
+/// The place of a key in another object is another one.
+#[inline]
+#[expect(clippy::cast_possible_truncation, reason = "the low bits tell objects apart")]
+fn within(place: u8, parent: u32) -> usize {
+    place.wrapping_add(parent as u8).into()
 }

@@ -8,6 +8,7 @@ mod index;
 mod number;
 mod parse;
 mod path;
+mod special;
 mod write;
 
 pub use number::Number;
@@ -15,9 +16,10 @@ pub use parse::{DEPTH_MAX, Flaw, NODES_MAX};
 pub use path::{NoPath, Path, Pattern};
 pub(crate) use write::quote;
 
-use index::{Found, Index};
+use index::{Found, Index, place};
 use parse::TEXT_MAX;
 use path::{Key, Part, Tag, is_exact};
+use special::{Specials, needs_escape};
 use std::fmt;
 
 /// One JSON object. Of a key that stands twice the last one counts, as in JavaScript.
@@ -27,7 +29,7 @@ pub struct Event {
     text: String,
     /// The root first; children point to their parent.
     nodes: Vec<Node>,
-    /// Finds the root's members by their keys.
+    /// Finds the members of the root, and of the objects in it, by their keys.
     index: Index,
     /// Whether line ends stand between the tokens, so that the text is not one line.
     lines: bool,
@@ -38,6 +40,8 @@ pub struct Event {
     order: Vec<u32>,
     /// Room for what is open while it is parsed.
     open: Vec<parse::Open>,
+    /// Room for where strings may end while it is parsed.
+    specials: Specials,
 }
 
 /// A value within an event, as long as it is not parsed anew.
@@ -187,7 +191,7 @@ impl Event {
     #[must_use]
     #[inline]
     pub fn find(&self, path: &Path) -> Option<Id> {
-        let first = self.member(&path.first)?;
+        let first = self.member(ROOT, &path.first)?;
         path.rest.iter().try_fold(first, |at, key| self.child(at, key)).map(Id)
     }
 
@@ -289,6 +293,7 @@ impl Event {
         self.text.shrink_to(KEPT_BYTES);
         self.nodes.shrink_to(KEPT_NODES);
         self.order.shrink_to(KEPT_NODES);
+        self.specials.shrink_to(KEPT_BYTES);
     }
 
     // ---- Changing
@@ -311,13 +316,9 @@ impl Event {
 
     /// Adds a member under the last key of this path to an object that has no such member.
     pub fn add_text(&mut self, object: Id, path: &Path, text: &str) {
-        let key = path.last_key();
-        let (name, value) = (self.append(&key.name), self.append(text));
-        let key_escaped = write::needs_escape(&key.name);
-        let node = Node { kind: Kind::String, removed: false, tag: key.tag, key: name, key_escaped, ..NIL };
-        let id = self.add(Node { parent: object.0, raw: value, data: value, ..node });
-        self.touch(object.0);
-        self.link(object.0, id);
+        let value = self.append(text);
+        let node = Node { kind: Kind::String, raw: value, data: value, ..NIL };
+        self.add_member(object.0, path.last_key(), node);
     }
 
     /// Puts a value in the place of another.
@@ -340,11 +341,11 @@ impl Event {
             _ => Span { start: NONE, end: NONE },
         };
         self.touch(id.0);
-        if id.0 == ROOT {
+        let Some(node) = self.node_mut(id.0) else { return };
+        let had_members = node.kind == Kind::Object;
+        (node.kind, node.raw, node.data) = (kind, span, span);
+        if had_members {
             self.index.forget();
-        }
-        if let Some(node) = self.node_mut(id.0) {
-            (node.kind, node.raw, node.data) = (kind, span, span);
         }
         if new == New::Object {
             self.measure(id.0);
@@ -418,6 +419,9 @@ impl Event {
         self.remove(id);
         let to = self.make(path).0;
         self.touch(to);
+        if self.node(to).kind == Kind::Object || from.kind == Kind::Object {
+            self.index.forget();
+        }
         if let Some(node) = self.node_mut(to) {
             (node.kind, node.raw, node.data, node.changed, node.removed) =
                 (from.kind, from.raw, from.data, from.changed, false);
@@ -448,18 +452,16 @@ impl Event {
         }
         let span = self.append(key);
         self.touch(parent);
-        if parent == ROOT {
-            self.index.note(tag, id.0);
-        }
+        self.index.note(place(tag), parent, id.0);
         if let Some(node) = self.node_mut(id.0) {
-            (node.key, node.tag, node.key_escaped) = (span, tag, write::needs_escape(key));
+            (node.key, node.tag, node.key_escaped) = (span, tag, needs_escape(key));
         }
     }
 
     /// Puts the value of any JSON text in the place of another.
     fn graft(&mut self, id: u32, json: &str) {
         self.touch(id);
-        if id == ROOT {
+        if self.node(id).kind == Kind::Object {
             self.index.forget();
         }
         if let Err(flaw) = self.parse_at(id, json) {
@@ -488,26 +490,17 @@ impl Event {
 
     /// Adds a member, null for now.
     fn insert(&mut self, parent: u32, key: &Key) -> u32 {
-        let span = self.append(&key.name);
-        let id = self.add(Node {
-            kind: Kind::Null,
-            removed: false,
-            parent,
-            tag: key.tag,
-            key: span,
-            key_escaped: write::needs_escape(&key.name),
-            ..NIL
-        });
-        self.touch(parent);
-        self.link(parent, id);
-        id
+        self.add_member(parent, key, NIL)
     }
 
-    /// Appends a node that is there already to its parent's children.
-    fn link(&mut self, parent: u32, id: u32) {
-        if parent == ROOT {
-            self.index.note(self.node(id).tag, id);
-        }
+    /// Adds a member with this value behind the others.
+    fn add_member(&mut self, parent: u32, key: &Key, value: Node) -> u32 {
+        let name = self.append(&key.name);
+        let node =
+            Node { removed: false, parent, tag: key.tag, key: name, key_escaped: key.is_escaped, ..value };
+        let id = self.add(node);
+        self.touch(parent);
+        self.index.note(key.place, parent, id);
         let Span { start, end } = self.node(parent).data;
         if let Some(last) = self.node_mut(end) {
             last.next = id;
@@ -515,6 +508,7 @@ impl Event {
         if let Some(node) = self.node_mut(parent) {
             node.data = Span { start: if start == NONE { id } else { start }, end: id };
         }
+        id
     }
 
     /// Marks a value and all that it is in as changed.
@@ -535,17 +529,26 @@ impl Event {
 
     #[inline]
     fn child(&self, parent: u32, key: &Key) -> Option<u32> {
-        if parent == ROOT { self.member(key) } else { self.search(parent, key) }
+        if self.is_indexed(parent) { self.member(parent, key) } else { self.search(parent, key) }
     }
 
-    /// A member of the root.
+    /// Whether the index knows the members of a node.
     #[inline]
-    fn member(&self, key: &Key) -> Option<u32> {
-        match self.index.find(key.tag) {
+    fn is_indexed(&self, id: u32) -> bool {
+        id == ROOT || self.node(id).parent == ROOT
+    }
+
+    /// A member that the index knows.
+    #[inline]
+    fn member(&self, parent: u32, key: &Key) -> Option<u32> {
+        match self.index.find(key.place, parent) {
             Found::Nothing => None,
             // A member of this key would have made its place unclear, had another been there before.
-            Found::At(at) => self.is_at(self.node(at), key).then_some(at),
-            Found::Unclear => self.search(ROOT, key),
+            Found::At(at) => {
+                let node = self.node(at);
+                (node.parent == parent && self.is_at(node, key)).then_some(at)
+            }
+            Found::Unclear => self.search(parent, key),
         }
     }
 

@@ -4,8 +4,8 @@
 //! (`1e999`) and half of a surrogate pair (`"\ud800"`) are refused, as the readers behind the lake do; of a key that
 //! stands twice the last counts; nesting ends at [`DEPTH_MAX`] levels.
 
-use super::path::{Tag, mixed, tag, tag_at};
-use super::write::plain;
+use super::index::place;
+use super::path::{Tag, tag, tag_at};
 use super::{Event, Kind, NIL, NONE, Node, ROOT, Span};
 
 /// How many levels of objects and arrays an event may have, itself the first.
@@ -73,7 +73,9 @@ impl Event {
         }
         let base = self.text.len();
         self.text.push_str(json);
-        Parser { bytes: json.as_bytes(), at: 0, base, event: self }.read(id)
+        self.specials.fill(json.as_bytes());
+        let mut parser = Parser { bytes: json.as_bytes(), at: 0, base, event: self, flaw: Flaw::CutOff };
+        parser.read(id).map_err(|Broken| parser.flaw)
     }
 }
 
@@ -83,7 +85,15 @@ struct Parser<'a> {
     /// Where the bytes stand in the event's text.
     base: usize,
     event: &'a mut Event,
+    /// What is wrong, once something is.
+    flaw: Flaw,
 }
+
+/// It cannot be read; the parser knows why. Nothing has to be carried past each value for it.
+#[derive(Debug, Clone, Copy)]
+struct Broken;
+
+type Read<T> = Result<T, Broken>;
 
 /// A key, read: where it stands, its tag, and whether it has escapes.
 #[derive(Clone, Copy, Default)]
@@ -98,51 +108,64 @@ struct Name {
 pub(super) struct Open {
     id: u32,
     is_object: bool,
+    /// Whether the index knows its members.
+    is_indexed: bool,
     /// Its last child so far.
     last: u32,
     children: u32,
-    /// A bit for each tag of its keys, shared by some.
-    tags: u64,
+    /// A bit for each place of its keys, shared by some.
+    places: u64,
 }
+
+impl Open {
+    fn new(id: u32, bracket: u8) -> Self {
+        Self { id, is_object: bracket == b'{', is_indexed: false, last: NONE, children: 0, places: 0 }
+    }
+
+    fn kind(&self) -> Kind {
+        if self.is_object { Kind::Object } else { Kind::Array }
+    }
+}
+
+const NOTHING: Span = Span { start: NONE, end: NONE };
 
 /// An object with more members looks for keys that stand twice at its end, all at once.
 const FEW: u32 = 64;
 
 impl Parser<'_> {
     /// Reads one value, and what is in it, as that of this node.
-    fn read(&mut self, root: u32) -> Result<(), Flaw> {
+    fn read(&mut self, root: u32) -> Read<()> {
         self.event.open.clear();
         self.skip_blanks();
-        match self.value(root, None, Name::default())? {
+        let (start, byte) = (self.at, self.peek()?);
+        let (kind, data, opened) = if let b'{' | b'[' = byte {
+            self.at += 1;
+            let is_indexed = self.event.is_indexed(root);
+            let opened = Open { is_indexed, ..Open::new(root, byte) };
+            (opened.kind(), NOTHING, Some(opened))
+        } else {
+            let (kind, data) = self.scalar(byte)?;
+            (kind, data, None)
+        };
+        let raw = self.span(start, self.at);
+        if let Some(node) = self.event.node_mut(root) {
+            (node.kind, node.changed, node.raw, node.data) = (kind, false, raw, data);
+        }
+        match opened {
             None => self.end(),
             Some(opened) => self.inside(opened),
         }
     }
 
     /// Reads what is in a container, up to the end of the text.
-    fn inside(&mut self, first: Open) -> Result<(), Flaw> {
+    fn inside(&mut self, first: Open) -> Read<()> {
         let mut open = first;
         let mut is_new = true;
         loop {
             // A child begins here, or the container ends.
             self.skip_blanks();
             let mut byte = self.peek()?;
-            if !is_new {
-                if byte == b',' {
-                    self.at += 1;
-                    self.skip_blanks();
-                    byte = self.peek()?;
-                } else if byte != if open.is_object { b'}' } else { b']' } {
-                    return Err(self.flaw("neither a comma nor the end of what is open"));
-                } else {
-                    self.close(open);
-                    match self.event.open.pop() {
-                        None => return self.end(),
-                        Some(outer) => open = outer,
-                    }
-                    continue;
-                }
-            } else if byte == if open.is_object { b'}' } else { b']' } {
+            if byte == if open.is_object { b'}' } else { b']' } {
                 self.close(open);
                 match self.event.open.pop() {
                     None => return self.end(),
@@ -150,73 +173,86 @@ impl Parser<'_> {
                 }
                 continue;
             }
+            if !is_new {
+                if byte != b',' {
+                    return Err(self.wrong("neither a comma nor the end of what is open"));
+                }
+                self.at += 1;
+                self.skip_blanks();
+                byte = self.peek()?;
+            }
             is_new = false;
-            let name = if open.is_object { self.key(byte)? } else { Name::default() };
+            let mut name = Name::default();
+            if open.is_object {
+                name = self.key(byte)?;
+                byte = self.peek()?;
+            }
             let id = self.next_id()?;
-            if let Some(inner) = self.value(id, Some(&mut open), name)? {
+            let start = self.at;
+            if let b'{' | b'[' = byte {
+                self.at += 1;
+                let is_indexed = open.id == ROOT;
+                let inner = Open { is_indexed, ..Open::new(id, byte) };
+                self.add(inner.kind(), self.span(start, self.at), NOTHING, name, open.id);
+                self.link(&mut open, id, name.tag);
                 if self.event.open.len() + 2 > DEPTH_MAX {
-                    return Err(Flaw::TooDeep);
+                    return Err(self.broken(Flaw::TooDeep));
                 }
                 self.event.open.push(open);
                 (open, is_new) = (inner, true);
+            } else {
+                let (kind, data) = self.scalar(byte)?;
+                self.add(kind, self.span(start, self.at), data, name, open.id);
+                self.link(&mut open, id, name.tag);
             }
         }
     }
 
-    fn end(&mut self) -> Result<(), Flaw> {
+    fn end(&mut self) -> Read<()> {
         self.skip_blanks();
-        if self.at == self.bytes.len() { Ok(()) } else { Err(self.flaw("more after the value")) }
+        if self.at == self.bytes.len() { Ok(()) } else { Err(self.wrong("more after the value")) }
     }
 
     /// The number of the next node.
-    fn next_id(&self) -> Result<u32, Flaw> {
+    #[inline]
+    fn next_id(&mut self) -> Read<u32> {
         let many = self.event.nodes.len();
         if many >= NODES_MAX {
-            return Err(Flaw::TooMuch("more values than any event"));
+            return Err(self.broken(Flaw::TooMuch("more values than any event")));
         }
         #[expect(clippy::cast_possible_truncation, reason = "NODES_MAX fits")]
         Ok(many as u32)
     }
 
-    /// Reads a value as that of this node, a new one where it has a parent. Of an object or array only the bracket.
+    /// Reads a value that has no others in it.
     #[inline]
-    fn value(&mut self, id: u32, parent: Option<&mut Open>, name: Name) -> Result<Option<Open>, Flaw> {
-        let start = self.at;
-        let mut opened = None;
-        let nothing = Span { start: NONE, end: NONE };
-        let (kind, data) = match self.peek()? {
-            b'"' => {
-                let (text, _) = self.string()?;
-                (Kind::String, text)
-            }
-            b'-' | b'0'..=b'9' => (self.number()?, nothing),
-            bracket @ (b'{' | b'[') => {
-                self.at += 1;
-                let is_object = bracket == b'{';
-                opened = Some(Open { id, is_object, last: NONE, children: 0, tags: 0 });
-                (if is_object { Kind::Object } else { Kind::Array }, nothing)
-            }
-            b't' => self.literal(b"true", Kind::True)?,
-            b'f' => self.literal(b"false", Kind::False)?,
-            b'n' => self.literal(b"null", Kind::Null)?,
-            _ => return Err(self.flaw("no value")),
-        };
-        let raw = self.span(start, self.at);
-        match parent {
-            None => {
-                if let Some(node) = self.event.node_mut(id) {
-                    (node.kind, node.changed, node.raw, node.data) = (kind, false, raw, data);
-                }
-            }
-            Some(parent) => {
-                let Name { span: key, tag, escaped: key_escaped } = name;
-                let node =
-                    Node { kind, removed: false, changed: false, key_escaped, tag, key, raw, data, ..NIL };
-                self.event.nodes.push(Node { parent: parent.id, ..node });
-                self.link(parent, id, tag);
-            }
+    fn scalar(&mut self, first: u8) -> Read<(Kind, Span)> {
+        match first {
+            b'"' => self.string().map(|(text, _)| (Kind::String, text)),
+            b'-' | b'0'..=b'9' => self.number().map(|kind| (kind, NOTHING)),
+            b't' => self.literal(b"true", Kind::True),
+            b'f' => self.literal(b"false", Kind::False),
+            b'n' => self.literal(b"null", Kind::Null),
+            _ => Err(self.wrong("no value")),
         }
-        Ok(opened)
+    }
+
+    #[inline]
+    fn add(&mut self, kind: Kind, raw: Span, data: Span, name: Name, parent: u32) {
+        let Name { span: key, tag, escaped: key_escaped } = name;
+        let (removed, changed, next) = (false, false, NONE);
+        self.event.nodes.push(Node {
+            kind,
+            removed,
+            changed,
+            key_escaped,
+            parent,
+            next,
+            tag,
+            key,
+            raw,
+            data,
+        });
     }
 
     /// Makes a node the last child of its parent.
@@ -236,18 +272,21 @@ impl Parser<'_> {
         if !parent.is_object {
             return;
         }
-        let bit = 1 << (mixed(tag) >> 58);
-        let is_new = if parent.id == ROOT { event.index.note(tag, id) } else { parent.tags & bit == 0 };
-        parent.tags |= bit;
+        let place = place(tag);
+        let bit = 1 << (place >> 2);
+        let is_new =
+            if parent.is_indexed { event.index.note(place, parent.id, id) } else { parent.places & bit == 0 };
+        parent.places |= bit;
         if !is_new && parent.children <= FEW {
             drop_earlier_twin(event, parent.id, id);
         }
     }
 
-    fn literal(&mut self, word: &[u8], kind: Kind) -> Result<(Kind, Span), Flaw> {
+    fn literal(&mut self, word: &[u8], kind: Kind) -> Read<(Kind, Span)> {
         let rest = self.bytes.get(self.at..).unwrap_or_default();
         if !rest.starts_with(word) {
-            return Err(if word.starts_with(rest) { Flaw::CutOff } else { self.flaw("no value") });
+            let is_cut = word.starts_with(rest);
+            return Err(if is_cut { self.broken(Flaw::CutOff) } else { self.wrong("no value") });
         }
         self.at += word.len();
         Ok((kind, Span::default()))
@@ -269,9 +308,9 @@ impl Parser<'_> {
 
     /// A key and its colon, up to the value.
     #[inline]
-    fn key(&mut self, first: u8) -> Result<Name, Flaw> {
+    fn key(&mut self, first: u8) -> Read<Name> {
         if first != b'"' {
-            return Err(self.flaw("no key"));
+            return Err(self.wrong("no key"));
         }
         let (span, escaped) = self.string()?;
         let tag = if escaped {
@@ -281,7 +320,7 @@ impl Parser<'_> {
         };
         self.skip_blanks();
         if self.peek()? != b':' {
-            return Err(self.flaw("no colon after the key"));
+            return Err(self.wrong("no colon after the key"));
         }
         self.at += 1;
         self.skip_blanks();
@@ -290,31 +329,24 @@ impl Parser<'_> {
 
     /// A string from its quote on: its text, and whether it had escapes.
     #[inline]
-    fn string(&mut self) -> Result<(Span, bool), Flaw> {
+    fn string(&mut self) -> Read<(Span, bool)> {
         let start = self.at + 1;
         let end = self.plain_end(start);
-        match self.bytes.get(end) {
-            Some(b'"') => {
-                self.at = end + 1;
-                Ok((self.span(start, end), false))
-            }
-            Some(b'\\') => self.unescape(start, end).map(|span| (span, true)),
-            Some(_) => {
-                self.at = end;
-                Err(self.flaw("a control character in a string"))
-            }
-            None => Err(Flaw::CutOff),
+        if self.bytes.get(end) == Some(&b'"') {
+            self.at = end + 1;
+            return Ok((self.span(start, end), false));
         }
+        self.unescape(start, end).map(|span| (span, true))
     }
 
     /// Where a string's plain text ends: at a quote, a backslash, a control character or the end of the bytes.
     #[inline]
     fn plain_end(&self, start: usize) -> usize {
-        start + plain(self.bytes.get(start..).unwrap_or_default())
+        self.event.specials.next(start).unwrap_or(self.bytes.len())
     }
 
     /// A string with escapes, the first of them at `end`: its text goes behind the event's.
-    fn unescape(&mut self, start: usize, end: usize) -> Result<Span, Flaw> {
+    fn unescape(&mut self, start: usize, end: usize) -> Read<Span> {
         let begin = self.event.text.len();
         let (mut from, mut at) = (start, end);
         loop {
@@ -323,10 +355,10 @@ impl Parser<'_> {
             match self.bytes.get(at) {
                 Some(b'"') => break,
                 Some(b'\\') => {}
-                Some(_) => return Err(self.flaw("a control character in a string")),
-                None => return Err(Flaw::CutOff),
+                Some(_) => return Err(self.wrong("a control character in a string")),
+                None => return Err(self.broken(Flaw::CutOff)),
             }
-            let Some(escape) = self.bytes.get(at + 1) else { return Err(Flaw::CutOff) };
+            let Some(escape) = self.bytes.get(at + 1) else { return Err(self.broken(Flaw::CutOff)) };
             let sign = match escape {
                 b'"' => '"',
                 b'\\' => '\\',
@@ -337,11 +369,11 @@ impl Parser<'_> {
                 b'r' => '\r',
                 b't' => '\t',
                 b'u' => {
-                    let (sign, length) = self.code(at)?;
+                    let (sign, length) = self.code(at).map_err(|flaw| self.broken(flaw))?;
                     at += length - 2;
                     sign
                 }
-                _ => return Err(self.flaw("no escape that JSON has")),
+                _ => return Err(self.wrong("no escape that JSON has")),
             };
             self.event.text.push(sign);
             from = at + 2;
@@ -384,7 +416,7 @@ impl Parser<'_> {
         self.event.text.extend_from_within(span.start as usize..span.end as usize);
     }
 
-    fn number(&mut self) -> Result<Kind, Flaw> {
+    fn number(&mut self) -> Read<Kind> {
         let start = self.at;
         if self.byte() == Some(b'-') {
             self.at += 1;
@@ -392,8 +424,8 @@ impl Parser<'_> {
         match self.byte() {
             Some(b'0') => self.at += 1,
             Some(b'1'..=b'9') => self.digits(),
-            Some(_) => return Err(self.flaw("no digit in a number")),
-            None => return Err(Flaw::CutOff),
+            Some(_) => return Err(self.wrong("no digit in a number")),
+            None => return Err(self.broken(Flaw::CutOff)),
         }
         let mut kind = Kind::Integer;
         let mut is_large = self.at - start > 300;
@@ -412,19 +444,19 @@ impl Parser<'_> {
         }
         let text = || self.bytes.get(start..self.at).and_then(|text| std::str::from_utf8(text).ok());
         if is_large && text().and_then(|text| text.parse().ok()).is_none_or(f64::is_infinite) {
-            return Err(self.flaw("a number that is out of range"));
+            return Err(self.wrong("a number that is out of range"));
         }
         Ok(kind)
     }
 
-    fn some_digits(&mut self) -> Result<(), Flaw> {
+    fn some_digits(&mut self) -> Read<()> {
         match self.byte() {
             Some(b'0'..=b'9') => {
                 self.digits();
                 Ok(())
             }
-            Some(_) => Err(self.flaw("no digit in a number")),
-            None => Err(Flaw::CutOff),
+            Some(_) => Err(self.wrong("no digit in a number")),
+            None => Err(self.broken(Flaw::CutOff)),
         }
     }
 
@@ -454,12 +486,26 @@ impl Parser<'_> {
     }
 
     #[inline]
-    fn peek(&self) -> Result<u8, Flaw> {
-        self.byte().ok_or(Flaw::CutOff)
+    fn peek(&mut self) -> Read<u8> {
+        match self.byte() {
+            Some(byte) => Ok(byte),
+            None => Err(self.broken(Flaw::CutOff)),
+        }
     }
 
     fn flaw(&self, what: &'static str) -> Flaw {
         Flaw::Syntax { what, at: self.at }
+    }
+
+    #[cold]
+    fn wrong(&mut self, what: &'static str) -> Broken {
+        self.broken(self.flaw(what))
+    }
+
+    #[cold]
+    fn broken(&mut self, flaw: Flaw) -> Broken {
+        self.flaw = flaw;
+        Broken
     }
 
     #[expect(clippy::cast_possible_truncation, reason = "`parse_at` takes at most TEXT_MAX bytes")]

@@ -1,5 +1,7 @@
 //! The way to a field, and the pattern that fits many.
 
+use super::index::place;
+use super::special::needs_escape;
 use serde::Deserialize;
 use std::fmt;
 
@@ -263,12 +265,17 @@ impl fmt::Display for Pattern {
 pub(super) struct Key {
     pub(super) name: String,
     pub(super) tag: Tag,
+    /// Where the index has it.
+    pub(super) place: u8,
+    /// Whether JSON cannot hold it as it is.
+    pub(super) is_escaped: bool,
 }
 
 impl Key {
     fn new(name: impl Into<String>) -> Self {
         let name = name.into();
-        Self { tag: tag(name.as_bytes()), name }
+        let tag = tag(name.as_bytes());
+        Self { tag, place: place(tag), is_escaped: needs_escape(&name), name }
     }
 }
 
@@ -321,13 +328,6 @@ fn short_tag(word: Tag, length: usize) -> Tag {
 #[inline]
 pub(super) fn is_exact(tag: Tag) -> bool {
     tag >> 120 < WIDTH as Tag
-}
-
-/// The tag's bits mixed, the best of them on top.
-#[inline]
-#[expect(clippy::cast_possible_truncation, reason = "both halves are taken")]
-pub(super) fn mixed(tag: Tag) -> u64 {
-    (tag as u64 ^ ((tag >> 64) as u64).rotate_left(29)).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Nodes back to JSON, on one line.
 
+use super::special::plain;
 use super::{Event, Id, Kind, Node, ROOT};
-use wide::u8x16;
 
 impl Event {
     /// Appends the event's JSON: one line, without a line end.
@@ -60,43 +60,6 @@ impl Event {
     fn is_as_it_came(&self, node: &Node) -> bool {
         !node.changed && (node.kind == Kind::String || !self.lines)
     }
-}
-
-/// Whether JSON cannot hold a text as it is.
-pub(super) fn needs_escape(text: &str) -> bool {
-    plain(text.as_bytes()) < text.len()
-}
-
-/// Whether a byte cannot stand in a string of JSON.
-#[inline]
-fn is_special(byte: u8) -> bool {
-    byte < 0x20 || byte == b'"' || byte == b'\\'
-}
-
-/// The bytes that are looked at together.
-const WIDTH: usize = 16;
-
-/// A bit for each of the bytes that cannot stand in a string of JSON, the lowest for the first.
-#[inline]
-fn special(bytes: [u8; WIDTH]) -> u32 {
-    let bytes = u8x16::new(bytes);
-    let control = bytes.min(u8x16::splat(0x1f)).simd_eq(bytes);
-    (control | bytes.simd_eq(u8x16::splat(b'"')) | bytes.simd_eq(u8x16::splat(b'\\'))).to_bitmask()
-}
-
-/// How many bytes can stand in a string as they are.
-#[inline]
-pub(super) fn plain(text: &[u8]) -> usize {
-    let mut at = 0;
-    while let Some(chunk) = text.get(at..).and_then(|rest| rest.first_chunk()) {
-        let ends = special(*chunk);
-        if ends != 0 {
-            return at + ends.trailing_zeros() as usize;
-        }
-        at += WIDTH;
-    }
-    let rest = text.get(at..).unwrap_or_default();
-    at + rest.iter().position(|byte| is_special(*byte)).unwrap_or(rest.len())
 }
 
 /// Appends a text as a JSON string.
