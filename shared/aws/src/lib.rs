@@ -30,6 +30,7 @@ pub mod secrets;
 #[cfg(feature = "sdk")]
 pub mod serve;
 pub mod settings;
+mod shape;
 pub mod source;
 #[cfg(feature = "sdk")]
 pub mod sqs;

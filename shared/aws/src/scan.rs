@@ -5,7 +5,7 @@
 //! that nothing is missed.
 
 use memchr::memchr2;
-use wide::u8x16;
+use wide::u8x32;
 
 /// A place in the JSON.
 pub(crate) struct Scan<'a> {
@@ -16,6 +16,8 @@ pub(crate) struct Scan<'a> {
 /// A string as it is written, between its quotes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Text<'a> {
+    /// The place behind the first quote.
+    pub(crate) start: usize,
     pub(crate) raw: &'a str,
     pub(crate) has_escapes: bool,
 }
@@ -29,6 +31,30 @@ const UNSOUND: Flaw = "a bracket, comma, colon or quote is missing in the JSON";
 impl<'a> Scan<'a> {
     pub(crate) fn new(text: &'a str) -> Self {
         Self { text, at: 0 }
+    }
+
+    /// Where it is.
+    pub(crate) fn place(&self) -> usize {
+        self.at
+    }
+
+    /// What stands between two places.
+    pub(crate) fn between(&self, start: usize, end: usize) -> &'a str {
+        self.text.get(start..end).unwrap_or_default()
+    }
+
+    /// Steps over what stands here, if it is this.
+    #[inline]
+    pub(crate) fn follows(&mut self, text: &str) -> bool {
+        let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
+        let follows = rest.starts_with(text.as_bytes());
+        self.at += if follows { text.len() } else { 0 };
+        follows
+    }
+
+    /// Goes back to a place.
+    pub(crate) fn back(&mut self, place: usize) {
+        self.at = place;
     }
 
     /// Goes through the members of the object that stands here; `member` takes the value of each key, or leaves it.
@@ -104,12 +130,7 @@ impl<'a> Scan<'a> {
         let mut end = start;
         let mut has_escapes = false;
         loop {
-            let rest = self.text.as_bytes().get(end..).ok_or(CUT_OFF)?;
-            end += match rest.first_chunk().map(|chunk| ends(*chunk)) {
-                // Most texts are short.
-                Some(ends) if ends != 0 => ends.trailing_zeros() as usize,
-                _ => memchr2(b'"', b'\\', rest).ok_or(CUT_OFF)?,
-            };
+            end = self.text_end(end)?;
             if self.text.as_bytes().get(end) == Some(&b'"') {
                 break;
             }
@@ -117,7 +138,29 @@ impl<'a> Scan<'a> {
             end += 2;
         }
         self.at = end + 1;
-        Ok(Some(Text { raw: self.text.get(start..end).ok_or(CUT_OFF)?, has_escapes }))
+        Ok(Some(Text { start, raw: self.text.get(start..end).ok_or(CUT_OFF)?, has_escapes }))
+    }
+
+    /// What stands between here and the end of a string, unless there are escapes in it.
+    #[inline]
+    pub(crate) fn plain_text(&mut self) -> Option<&'a str> {
+        let (start, end) = (self.at, self.text_end(self.at).ok()?);
+        self.at = end;
+        self.text.get(start..end).filter(|_| self.byte() == Ok(b'"'))
+    }
+
+    /// The first quote or backslash from here on.
+    #[inline]
+    fn text_end(&self, start: usize) -> Result<usize, Flaw> {
+        let rest = self.text.as_bytes().get(start..).ok_or(CUT_OFF)?;
+        // Most texts are short.
+        for (number, chunk) in rest.as_chunks().0.iter().take(3).enumerate() {
+            let ends = ends(*chunk);
+            if ends != 0 {
+                return Ok(start + number * WIDTH + ends.trailing_zeros() as usize);
+            }
+        }
+        memchr2(b'"', b'\\', rest).map(|length| start + length).ok_or(CUT_OFF)
     }
 
     /// The digits of the number that stands here, or whatever else there is without quotes, brackets and commas.
@@ -188,11 +231,14 @@ impl<'a> Scan<'a> {
     }
 }
 
+/// The bytes that are looked at together.
+const WIDTH: usize = 32;
+
 /// A bit for each byte that may end a string, the lowest for the first.
 #[inline]
-fn ends(bytes: [u8; 16]) -> u32 {
-    let bytes = u8x16::new(bytes);
-    (bytes.simd_eq(u8x16::splat(b'"')) | bytes.simd_eq(u8x16::splat(b'\\'))).to_bitmask()
+fn ends(bytes: [u8; WIDTH]) -> u32 {
+    let bytes = u8x32::new(bytes);
+    (bytes.simd_eq(u8x32::splat(b'"')) | bytes.simd_eq(u8x32::splat(b'\\'))).to_bitmask()
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! AWS's event shapes become plain records here, and answers AWS's. No AWS type goes further in.
 
 use crate::scan::{Flaw, Scan};
+use crate::shape::{Part, Parts, Shape};
 use millrace_core::record::{Record, Sequence, Source};
 use millrace_core::sink::Landed;
 use millrace_core::time::Micros;
@@ -76,7 +77,8 @@ impl KinesisEvent {
             match key {
                 "Records" => {
                     has_records = true;
-                    scan.array(|scan| event.record(scan))
+                    let mut shape = None;
+                    scan.array(|scan| event.record(scan, &mut shape))
                 }
                 // Not of AWS: `redrive` says so.
                 "redriven" => {
@@ -90,19 +92,25 @@ impl KinesisEvent {
         if has_records { Ok(event) } else { Err(NoBatch("it has no `Records`")) }
     }
 
-    /// Takes the record that stands here.
-    fn record(&mut self, scan: &mut Scan<'_>) -> Result<(), Flaw> {
-        let (mut id, mut arn) = (None, None);
-        let (mut sequence, mut data, mut arrived_at) = (None, None, None);
+    /// Takes the record that stands here, and the shape it has.
+    fn record<'a>(&mut self, scan: &mut Scan<'a>, shape: &mut Option<Shape<'a>>) -> Result<(), Flaw> {
+        if let Some(parts) = shape.as_ref().and_then(|shape| shape.read(scan)) {
+            return self.take(&parts, false);
+        }
+        let start = scan.place();
+        let (mut parts, mut arn, mut data_has_escapes) = (Parts::default(), None, false);
         scan.object(|scan, key| {
             match key {
-                "eventID" => id = scan.string()?,
+                "eventID" => _ = note(&mut parts, Part::Id, scan)?,
                 "eventSourceARN" => arn = scan.string()?,
                 "kinesis" => scan.object(|scan, key| {
                     match key {
-                        "sequenceNumber" => sequence = scan.string()?,
-                        "data" => data = scan.string()?,
-                        "approximateArrivalTimestamp" => arrived_at = scan.number().parse().ok(),
+                        "partitionKey" => _ = note(&mut parts, Part::PartitionKey, scan)?,
+                        "sequenceNumber" => _ = note(&mut parts, Part::Sequence, scan)?,
+                        "data" => data_has_escapes = note(&mut parts, Part::Data, scan)?,
+                        "approximateArrivalTimestamp" => {
+                            parts.note(Part::ArrivedAt, scan.place(), scan.number());
+                        }
                         _ => {}
                     }
                     Ok(())
@@ -111,23 +119,29 @@ impl KinesisEvent {
             }
             Ok(())
         })?;
-        let (Some(id), Some(arn), Some(sequence), Some(data), Some(arrived_at)) =
-            (id, arn, sequence, data, arrived_at)
-        else {
-            return Err(
-                "a record lacks eventID, eventSourceARN, sequenceNumber, data or approximateArrivalTimestamp",
-            );
-        };
+        let (Some(id), Some(arn)) = (parts.get(Part::Id), arn) else { return Err(LACKS) };
         if self.source.is_none() {
-            let shard = id.raw.split_once(':').map_or("", |(shard, _)| shard);
+            let shard = id.split_once(':').map_or("", |(shard, _)| shard);
             self.source = Some(Source { stream: name_of(arn.raw), shard: shard.to_owned() });
         }
+        *shape = Some(Shape::of(scan, start, &parts));
+        self.take(&parts, data_has_escapes)
+    }
+
+    /// Takes a record by its parts.
+    fn take(&mut self, parts: &Parts<'_>, data_has_escapes: bool) -> Result<(), Flaw> {
+        let arrived_at = parts.get(Part::ArrivedAt).and_then(|seconds| seconds.parse().ok());
+        let (Some(sequence), Some(data), Some(arrived_at)) =
+            (parts.get(Part::Sequence), parts.get(Part::Data), arrived_at)
+        else {
+            return Err(LACKS);
+        };
         // Base64 has no sign that JSON escapes but `/`, which it may.
-        let data = if data.has_escapes { Cow::Owned(data.raw.replace("\\/", "/")) } else { data.raw.into() };
+        let data = if data_has_escapes { Cow::Owned(data.replace("\\/", "/")) } else { data.into() };
         base64_simd::STANDARD
             .decode_append(data.as_bytes(), &mut self.data)
             .map_err(|_| "the data of a record is not base64")?;
-        self.sequences.push_str(sequence.raw);
+        self.sequences.push_str(sequence);
         self.records.push(Place {
             sequence_end: self.sequences.len(),
             data_end: self.data.len(),
@@ -135,6 +149,16 @@ impl KinesisEvent {
         });
         Ok(())
     }
+}
+
+const LACKS: Flaw =
+    "a record lacks eventID, eventSourceARN, sequenceNumber, data or approximateArrivalTimestamp";
+
+/// Notes the string that stands here, if one does; whether it has escapes.
+fn note<'a>(parts: &mut Parts<'a>, part: Part, scan: &mut Scan<'a>) -> Result<bool, Flaw> {
+    let Some(text) = scan.string()? else { return Ok(false) };
+    parts.note(part, text.start, text.raw);
+    Ok(text.has_escapes)
 }
 
 /// A payload is no batch of a Kinesis shard. Says nothing of what it holds.
@@ -229,6 +253,50 @@ mod tests {
         assert_eq!(told, [(b"hello".as_slice(), 1_573_841_100_250_000)]);
         let empty = KinesisEvent::read(br#"{"Records":[]}"#).unwrap();
         assert!(empty.source().is_none());
+    }
+
+    /// A record as Lambda writes it.
+    fn record(id: &str, key: &str, data: &str, at: &str) -> String {
+        format!(
+            r#"{{"kinesis":{{"kinesisSchemaVersion":"1.0","partitionKey":"{key}","sequenceNumber":"{id}","data":"{data}","approximateArrivalTimestamp":{at}}},"eventID":"s:{id}","eventSourceARN":"arn:a:stream/b"}}"#
+        )
+    }
+
+    /// The records of a batch, or what is wrong with it.
+    fn told(records: &[String]) -> Result<Vec<(String, Vec<u8>, i64)>, String> {
+        let event = format!(r#"{{"Records":[{}]}}"#, records.join(","));
+        let event = KinesisEvent::read(event.as_bytes()).map_err(|why| why.to_string())?;
+        let told =
+            |record: Record<'_>| (record.sequence.to_owned(), record.data.to_vec(), record.arrived_at.get());
+        Ok(event.records().map(told).collect())
+    }
+
+    #[test]
+    fn a_record_is_the_same_whatever_stands_before_it() {
+        let records = [
+            record("1", "a", "aGVsbG8=", "1573841100.25"),
+            record("22", "", "", "1573841101"),
+            record("3", r#"\"\\"#, r"\/\/\/\/", "1573841100.5"),
+            record("4", "é", "////", "1").replace(',', " , "),
+            record("5", "b", "aGVsbG8=", "7").replace(r#"{"kinesis""#, r#"{"eventID":"s:5","kinesis""#),
+            record("6", "b", "aGVsbG8=", "7")
+                .replace(r#""kinesis":"#, r#""kinesis":{"data":"x"},"kinesis":"#),
+            record("7", "b", "aGVsbG8=", "7.125"),
+            record("8", "b", "??", "7"),
+            record("9", "b", "", "soon"),
+            record("10", "b", "", "7").replace("sequenceNumber", "sequence"),
+            record("11", "b", "", "7").replace("a:stream/b", "a:stream/c"),
+        ];
+        let alone: Vec<_> = records.iter().map(|record| told(std::slice::from_ref(record))).collect();
+        assert_eq!(alone.iter().filter(|alone| alone.is_ok()).count(), 8);
+        for (first, alone_first) in records.iter().zip(&alone) {
+            for (second, alone_second) in records.iter().zip(&alone) {
+                let both = told(&[first.clone(), second.clone()]);
+                let expected =
+                    alone_first.clone().and_then(|first| Ok([first, alone_second.clone()?].concat()));
+                assert_eq!(both, expected, "{first} {second}");
+            }
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! One column: values of JSON in, and the bytes of Parquet's encoding PLAIN out, one value after the other.
 
-use millrace_core::event::{Number, Value};
+use millrace_core::event::{Event, Id, Number, Value};
 use millrace_core::pipeline::ColumnType;
 use millrace_core::time::Micros;
 
@@ -37,15 +37,36 @@ impl Column {
         self.ends.shrink_to(ROWS_KEPT);
     }
 
-    /// Appends a value, or null where it is missing or does not fit; whether the column now holds all there is to it.
-    pub(crate) fn append(&mut self, value: Option<Value<'_>>) -> bool {
-        let value = value.unwrap_or(Value::Null);
+    /// Appends a value of an event, or null where it is missing or does not fit; whether the column now holds all there
+    /// is to it.
+    #[inline]
+    pub(crate) fn append(&mut self, event: &Event, found: Option<Id>) -> bool {
+        let Some(id) = found else {
+            self.ends.push(self.values.len());
+            return true;
+        };
+        if let (ColumnType::String, Some(text)) = (self.kind, event.text_bytes(id)) {
+            self.text(text);
+            return true;
+        }
+        self.convert(event.value(id))
+    }
+
+    /// Appends the text of the rest of an event.
+    pub(crate) fn append_text(&mut self, text: Option<&str>) {
+        match text {
+            Some(text) => self.text(text.as_bytes()),
+            None => self.ends.push(self.values.len()),
+        }
+    }
+
+    fn convert(&mut self, value: Value<'_>) -> bool {
         let before = self.values.len();
         match self.kind {
             ColumnType::String => match value {
-                Value::String(text) => self.text(text),
-                Value::Number(number) => self.text(number.text()),
-                Value::Bool(flag) => self.text(if flag { "true" } else { "false" }),
+                Value::String(text) => return self.whole(text),
+                Value::Number(number) => return self.whole(number.text()),
+                Value::Bool(flag) => return self.whole(if flag { "true" } else { "false" }),
                 Value::Null | Value::Array(_) | Value::Object(_) => {}
             },
             ColumnType::Bigint => {
@@ -59,11 +80,17 @@ impl Column {
         self.values.len() > before || value.is_null()
     }
 
+    fn whole(&mut self, text: &str) -> bool {
+        self.text(text.as_bytes());
+        true
+    }
+
     #[inline]
-    fn text(&mut self, text: &str) {
+    fn text(&mut self, text: &[u8]) {
         #[expect(clippy::cast_possible_truncation, reason = "an event has far fewer bytes")]
         self.values.extend_from_slice(&(text.len() as u32).to_le_bytes());
-        self.values.extend_from_slice(text.as_bytes());
+        self.values.extend_from_slice(text);
+        self.ends.push(self.values.len());
     }
 
     #[inline]

@@ -109,13 +109,12 @@ fn value_of<'v>(values: &'v [u8], ends: &[usize], code: usize) -> &'v [u8] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use millrace_core::event::Value;
     use proptest::prelude::*;
 
     fn column(texts: &[Option<String>]) -> Column {
         let mut column = Column::new(ColumnType::String, true);
         for text in texts {
-            column.append(text.as_deref().map(Value::String));
+            column.append_text(text.as_deref());
         }
         column
     }

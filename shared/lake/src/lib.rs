@@ -13,7 +13,7 @@ mod frames;
 use crate::column::Column;
 use crate::file::Codec;
 pub use crate::frames::{Frames, Rows as Landed};
-use millrace_core::event::{Event, Path, Value};
+use millrace_core::event::{Event, Path};
 use millrace_core::pipeline::{ColumnType, EventSettings, LakeSettings, RECEIVED_AT};
 use millrace_core::quarantine::Reject;
 use millrace_core::time::Micros;
@@ -170,7 +170,7 @@ impl Table {
         let (columns, rest) = rows.columns.split_at_mut(layout.columns.len());
         for ((path, _), column) in layout.columns.iter().zip(columns) {
             let found = event.find(path);
-            if column.append(found.map(|id| event.value(id)))
+            if column.append(event, found)
                 && let Some(id) = found.filter(|_| layout.rest)
             {
                 event.remove(id);
@@ -181,7 +181,7 @@ impl Table {
             if event.fields().next().is_some() {
                 event.write(text);
             }
-            rest.append(Some(Value::String(text)).filter(|_| !text.is_empty()));
+            rest.append_text(Some(text.as_str()).filter(|text| !text.is_empty()));
         }
         rows.count += 1;
         Ok(Row { partition, at: rows.count - 1 })

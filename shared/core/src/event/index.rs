@@ -3,7 +3,7 @@
 
 use super::path::Tag;
 
-const PLACES: usize = 256;
+const PLACES: usize = 512;
 
 const EMPTY: u16 = 0;
 /// More than one member has, or had, this place; or it is too far back in the table to be noted.
@@ -37,7 +37,7 @@ impl Index {
 
     /// Notes the member of an object whose key has this [`place`]; whether it was free, so that no other has its key.
     #[inline]
-    pub(super) fn note(&mut self, place: u8, parent: u32, id: u32) -> bool {
+    pub(super) fn note(&mut self, place: u16, parent: u32, id: u32) -> bool {
         let Some(place) = self.0.get_mut(within(place, parent)) else { return false };
         let is_free = *place == EMPTY;
         *place = match u16::try_from(id) {
@@ -48,7 +48,7 @@ impl Index {
     }
 
     #[inline]
-    pub(super) fn find(&self, place: u8, parent: u32) -> Found {
+    pub(super) fn find(&self, place: u16, parent: u32) -> Found {
         match self.0.get(within(place, parent)).copied() {
             Some(EMPTY) => Found::Nothing,
             Some(UNCLEAR) | None => Found::Unclear,
@@ -66,13 +66,14 @@ impl Default for Index {
 /// The place of a key in the root: the upper bits of a product, which hang on all of the tag.
 #[inline]
 #[expect(clippy::cast_possible_truncation, reason = "both halves of the tag are taken")]
-pub(super) fn place(tag: Tag) -> u8 {
-    ((tag as u64 ^ ((tag >> 64) as u64).rotate_left(29)).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as u8
+pub(super) fn place(tag: Tag) -> u16 {
+    let mixed = (tag as u64 ^ ((tag >> 64) as u64).rotate_left(29)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    (mixed >> 48) as u16
 }
 
 /// The place of a key in another object is another one.
 #[inline]
 #[expect(clippy::cast_possible_truncation, reason = "the low bits tell objects apart")]
-fn within(place: u8, parent: u32) -> usize {
-    place.wrapping_add(parent as u8).into()
+fn within(place: u16, parent: u32) -> usize {
+    usize::from(place.wrapping_add(parent as u16)) % PLACES
 }

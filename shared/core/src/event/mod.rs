@@ -219,6 +219,14 @@ impl Event {
         self.get(path).and_then(Value::as_str)
     }
 
+    /// The bytes of a text, where the value is one: for who does not care that they are UTF-8.
+    #[must_use]
+    #[inline]
+    pub fn text_bytes(&self, id: Id) -> Option<&[u8]> {
+        let node = self.node(id.0);
+        (node.kind == Kind::String).then(|| self.bytes(node.data))
+    }
+
     /// Collects the nodes that a pattern fits, each once: what stands in another behind it, else in the order of the
     /// event.
     pub fn find_all(&self, pattern: &Pattern, found: &mut Vec<Id>) {
@@ -552,6 +560,8 @@ impl Event {
         }
     }
 
+    /// A member by a look at all of them: seldom, so that it stands apart from what is nearly always done.
+    #[inline(never)]
     fn search(&self, parent: u32, key: &Key) -> Option<u32> {
         let node = self.node(parent);
         if node.kind != Kind::Object {
@@ -570,9 +580,12 @@ impl Event {
 
     #[inline]
     fn is_at(&self, node: &Node, key: &Key) -> bool {
-        node.tag == key.tag
-            && !node.removed
-            && (is_exact(key.tag) || self.bytes(node.key) == key.name.as_bytes())
+        node.tag == key.tag && !node.removed && (is_exact(key.tag) || self.is_named(node, key))
+    }
+
+    #[inline(never)]
+    fn is_named(&self, node: &Node, key: &Key) -> bool {
+        self.bytes(node.key) == key.name.as_bytes()
     }
 
     #[inline]

@@ -27,7 +27,7 @@ impl<'a> Number<'a> {
     /// The integer, where it is written as one and i64 reaches it.
     #[must_use]
     pub fn as_i64(self) -> Option<i64> {
-        if self.is_integer { self.text.parse().ok() } else { None }
+        if self.is_integer { few_digits(self.text).or_else(|| self.text.parse().ok()) } else { None }
     }
 
     /// The integer, where it is written as one and u64 reaches it.
@@ -41,6 +41,38 @@ impl<'a> Number<'a> {
     pub fn as_f64(self) -> f64 {
         short(self.text).or_else(|| self.text.parse().ok()).unwrap_or(f64::NAN)
     }
+}
+
+/// An integer of at most 18 digits, of which i64 holds all.
+fn few_digits(text: &str) -> Option<i64> {
+    let (sign, mut digits) = match text.as_bytes() {
+        [b'-', digits @ ..] => (-1, digits),
+        digits => (1, digits),
+    };
+    if digits.is_empty() || digits.len() > 18 {
+        return None;
+    }
+    let mut sum = 0_u64;
+    while let Some((eight, rest)) = digits.split_first_chunk() {
+        sum = sum.wrapping_mul(100_000_000).wrapping_add(eight_digits(*eight));
+        digits = rest;
+    }
+    sum = digits
+        .iter()
+        .fold(sum, |sum, digit| sum.wrapping_mul(10).wrapping_add(u64::from(digit.wrapping_sub(b'0'))));
+    Some(sign * i64::try_from(sum).ok()?)
+}
+
+/// Eight digits at once: pairs are added up, then pairs of these, then both halves.
+/// <https://lemire.me/blog/2022/01/21/swar-explained-parsing-eight-digits/>
+#[inline]
+fn eight_digits(digits: [u8; 8]) -> u64 {
+    const HALVES: u64 = 0x0000_00ff_0000_00ff;
+    let ones = u64::from_le_bytes(digits).wrapping_sub(0x3030_3030_3030_3030);
+    let pairs = ones.wrapping_mul(10).wrapping_add(ones >> 8);
+    let upper = (pairs & HALVES).wrapping_mul(100 + (1_000_000 << 32));
+    let lower = (pairs >> 16 & HALVES).wrapping_mul(1 + (10_000 << 32));
+    upper.wrapping_add(lower) >> 32
 }
 
 /// A number of few digits, without exponent. Both sides of the division are exact, so that it rounds once, as
@@ -80,6 +112,11 @@ mod tests {
         fn short_numbers_are_read_as_all_are(text in "-?(0|[1-9][0-9]{0,9})(\\.[0-9]{1,9})?") {
             let read = Number::new(&text, false).as_f64();
             prop_assert_eq!(read.to_bits(), text.parse::<f64>().unwrap().to_bits());
+        }
+
+        #[test]
+        fn integers_are_read_as_all_are(text in "-?(0|[1-9][0-9]{0,20})") {
+            prop_assert_eq!(Number::new(&text, true).as_i64(), text.parse().ok());
         }
     }
 }

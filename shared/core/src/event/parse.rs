@@ -273,7 +273,7 @@ impl Parser<'_> {
             return;
         }
         let place = place(tag);
-        let bit = 1 << (place >> 2);
+        let bit = 1 << (place % 64);
         let is_new =
             if parent.is_indexed { event.index.note(place, parent.id, id) } else { parent.places & bit == 0 };
         parent.places |= bit;
@@ -346,6 +346,7 @@ impl Parser<'_> {
     }
 
     /// A string with escapes, the first of them at `end`: its text goes behind the event's.
+    #[inline(never)]
     fn unescape(&mut self, start: usize, end: usize) -> Read<Span> {
         let begin = self.event.text.len();
         let (mut from, mut at) = (start, end);

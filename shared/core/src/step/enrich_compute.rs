@@ -41,6 +41,7 @@ impl Step for Compute {
         for (path, expression) in &self.fields {
             match expression.compute(event, &mut self.text) {
                 Ok(New::Null) => event.remove_at(path),
+                Ok(New::Str(text)) => event.put_str(path, text),
                 Ok(value) => drop(event.put(path, value)),
                 Err(why) => return Verdict::Reject("expression", format!("`{path}`: {why}").into()),
             }
