@@ -1,79 +1,65 @@
 //! Where the members of the root, and of the objects in it, are, by the tags of their keys: nearly every field that a
 //! pipeline names is one of them, and many events lack it.
 
+use super::NONE;
 use super::path::Tag;
 
-const PLACES: usize = 512;
+const PLACES: usize = 256;
 
-const EMPTY: u16 = 0;
-/// More than one member has, or had, this place; or it is too far back in the table to be noted.
-const UNCLEAR: u16 = u16::MAX;
-
-/// A place for each member, shared by some.
+/// A hash table: each place has the last node that came there, which knows the one before it.
 #[derive(Debug, Clone)]
-pub(super) struct Index([u16; PLACES]);
-
-/// What an index knows of a member.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Found {
-    /// There is none.
-    Nothing,
-    /// It can only be this one.
-    At(u32),
-    /// Only a look at all members tells.
-    Unclear,
+pub(super) struct Index {
+    places: [u32; PLACES],
+    /// Whether nodes were moved, so that only a look at all members finds one.
+    is_stale: bool,
 }
 
 impl Index {
     /// For an event without members.
     pub(super) fn clear(&mut self) {
-        self.0.fill(EMPTY);
+        self.places.fill(NONE);
+        self.is_stale = false;
     }
 
-    /// For an event of which nothing is known.
+    /// No longer says where anything is.
     pub(super) fn forget(&mut self) {
-        self.0.fill(UNCLEAR);
-    }
-
-    /// Notes the member of an object whose key has this [`place`]; whether it was free, so that no other has its key.
-    #[inline]
-    pub(super) fn note(&mut self, place: u16, parent: u32, id: u32) -> bool {
-        let Some(place) = self.0.get_mut(within(place, parent)) else { return false };
-        let is_free = *place == EMPTY;
-        *place = match u16::try_from(id) {
-            Ok(id) if is_free && id != EMPTY => id,
-            _ => UNCLEAR,
-        };
-        is_free
+        self.is_stale = true;
     }
 
     #[inline]
-    pub(super) fn find(&self, place: u16, parent: u32) -> Found {
-        match self.0.get(within(place, parent)).copied() {
-            Some(EMPTY) => Found::Nothing,
-            Some(UNCLEAR) | None => Found::Unclear,
-            Some(id) => Found::At(id.into()),
-        }
+    pub(super) fn is_stale(&self) -> bool {
+        self.is_stale
+    }
+
+    /// Puts a member of an object at the [`place`] of its key, and hands back who was there.
+    #[inline]
+    pub(super) fn put(&mut self, place: u8, parent: u32, id: u32) -> u32 {
+        self.places.get_mut(within(place, parent)).map_or(NONE, |place| std::mem::replace(place, id))
+    }
+
+    /// Who was put last where the member of an object would be.
+    #[inline]
+    pub(super) fn get(&self, place: u8, parent: u32) -> u32 {
+        self.places.get(within(place, parent)).copied().unwrap_or(NONE)
     }
 }
 
 impl Default for Index {
     fn default() -> Self {
-        Self([EMPTY; PLACES])
+        Self { places: [NONE; PLACES], is_stale: false }
     }
 }
 
 /// The place of a key in the root: the upper bits of a product, which hang on all of the tag.
 #[inline]
 #[expect(clippy::cast_possible_truncation, reason = "both halves of the tag are taken")]
-pub(super) fn place(tag: Tag) -> u16 {
-    let mixed = (tag as u64 ^ ((tag >> 64) as u64).rotate_left(29)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    (mixed >> 48) as u16
+pub(super) fn place(tag: Tag) -> u8 {
+    ((tag as u64 ^ ((tag >> 64) as u64).rotate_left(29)).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as u8
 }
 
 /// The place of a key in another object is another one.
 #[inline]
 #[expect(clippy::cast_possible_truncation, reason = "the low bits tell objects apart")]
-fn within(place: u16, parent: u32) -> usize {
-    usize::from(place.wrapping_add(parent as u16)) % PLACES
+fn within(place: u8, parent: u32) -> usize {
+    place.wrapping_add(parent as u8).into()
 }

@@ -16,7 +16,7 @@ pub use parse::{DEPTH_MAX, Flaw, NODES_MAX};
 pub use path::{NoPath, Path, Pattern};
 pub(crate) use write::quote;
 
-use index::{Found, Index, place};
+use index::Index;
 use parse::TEXT_MAX;
 use path::{Key, Part, Tag, is_exact};
 use special::{Specials, needs_escape};
@@ -93,6 +93,8 @@ struct Node {
     key_escaped: bool,
     parent: u32,
     next: u32,
+    /// Who has the same place in the index and was there before.
+    before: u32,
     /// What tells the key from others.
     tag: Tag,
     /// The key, unescaped; empty in arrays.
@@ -110,6 +112,7 @@ const NIL: Node = Node {
     key_escaped: false,
     parent: NONE,
     next: NONE,
+    before: NONE,
     tag: 0,
     key: Span { start: 0, end: 0 },
     raw: Span { start: 0, end: 0 },
@@ -460,7 +463,7 @@ impl Event {
         }
         let span = self.append(key);
         self.touch(parent);
-        self.index.note(place(tag), parent, id.0);
+        self.index.forget();
         if let Some(node) = self.node_mut(id.0) {
             (node.key, node.tag, node.key_escaped) = (span, tag, needs_escape(key));
         }
@@ -504,11 +507,15 @@ impl Event {
     /// Adds a member with this value behind the others.
     fn add_member(&mut self, parent: u32, key: &Key, value: Node) -> u32 {
         let name = self.append(&key.name);
-        let node =
-            Node { removed: false, parent, tag: key.tag, key: name, key_escaped: key.is_escaped, ..value };
-        let id = self.add(node);
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "an event has at most NODES_MAX nodes, and what steps add"
+        )]
+        let id = self.nodes.len() as u32;
+        let before = self.index.put(key.place, parent, id);
+        let named = Node { parent, before, tag: key.tag, key: name, key_escaped: key.is_escaped, ..value };
+        self.nodes.push(Node { removed: false, ..named });
         self.touch(parent);
-        self.index.note(key.place, parent, id);
         let Span { start, end } = self.node(parent).data;
         if let Some(last) = self.node_mut(end) {
             last.next = id;
@@ -546,18 +553,21 @@ impl Event {
         id == ROOT || self.node(id).parent == ROOT
     }
 
-    /// A member that the index knows.
+    /// A member of what [`is_indexed`](Self::is_indexed).
     #[inline]
     fn member(&self, parent: u32, key: &Key) -> Option<u32> {
-        match self.index.find(key.place, parent) {
-            Found::Nothing => None,
-            // A member of this key would have made its place unclear, had another been there before.
-            Found::At(at) => {
-                let node = self.node(at);
-                (node.parent == parent && self.is_at(node, key)).then_some(at)
-            }
-            Found::Unclear => self.search(parent, key),
+        if self.index.is_stale() {
+            return self.search(parent, key);
         }
+        let mut at = self.index.get(key.place, parent);
+        while at != NONE {
+            let node = self.node(at);
+            if node.parent == parent && self.is_at(node, key) {
+                return Some(at);
+            }
+            at = node.before;
+        }
+        None
     }
 
     /// A member by a look at all of them: seldom, so that it stands apart from what is nearly always done.
@@ -596,15 +606,6 @@ impl Event {
     #[inline]
     fn node_mut(&mut self, id: u32) -> Option<&mut Node> {
         self.nodes.get_mut(id as usize)
-    }
-
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "an event has at most NODES_MAX nodes, and what steps add"
-    )]
-    fn add(&mut self, node: Node) -> u32 {
-        self.nodes.push(node);
-        (self.nodes.len() - 1) as u32
     }
 
     /// A stretch of the text of which it does not matter that it is text.

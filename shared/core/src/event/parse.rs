@@ -132,6 +132,9 @@ const NOTHING: Span = Span { start: NONE, end: NONE };
 /// An object with more members looks for keys that stand twice at its end, all at once.
 const FEW: u32 = 64;
 
+/// An object with more members is none for the index, where keys made to share a place would take for ever.
+const MANY: u32 = 1024;
+
 impl Parser<'_> {
     /// Reads one value, and what is in it, as that of this node.
     fn read(&mut self, root: u32) -> Read<()> {
@@ -193,8 +196,7 @@ impl Parser<'_> {
                 self.at += 1;
                 let is_indexed = open.id == ROOT;
                 let inner = Open { is_indexed, ..Open::new(id, byte) };
-                self.add(inner.kind(), self.span(start, self.at), NOTHING, name, open.id);
-                self.link(&mut open, id, name.tag);
+                self.add(&mut open, id, name, (inner.kind(), self.span(start, self.at), NOTHING));
                 if self.event.open.len() + 2 > DEPTH_MAX {
                     return Err(self.broken(Flaw::TooDeep));
                 }
@@ -202,8 +204,7 @@ impl Parser<'_> {
                 (open, is_new) = (inner, true);
             } else {
                 let (kind, data) = self.scalar(byte)?;
-                self.add(kind, self.span(start, self.at), data, name, open.id);
-                self.link(&mut open, id, name.tag);
+                self.add(&mut open, id, name, (kind, self.span(start, self.at), data));
             }
         }
     }
@@ -237,28 +238,12 @@ impl Parser<'_> {
         }
     }
 
+    /// Adds a node as the last child of its parent: what kind it is, its JSON, and its data.
     #[inline]
-    fn add(&mut self, kind: Kind, raw: Span, data: Span, name: Name, parent: u32) {
-        let Name { span: key, tag, escaped: key_escaped } = name;
-        let (removed, changed, next) = (false, false, NONE);
-        self.event.nodes.push(Node {
-            kind,
-            removed,
-            changed,
-            key_escaped,
-            parent,
-            next,
-            tag,
-            key,
-            raw,
-            data,
-        });
-    }
-
-    /// Makes a node the last child of its parent.
-    #[inline]
-    fn link(&mut self, parent: &mut Open, id: u32, tag: Tag) {
+    fn add(&mut self, parent: &mut Open, id: u32, name: Name, value: (Kind, Span, Span)) {
         let event = &mut *self.event;
+        let Name { span: key, tag, escaped: key_escaped } = name;
+        let (kind, raw, data) = value;
         match event.node_mut(parent.last) {
             Some(last) => last.next = id,
             None => {
@@ -269,16 +254,35 @@ impl Parser<'_> {
         }
         parent.last = id;
         parent.children += 1;
-        if !parent.is_object {
-            return;
+        let mut before = NONE;
+        let mut may_be_twin = false;
+        if parent.is_object {
+            let place = place(tag);
+            if parent.is_indexed && parent.children <= MANY {
+                before = event.index.put(place, parent.id, id);
+                may_be_twin = before != NONE;
+            } else {
+                let bit = 1 << (place % 64);
+                may_be_twin = parent.places & bit != 0 && parent.children <= FEW;
+                parent.places |= bit;
+            }
         }
-        let place = place(tag);
-        let bit = 1 << (place % 64);
-        let is_new =
-            if parent.is_indexed { event.index.note(place, parent.id, id) } else { parent.places & bit == 0 };
-        parent.places |= bit;
-        if !is_new && parent.children <= FEW {
-            drop_earlier_twin(event, parent.id, id);
+        let (removed, changed, next, parent_id) = (false, false, NONE, parent.id);
+        event.nodes.push(Node {
+            kind,
+            removed,
+            changed,
+            key_escaped,
+            parent: parent_id,
+            next,
+            before,
+            tag,
+            key,
+            raw,
+            data,
+        });
+        if may_be_twin {
+            drop_earlier_twin(event, parent, id);
         }
     }
 
@@ -301,7 +305,10 @@ impl Parser<'_> {
             node.raw.end = end;
             node.data.end = open.last;
         }
-        if open.is_object && open.children > FEW {
+        if open.is_indexed && open.children > MANY {
+            self.event.index.forget();
+        }
+        if open.is_object && open.children > if open.is_indexed { MANY } else { FEW } {
             drop_twins_of_many(self.event, open.id);
         }
     }
@@ -515,15 +522,19 @@ impl Parser<'_> {
     }
 }
 
-fn drop_earlier_twin(event: &mut Event, parent: u32, id: u32) {
-    let Node { tag, key, .. } = *event.node(id);
-    let mut at = event.node(parent).data.start;
+/// Takes the member out that has the key of this one and came before it, if there is one.
+#[inline(never)]
+fn drop_earlier_twin(event: &mut Event, parent: &Open, id: u32) {
+    let Node { tag, key, before, .. } = *event.node(id);
+    let first = if parent.is_indexed { before } else { event.node(parent.id).data.start };
+    let mut at = first;
     while at != id && at != NONE {
         let node = *event.node(at);
-        if node.tag == tag && !node.removed && event.slice(node.key) == event.slice(key) {
+        let is_same = node.parent == parent.id && node.tag == tag && !node.removed;
+        if is_same && event.slice(node.key) == event.slice(key) {
             return remove(event, at);
         }
-        at = node.next;
+        at = if parent.is_indexed { node.before } else { node.next };
     }
 }
 

@@ -266,7 +266,7 @@ pub(super) struct Key {
     pub(super) name: String,
     pub(super) tag: Tag,
     /// Where the index has it.
-    pub(super) place: u16,
+    pub(super) place: u8,
     /// Whether JSON cannot hold it as it is.
     pub(super) is_escaped: bool,
 }
