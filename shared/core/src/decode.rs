@@ -170,7 +170,12 @@ fn utf8(bytes: &[u8]) -> Result<&str, Reject> {
 
 /// Parses one event in place of the one that was here.
 pub fn event(bytes: &[u8], event: &mut Event) -> Result<(), Reject> {
-    event.parse(utf8(bytes)?).map_err(|flaw| {
+    text(utf8(bytes)?, event)
+}
+
+/// [`event`], of what is known to be text.
+pub fn text(json: &str, event: &mut Event) -> Result<(), Reject> {
+    event.parse(json).map_err(|flaw| {
         let reason = match flaw {
             Flaw::NotAnObject => "not_an_object",
             Flaw::TooDeep => "too_deep",

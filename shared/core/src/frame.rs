@@ -15,7 +15,7 @@ use crate::quarantine::Reject;
 use crate::record::Sequence;
 use memchr::memchr;
 use serde::{Deserialize, Serialize};
-use std::fmt::{self, Write as _};
+use std::fmt;
 use zstd::bulk::{Compressor, Decompressor};
 
 /// The version of the format.
@@ -196,11 +196,13 @@ impl Writer {
         body.clear();
         for (at, of_record) in events.chunk_by(|a, b| a.record == b.record).enumerate() {
             let record = of_record.first().map_or(0, |event| event.record);
-            // Digits need no escape, and what a source calls a sequence number is digits. Writing to a String
-            // cannot fail.
-            let _ = write!(body, "{}[\"{}\",[", if at == 0 { "[" } else { "," }, self.sequence(record));
+            // Digits need no escape, and what a source calls a sequence number is digits.
+            body.push_str(if at == 0 { "[[\"" } else { ",[\"" });
+            body.push_str(self.sequence(record));
+            body.push_str("\",[");
             for (at, event) in of_record.iter().enumerate() {
-                let _ = write!(body, "{}{}", if at == 0 { "" } else { "," }, event.index);
+                body.push_str(if at == 0 { "" } else { "," });
+                body.push_str(itoa::Buffer::new().format(event.index));
             }
             body.push_str("]]");
         }
@@ -299,7 +301,7 @@ impl Reader {
         if zstd.decompress_to_buffer(body, &mut self.plain).ok() != Some(size) {
             return Err(unpacked());
         }
-        let plain = std::str::from_utf8(&self.plain).map_err(|_| damaged("the body is not UTF-8"))?;
+        let plain = simdutf8::basic::from_utf8(&self.plain).map_err(|_| damaged("the body is not UTF-8"))?;
         let end = memchr(b'\n', plain.as_bytes()).unwrap_or(plain.len());
         let (origins, lines) = plain.split_at(end);
         if memchr::memchr_iter(b'\n', lines.as_bytes()).count() != header.events as usize {
@@ -318,7 +320,14 @@ impl fmt::Debug for Reader {
 impl<'a> Body<'a> {
     /// The events, each one line of JSON.
     pub fn events(self) -> impl Iterator<Item = &'a str> {
-        self.lines.split('\n').skip(1)
+        let mut rest = self.lines;
+        std::iter::from_fn(move || {
+            let line = rest.strip_prefix('\n')?;
+            let end = memchr(b'\n', line.as_bytes()).unwrap_or(line.len());
+            let (line, left) = line.split_at_checked(end)?;
+            rest = left;
+            Some(line)
+        })
     }
 
     /// Where each event came from.

@@ -26,6 +26,8 @@ pub(crate) struct Dictionary {
     pub(crate) codes: Vec<u32>,
     /// A hash table, at most half full: half of a hash, and a code plus one; zeros where nothing is.
     places: Vec<(u32, u32)>,
+    /// Room for the table while it grows.
+    moved: Vec<(u32, u32)>,
 }
 
 impl Dictionary {
@@ -34,7 +36,7 @@ impl Dictionary {
         self.values.clear();
         self.ends.clear();
         self.codes.clear();
-        self.places.fill((0, 0));
+        self.places.clear();
         if !column.repeats || column.kind == ColumnType::Boolean {
             return false;
         }
@@ -90,8 +92,10 @@ impl Dictionary {
 
     fn grow(&mut self) {
         let size = (self.places.len() * 2).max(256);
-        let places = std::mem::replace(&mut self.places, vec![(0, 0); size]);
-        for (hash, code) in places.into_iter().filter(|(_, code)| *code != 0) {
+        std::mem::swap(&mut self.places, &mut self.moved);
+        self.places.clear();
+        self.places.resize(size, (0, 0));
+        for (hash, code) in self.moved.iter().copied().filter(|(_, code)| *code != 0) {
             let mut tried = (0..size).map(|probe| (hash as usize + probe) & (size - 1));
             let free = tried.find(|at| self.places.get(*at).is_some_and(|place| place.1 == 0));
             if let Some(place) = free.and_then(|at| self.places.get_mut(at)) {

@@ -55,7 +55,7 @@ impl Frames {
                             landing.skipped += 1;
                             continue;
                         }
-                        match decode::event(line.as_bytes(), event).and_then(|()| table.push(event)) {
+                        match decode::text(line, event).and_then(|()| table.push(event)) {
                             Ok(_row) => landing.landed += 1,
                             Err(why) => reject(u32::try_from(place).ok(), why, line.as_bytes()),
                         }

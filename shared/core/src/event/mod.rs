@@ -219,7 +219,8 @@ impl Event {
     /// The text at a path, where there is one.
     #[must_use]
     pub fn str(&self, path: &Path) -> Option<&str> {
-        self.get(path).and_then(Value::as_str)
+        let node = self.node(self.find(path)?.0);
+        (node.kind == Kind::String).then(|| self.slice(node.data))
     }
 
     /// The bytes of a text, where the value is one: for who does not care that they are UTF-8.

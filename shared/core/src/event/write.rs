@@ -1,7 +1,7 @@
 //! Nodes back to JSON, on one line.
 
 use super::special::plain;
-use super::{Event, Id, Kind, Node, ROOT};
+use super::{Event, Id, Kind, Node, ROOT, Span};
 
 impl Event {
     /// Appends the event's JSON: one line, without a line end.
@@ -37,24 +37,58 @@ impl Event {
             }
             Kind::Object => {
                 out.push('{');
-                for (at, child) in self.children(Id(id)).enumerate() {
+                let mut members =
+                    self.children(Id(id)).map(|child| (child.0, self.as_it_came(child.0))).peekable();
+                let mut at = 0;
+                while let Some((child, came)) = members.next() {
                     if at > 0 {
                         out.push(',');
                     }
-                    let node = self.node(child.0);
-                    if node.key_escaped {
-                        quote(self.slice(node.key), out);
-                    } else {
-                        out.push('"');
-                        out.push_str(self.slice(node.key));
-                        out.push('"');
+                    at += 1;
+                    let Some(mut came) = came else {
+                        self.write_member(child, out);
+                        continue;
+                    };
+                    // What stands side by side in the text goes out at once.
+                    while let Some((_, next)) = members.next_if(|(_, next)| {
+                        next.is_some_and(|next| {
+                            next.start == came.end + 1
+                                && self.bytes(Span { start: came.end, end: next.start }) == b","
+                        })
+                    }) {
+                        came.end = next.map_or(came.end, |next| next.end);
                     }
-                    out.push(':');
-                    self.write_node(child.0, out);
+                    out.push_str(self.slice(came));
                 }
                 out.push('}');
             }
         }
+    }
+
+    fn write_member(&self, id: u32, out: &mut String) {
+        let node = self.node(id);
+        if node.key_escaped {
+            quote(self.slice(node.key), out);
+        } else {
+            out.push('"');
+            out.push_str(self.slice(node.key));
+            out.push('"');
+        }
+        out.push(':');
+        self.write_node(id, out);
+    }
+
+    /// Where a member's key and value stand in the text with nothing but a colon between them, if they do.
+    fn as_it_came(&self, id: u32) -> Option<Span> {
+        let node = self.node(id);
+        let Span { start, end } = node.key;
+        let is_whole = !node.changed && !node.key_escaped && !self.lines && node.raw.start == end + 2;
+        let has = |start: u32, signs: &[u8]| {
+            self.text.as_bytes().get(start as usize..).is_some_and(|text| text.starts_with(signs))
+        };
+        let start =
+            start.checked_sub(1).filter(|start| is_whole && has(*start, b"\"") && has(end, b"\":"))?;
+        Some(Span { start, end: node.raw.end })
     }
 
     fn is_as_it_came(&self, node: &Node) -> bool {

@@ -111,8 +111,8 @@ fn network(text: &str, ipv4: u32, ipv6: u128, out: &mut String) -> bool {
     let address = match text.parse::<Ipv4Addr>() {
         Ok(_) if ipv4 == !0xff => {
             // Nearly always: what is an address but for its last byte needs not be written anew.
-            out.push_str(text.rsplit_once('.').map_or(text, |(network, _)| network));
-            out.push_str(".0");
+            out.push_str(text.trim_end_matches(|sign: char| sign.is_ascii_digit()));
+            out.push('0');
             return true;
         }
         Ok(address) => IpAddr::V4(address),

@@ -182,8 +182,12 @@ impl Step for Url {
         self.parameters.iter_mut().for_each(|parameter| parameter.is_seen = false);
         let mut query = None;
         let mut clicked = false;
-        for pair in parts.query.split('&') {
-            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let mut rest = parts.query;
+        while !rest.is_empty() {
+            let pair = before(rest, b'&');
+            rest = rest.get(pair.len() + 1..).unwrap_or_default();
+            let name = before(pair, b'=');
+            let value = pair.get(name.len() + 1..).unwrap_or_default();
             for parameter in self.parameters.iter_mut().filter(|parameter| parameter.name == name) {
                 // The first of a name counts.
                 if std::mem::replace(&mut parameter.is_seen, true) || value.is_empty() {

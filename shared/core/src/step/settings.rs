@@ -269,16 +269,22 @@ impl schemars::JsonSchema for Span {
 #[derive(Debug)]
 pub(crate) struct Fields {
     patterns: Vec<Pattern>,
-    /// The only field, where there is one.
-    one: Option<Path>,
+    /// The fields, where they are single ones and none is in another.
+    paths: Option<Vec<Path>>,
     found: Vec<Id>,
     more: Vec<Id>,
 }
 
 impl Fields {
     pub(crate) fn new(patterns: Vec<Pattern>) -> Self {
-        let one = if let [one] = patterns.as_slice() { one.clone().into_path().ok() } else { None };
-        Self { patterns, one, found: Vec::new(), more: Vec::new() }
+        let paths = patterns.iter().map(|pattern| pattern.clone().into_path().ok());
+        let paths = paths.collect::<Option<Vec<_>>>().filter(|paths| {
+            paths.iter().enumerate().all(|(at, path)| {
+                let mut others = paths.iter().enumerate().filter(|(other, _)| *other != at);
+                others.all(|(_, other)| !path.is_within(other))
+            })
+        });
+        Self { patterns, paths, found: Vec::new(), more: Vec::new() }
     }
 
     pub(crate) fn patterns(&self) -> &[Pattern] {
@@ -287,8 +293,13 @@ impl Fields {
 
     /// Works on each place once, however many of the patterns fit it, what contains others before them.
     pub(crate) fn each(&mut self, event: &mut Event, mut work: impl FnMut(&mut Event, Id)) {
-        if let Some(path) = &self.one {
-            return event.find(path).map_or((), |id| work(event, id));
+        if let Some(paths) = &self.paths {
+            for path in paths {
+                if let Some(id) = event.find(path) {
+                    work(event, id);
+                }
+            }
+            return;
         }
         self.found.clear();
         for pattern in &self.patterns {
