@@ -20,7 +20,7 @@ oops
 fn directory() -> TempDir {
     let dir = tempfile::tempdir().unwrap();
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    fs::copy(root.join("pipeline.toml"), dir.path().join("pipeline.toml")).unwrap();
+    fs::copy(root.join("shared/core/tests/shop.toml"), dir.path().join("pipeline.toml")).unwrap();
     fs::create_dir(dir.path().join("data")).unwrap();
     fs::copy(root.join("data/demo.mmdb"), dir.path().join("data/demo.mmdb")).unwrap();
     fs::write(dir.path().join("events"), EVENTS).unwrap();

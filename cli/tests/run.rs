@@ -29,10 +29,10 @@ fn gzip(data: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-/// A directory to run in, with the shipped pipeline, a key and this input.
+/// A directory to run in, with a shop's pipeline, a key and this input.
 fn workplace(input: &[u8]) -> TempDir {
     let dir = tempfile::tempdir().unwrap();
-    fs::copy(root().join("pipeline.toml"), dir.path().join("pipeline.toml")).unwrap();
+    fs::copy(root().join("shared/core/tests/shop.toml"), dir.path().join("pipeline.toml")).unwrap();
     fs::create_dir(dir.path().join("data")).unwrap();
     fs::copy(root().join("data/demo.mmdb"), dir.path().join("data/demo.mmdb")).unwrap();
     fs::write(dir.path().join("key.json"), KEY).unwrap();

@@ -3,7 +3,6 @@
 #![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use expect_test::expect;
-use millrace_aws::settings::{FILES, PIPELINE};
 use millrace_changes::handle;
 use millrace_core::account::Tally;
 use millrace_core::batch::Batch;
@@ -18,6 +17,9 @@ use millrace_core::transformer::Transformer;
 use millrace_core::window::Forgetful;
 use millrace_sim::{Fault, Store, Stream, VirtualClock, run};
 use serde_json::{Value, json};
+
+const PIPELINE: &str = include_str!("../../../shared/core/tests/shop.toml");
+const FILES: &[(&str, &[u8])] = &[("data/demo.mmdb", include_bytes!("../../../data/demo.mmdb"))];
 
 fn invoke(clean: Stream, event: Value) -> (Stream, Value, Tally) {
     let now = Micros::new(1_573_841_200_000_000).unwrap();

@@ -16,7 +16,7 @@ use millrace_sim::{Fault, Messages, Stream, VirtualClock, run};
 use serde_json::{Value, json};
 use std::io::Write as _;
 
-const PIPELINE: &str = include_str!("../../../pipeline.toml");
+const PIPELINE: &str = include_str!("../../../shared/core/tests/shop.toml");
 const MISSING_ID: &str = "missing_id = \"reject\"";
 
 fn now() -> Micros {

@@ -3,7 +3,6 @@
 #![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
-use millrace_aws::settings::PIPELINE;
 use millrace_core::account::Landing;
 use millrace_core::checkpoint::Checkpoints;
 use millrace_core::decode;
@@ -17,6 +16,8 @@ use millrace_lake::{Frames, Layout};
 use millrace_lake_function::{Lake, handle};
 use millrace_sim::{Fault, Store, Table, VirtualClock, run};
 use serde_json::{Value, json};
+
+const PIPELINE: &str = include_str!("../../../shared/core/tests/shop.toml");
 
 type Deps = millrace_lake_function::Deps<Table, Store, Store, VirtualClock>;
 

@@ -3,7 +3,6 @@
 #![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
-use millrace_aws::settings::{FILES, PIPELINE};
 use millrace_aws::source::BatchResponse;
 use millrace_core::account::Tally;
 use millrace_core::batch::Batch;
@@ -20,6 +19,9 @@ use millrace_sim::{Fault, History, Store, Stream, Table, VirtualClock, run};
 use millrace_transform::handle;
 use serde_json::{Value, json};
 use std::convert::Infallible;
+
+const PIPELINE: &str = include_str!("../../../shared/core/tests/shop.toml");
+const FILES: &[(&str, &[u8])] = &[("data/demo.mmdb", include_bytes!("../../../data/demo.mmdb"))];
 
 type Transform = Transformer<Stream, Store, Window<Table, History>, Infallible, VirtualClock>;
 

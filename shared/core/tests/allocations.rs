@@ -12,7 +12,7 @@ use millrace_core::token::TokenKey;
 #[test]
 fn ten_times_the_events_take_hardly_more_allocations() {
     let files: &[(&str, &[u8])] = &[("data/demo.mmdb", include_bytes!("../../../data/demo.mmdb"))];
-    let mut pipeline = Pipeline::compile(include_str!("../../../pipeline.toml"), &files).unwrap();
+    let mut pipeline = Pipeline::compile(include_str!("shop.toml"), &files).unwrap();
     let key = TokenKey::new("k1", b"0123456789abcdef0123456789abcdef").unwrap();
     let source = Source { stream: "raw".into(), shard: "shardId-000000000000".into() };
     let arrived_at = Micros::new(1_800_000_000_000_000).unwrap();

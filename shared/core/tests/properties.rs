@@ -62,7 +62,7 @@ fn event() -> impl Strategy<Value = Value> {
 /// The shipped pipeline, as nobody used it; it is compiled once.
 fn pipeline() -> MutexGuard<'static, Pipeline> {
     static PIPELINE: LazyLock<Mutex<Pipeline>> = LazyLock::new(|| {
-        let text = include_str!("../../../pipeline.toml");
+        let text = include_str!("shop.toml");
         let files: &[(&str, &[u8])] = &[("data/demo.mmdb", include_bytes!("../../../data/demo.mmdb"))];
         Mutex::new(Pipeline::compile(text, &files).unwrap())
     });

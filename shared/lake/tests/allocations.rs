@@ -12,7 +12,7 @@ use millrace_lake::{Frames, Layout};
 
 #[test]
 fn ten_times_the_events_take_hardly_more_allocations() {
-    let pipeline = include_str!("../../../pipeline.toml");
+    let pipeline = include_str!("../../core/tests/shop.toml");
     let lake = LakeSettings::read(pipeline).unwrap();
     let columns = lake.columns.len();
     let mut frames = Frames::new(Layout::new(&EventSettings::read(pipeline).unwrap(), &lake));

@@ -225,7 +225,7 @@ mod tests {
     use super::*;
     use expect_test::{Expect, expect};
 
-    const SHIPPED: &str = include_str!("../../../../pipeline.toml");
+    const SHOP: &str = include_str!("../../tests/shop.toml");
     const FILES: &[(&str, &[u8])] = &[("data/demo.mmdb", include_bytes!("../../../../data/demo.mmdb"))];
 
     fn apply(pipeline: &str, event: &str) -> String {
@@ -241,13 +241,13 @@ mod tests {
     }
 
     #[expect(clippy::needless_pass_by_value, reason = "that is how expect! is written")]
-    fn shipped(event: &str, expected: Expect) {
-        expected.assert_eq(&apply(SHIPPED, event));
+    fn shop(event: &str, expected: Expect) {
+        expected.assert_eq(&apply(SHOP, event));
     }
 
     #[test]
-    fn the_shipped_pipeline_cleans_a_clickstream() {
-        shipped(
+    fn the_shop_s_pipeline_cleans_a_clickstream() {
+        shop(
             r#"{"id":"e1","eventType":"purchase","timestamp":"2019-11-15 18:05:00Z","receivedAt":"2019-11-15T18:05:01Z",
                 "userId":"u1","email":"ann@example.com","ip":"203.0.113.77","price":"80","path":"https://shop.example.com/p/7?utm_source=mail&email=ann@example.com"}"#,
             expect![[
@@ -257,11 +257,11 @@ mod tests {
     }
 
     #[test]
-    fn the_shipped_pipeline_drops_what_is_not_wanted() {
-        shipped(r#"{"eventType":"view","timestamp":0}"#, expect!["filtered by clean.require"]);
-        shipped(r#"{"id":"e1","timestamp":0}"#, expect!["filtered by clean.require"]);
-        shipped(r#"{"id":"e1","eventType":"view"}"#, expect!["filtered by clean.require"]);
-        shipped(
+    fn the_shop_s_pipeline_drops_what_is_not_wanted() {
+        shop(r#"{"eventType":"view","timestamp":0}"#, expect!["filtered by clean.require"]);
+        shop(r#"{"id":"e1","timestamp":0}"#, expect!["filtered by clean.require"]);
+        shop(r#"{"id":"e1","eventType":"view"}"#, expect!["filtered by clean.require"]);
+        shop(
             r#"{"id":"e1","eventType":"view","timestamp":1573841100,"price":9.99}"#,
             expect!["filtered by filter.keep"],
         );
@@ -269,31 +269,31 @@ mod tests {
 
     #[test]
     fn what_cannot_land_is_rejected() {
-        shipped(
+        shop(
             r#"{"id":"e1","eventType":"view","timestamp":"soon"}"#,
             expect!["encode: no_time: `timestamp` is missing, or no time that can be read"],
         );
-        shipped(
+        shop(
             r#"{"id":"e1","eventType":"view","timestamp":0}"#,
             expect![
                 "encode: time_out_of_range: `timestamp` lies before 2015 or more than a day after the event was received"
             ],
         );
-        shipped(
+        shop(
             r#"{"id":"e1","eventType":"view","timestamp":1573941200}"#,
             expect![
                 "encode: time_out_of_range: `timestamp` lies before 2015 or more than a day after the event was received"
             ],
         );
-        shipped(
+        shop(
             r#"{"id":["e1"],"eventType":"view","timestamp":1573841100}"#,
             expect!["encode: no_id: `id` is missing, empty, or neither string nor integer"],
         );
-        shipped(
+        shop(
             r#"{"id":"e1","eventType":7,"timestamp":1573841100}"#,
             expect!["encode: no_type: `eventType` is missing, empty, or no string"],
         );
-        shipped(
+        shop(
             r#"{"id":"e1","eventType":"view","timestamp":1573841100,"price":"cheap"}"#,
             expect!["clean.cast: cannot_cast: `price` cannot be read as float"],
         );

@@ -293,7 +293,7 @@ pub(crate) fn steps(data: &[u8]) {
     });
 }
 
-const SHIPPED: &str = include_str!("../../../../pipeline.toml");
+const SHOP: &str = include_str!("../shop.toml");
 const FILES: &[(&str, &[u8])] = &[("data/demo.mmdb", include_bytes!("../../../../data/demo.mmdb"))];
 
 fn source() -> Source {
@@ -302,12 +302,12 @@ fn source() -> Source {
 
 struct Works(Pipeline, Batch);
 
-/// Any bytes go through the shipped pipeline: each event ends in one place, what goes out has what an event needs, and
+/// Any bytes go through a whole pipeline: each event ends in one place, what goes out has what an event needs, and
 /// what an earlier batch left behind makes no difference.
 pub(crate) fn pipeline(data: &[u8]) {
     thread_local! {
         static WORKS: RefCell<Works> =
-            RefCell::new(Works(Pipeline::compile(SHIPPED, &FILES).unwrap(), Batch::default()));
+            RefCell::new(Works(Pipeline::compile(SHOP, &FILES).unwrap(), Batch::default()));
     }
     WORKS.with_borrow_mut(|Works(pipeline, used)| {
         let mut fresh = Batch::default();
