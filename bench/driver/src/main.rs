@@ -73,12 +73,12 @@ impl Job<'_> {
         let layout = Layout::new(self.pipeline.event(), self.pipeline.lake());
         let (mut line, mut room, mut event, mut seen) =
             (Vec::new(), Vec::new(), Event::default(), Seen::default());
-        let mut table = Table::new(layout);
+        let (mut table, mut invocation) = (Table::new(layout), KinesisEvent::default());
         for number in 0.. {
             if !next_line(&mut batches, &mut line)? {
                 break;
             }
-            let invocation = KinesisEvent::read(&line)?;
+            invocation.fill(&line)?;
             for record in invocation.records() {
                 self.record(&record, &mut room, &mut event, &mut seen, &mut table)?;
             }
@@ -127,13 +127,14 @@ impl Job<'_> {
     /// As deployed: what `transform` puts into CleanStream is what `lake` gets, five frames an invocation.
     fn two_hops(mut self, mut batches: impl BufRead, land: bool) -> Done {
         let mut frames = Frames::new(Layout::new(self.pipeline.event(), self.pipeline.lake()));
-        let (mut line, mut batch) = (Vec::new(), Batch::remembering());
+        let (mut line, mut batch, mut invocation) =
+            (Vec::new(), Batch::remembering(), KinesisEvent::default());
         let mut waiting: Vec<Frame> = Vec::new();
         let mut number = 0;
         loop {
             let more = next_line(&mut batches, &mut line)?;
             if more {
-                let invocation = KinesisEvent::read(&line)?;
+                invocation.fill(&line)?;
                 if let Some(source) = invocation.source() {
                     let mut run = batch.begin(&mut self.pipeline, &self.key, source);
                     for record in invocation.records() {

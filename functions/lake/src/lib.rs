@@ -37,7 +37,7 @@ impl Sink for Lake {
 
 /// Handles one batch of a shard.
 pub async fn handle<T: KeyTable, L: ObjectStore, Q: ObjectStore, C: Clock>(
-    event: KinesisEvent,
+    event: &KinesisEvent,
     deadline: Micros,
     deps: &mut Deps<T, L, Q, C>,
 ) -> Result<(BatchResponse, Landing), millrace_lake::Error> {

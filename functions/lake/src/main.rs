@@ -38,7 +38,7 @@ async fn main() -> Result<(), Error> {
         reader: Reader::default(),
     };
     let deps = &Mutex::new(Deps { driver, lake: Lake(Frames::new(layout)) });
-    serve_batches(|event, deadline| async move {
+    serve_batches(async |event, deadline| {
         let mut deps = deps.lock().await; // one invocation at a time: nobody waits
         let (response, landing) = handle(event, deadline, &mut deps).await?;
         telemetry::count("lake", &landing, &SystemClock);

@@ -56,7 +56,7 @@ fn batch(records: &[Vec<u8>]) -> Value {
 fn invoke(deps: &mut Deps, event: &Value) -> (Value, Landing) {
     let deadline = deps.driver.clock.now().plus_ms(100_000);
     let (response, landing) =
-        run(handle(serde_json::from_str(&event.to_string()).unwrap(), deadline, deps)).unwrap();
+        run(handle(&serde_json::from_str(&event.to_string()).unwrap(), deadline, deps)).unwrap();
     (serde_json::to_value(response).unwrap(), landing)
 }
 

@@ -14,7 +14,7 @@ use millrace_core::window::Memory;
 
 /// Handles one batch of a shard.
 pub async fn handle<P: PutRecords, S: ObjectStore, M: Memory, K: Secret, C: Clock>(
-    event: KinesisEvent,
+    event: &KinesisEvent,
     deadline: Micros,
     transformer: &mut Transformer<P, S, M, K, C>,
 ) -> (BatchResponse, Counts) {

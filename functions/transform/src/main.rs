@@ -11,7 +11,7 @@ async fn main() -> Result<(), Error> {
     telemetry::init();
     let transformer = transformer::from_env("transform", Env::of_process(), transformer::window).await?;
     let transformer = &Mutex::new(transformer);
-    serve_batches(|event, deadline| async move {
+    serve_batches(async |event, deadline| {
         let mut transformer = transformer.lock().await; // one invocation at a time: nobody waits
         let (response, counts) = handle(event, deadline, &mut transformer).await;
         telemetry::count("transform", &counts, &transformer.clock);

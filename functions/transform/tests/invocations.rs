@@ -64,7 +64,7 @@ fn invoke_from(first: usize, transformer: &mut Transform, records: &[&[u8]]) -> 
     let event = json!({"Records": records.collect::<Vec<_>>()});
     let deadline = transformer.clock.now().plus_ms(10_000);
     let (response, counts) =
-        run(handle(serde_json::from_str(&event.to_string()).unwrap(), deadline, transformer));
+        run(handle(&serde_json::from_str(&event.to_string()).unwrap(), deadline, transformer));
     (serde_json::to_value(response).unwrap(), counts.tally)
 }
 
@@ -256,7 +256,7 @@ fn what_is_redriven_keeps_its_position() {
         },
     }]});
     let deadline = transformer.clock.now().plus_ms(10_000);
-    let event = serde_json::from_value(redriven).unwrap();
+    let event = &serde_json::from_value(redriven).unwrap();
     let (response, counts) = run(handle(event, deadline, &mut transformer));
     assert_eq!((response, counts.tally.out, counts.tally.duplicates), (BatchResponse::safe(), 1, 1));
     let frame = frame::header(&transformer.clean.port().records()[1].data).unwrap().0;
@@ -290,7 +290,7 @@ fn a_start_without_settings_names_them_all() {
 #[test]
 fn the_sample_event_becomes_the_sample_of_lake() {
     let mut transformer = transformer(Stream::default(), Store::default());
-    let sample = serde_json::from_str(include_str!("../../../events/transform.json")).unwrap();
+    let sample = &serde_json::from_str(include_str!("../../../events/transform.json")).unwrap();
     let deadline = Micros::new(1_573_841_210_000_000).unwrap();
     let (response, counts) = run(handle(sample, deadline, &mut transformer));
     assert_eq!(

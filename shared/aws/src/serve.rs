@@ -24,12 +24,11 @@ where
 }
 
 /// [`serve`] for batches of a Kinesis shard. The runtime would read their JSON key by key, with a note of where it is in it for
-/// its messages. [`KinesisEvent::read`] goes through it once, so the payload is laid aside before the runtime reads it.
-pub async fn serve_batches<A, F>(handler: impl Fn(KinesisEvent, Micros) -> F) -> Result<(), Error>
-where
-    A: Serialize,
-    F: Future<Output = Result<A, Error>>,
-{
+/// its messages. [`KinesisEvent::fill`] goes through it once, so the payload is laid aside before the runtime reads it.
+pub async fn serve_batches<A: Serialize>(
+    handler: impl AsyncFn(&KinesisEvent, Micros) -> Result<A, Error>,
+) -> Result<(), Error> {
+    let batch = &RefCell::new(KinesisEvent::default());
     let (handler, payload) = (&handler, &RefCell::new(Bytes::new()));
     let lay_aside = MapRequestLayer::new(move |mut invocation: LambdaInvocation| {
         payload.replace(std::mem::replace(&mut invocation.body, Bytes::from_static(b"null")));
@@ -37,8 +36,11 @@ where
     });
     // One invocation at a time: what was laid aside is of this one.
     let handle = service_fn(move |event: LambdaEvent<()>| async move {
-        let batch = KinesisEvent::read(&payload.take())?;
-        handler(batch, deadline(&event.context)).await
+        let mut taken = batch.take();
+        taken.fill(&payload.take())?;
+        let answer = handler(&taken, deadline(&event.context)).await;
+        batch.replace(taken);
+        answer
     });
     Runtime::new(handle).layer(lay_aside).run().await
 }

@@ -68,9 +68,18 @@ impl KinesisEvent {
 
     /// Reads a batch from the payload of an invocation.
     pub fn read(payload: &[u8]) -> Result<Self, NoBatch> {
+        let mut event = Self::default();
+        event.fill(payload)?;
+        Ok(event)
+    }
+
+    /// Reads a batch in place of the one before it, into the same memory.
+    pub fn fill(&mut self, payload: &[u8]) -> Result<(), NoBatch> {
+        let event = self;
+        event.clear();
         let json = simdutf8::basic::from_utf8(payload).map_err(|_| NoBatch("it is not UTF-8"))?;
         // Base64 makes four bytes of three, and there is little beside it.
-        let mut event = Self { data: Vec::with_capacity(json.len() / 4 * 3), ..Self::default() };
+        event.data.reserve(json.len() / 4 * 3);
         let mut has_records = false;
         let mut scan = Scan::new(json);
         let read = scan.object(|scan, key| {
@@ -89,7 +98,15 @@ impl KinesisEvent {
             }
         });
         read.and_then(|()| scan.end()).map_err(NoBatch)?;
-        if has_records { Ok(event) } else { Err(NoBatch("it has no `Records`")) }
+        if has_records { Ok(()) } else { Err(NoBatch("it has no `Records`")) }
+    }
+
+    fn clear(&mut self) {
+        self.source = None;
+        self.records.clear();
+        self.sequences.clear();
+        self.data.clear();
+        self.redriven = false;
     }
 
     /// Takes the record that stands here, and the shape it has.

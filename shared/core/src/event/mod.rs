@@ -195,7 +195,13 @@ impl Event {
     #[inline]
     pub fn find(&self, path: &Path) -> Option<Id> {
         let first = self.member(ROOT, &path.first)?;
-        path.rest.iter().try_fold(first, |at, key| self.child(at, key)).map(Id)
+        // Most fields are the root's.
+        if path.rest.is_empty() { Some(Id(first)) } else { self.find_below(first, &path.rest) }
+    }
+
+    #[inline(never)]
+    fn find_below(&self, first: u32, keys: &[Key]) -> Option<Id> {
+        keys.iter().try_fold(first, |at, key| self.child(at, key)).map(Id)
     }
 
     /// The node at a path that begins at another node.

@@ -254,7 +254,7 @@ impl Instance for TransformInstance {
                     tracing::info!(record = mutant::first_text(payload), "a batch");
                 }
                 let (answered, counts) =
-                    millrace_transform::handle(read(payload)?, deadline(ends), &mut self.transformer).await;
+                    millrace_transform::handle(&read(payload)?, deadline(ends), &mut self.transformer).await;
                 let mut answer = answer(&answered, &counts);
                 answer.payload = mutant::answer(answer.payload, payload, self.stack.mutant);
                 Ok(answer)
@@ -288,7 +288,7 @@ impl Instance for Lake {
             let poison = self.stack.poison(payload, "lake");
             let work = async {
                 let done =
-                    millrace_lake_function::handle(read(payload)?, deadline(ends), &mut self.deps).await;
+                    millrace_lake_function::handle(&read(payload)?, deadline(ends), &mut self.deps).await;
                 let (answered, counts) = done.map_err(|why| why.to_string())?;
                 self.deps.driver.objects.port().flush().await.map_err(|why| why.to_string())?;
                 let mut answer = answer(&answered, &counts);
