@@ -28,6 +28,7 @@ ROOT = Path(__file__).resolve().parent.parent
 STATE = ROOT / "target" / "local"
 OUTPUTS = STATE / "outputs.json"
 SERVER = STATE / "server.json"
+SERVER_PROGRAM = ROOT / "local" / "server.py"
 SERVER_LOG = STATE / "ministack.log"
 SCRATCH = STATE / "tmp"
 BUILD_BIN = ROOT / ".tools" / "build" / "bin"
@@ -50,14 +51,15 @@ class Failed(Exception):
 # ---- up ----
 
 
-def up() -> dict:
-    """Builds, starts and deploys, and returns the outputs. What it started ends with it if it fails."""
+def up(before=None) -> dict:
+    """Builds, starts and deploys, and returns the outputs. What it started ends with it if it fails. `before` is told the
+    port of the local AWS, and says by which URL the functions are to reach it."""
     was_up = endpoint() is not None
     try:
         with step("build"):
             build()
         with step("start"):
-            url = endpoint() or start()
+            url = endpoint() or start(before)
         with step("deploy"):
             outputs = deploy(url)
     except BaseException:
@@ -75,7 +77,7 @@ def build() -> None:
     sam("build", client_environment("http://127.0.0.1:1"))
 
 
-def start() -> str:
+def start(before=None) -> str:
     """Starts MiniStack and waits until it answers."""
     down()  # what an `up` that was killed may have left
     SCRATCH.mkdir(parents=True)
@@ -86,7 +88,7 @@ def start() -> str:
         "AUTH": "true",
         "BIND_HOST": "127.0.0.1",
         "GATEWAY_PORT": str(port),
-        "AWS_ENDPOINT_URL": url,  # what it hands to the functions
+        "AWS_ENDPOINT_URL": before(port) if before else url,  # what it hands to the functions
         "MINISTACK_REGION": REGION,
         "IOT_MTLS_ENABLED": "0",  # its MQTT listener would take a fixed port on every interface
         "TMPDIR": str(SCRATCH),
@@ -95,7 +97,7 @@ def start() -> str:
     with SERVER_LOG.open("wb") as log:
         # A session of its own, so that Ctrl-C in a terminal reaches us and we decide.
         server = subprocess.Popen(
-            [AWS_BIN / "ministack"], env=environment(settings), cwd=SCRATCH, start_new_session=True,
+            [AWS_BIN / "python", SERVER_PROGRAM], env=environment(settings), cwd=SCRATCH, start_new_session=True,
             stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
         )
     SERVER.write_text(json.dumps({"url": url}))

@@ -282,7 +282,12 @@ mod tests {
     /// The records of a batch, or what is wrong with it.
     fn told(records: &[String]) -> Result<Vec<(String, Vec<u8>, i64)>, String> {
         let event = format!(r#"{{"Records":[{}]}}"#, records.join(","));
-        let event = KinesisEvent::read(event.as_bytes()).map_err(|why| why.to_string())?;
+        let mut read = KinesisEvent::default();
+        let before = format!(r#"{{"redriven":true,"Records":[{}]}}"#, record("0", "", "AAAA", "1"));
+        read.fill(before.as_bytes()).map_err(|why| why.to_string())?;
+        read.fill(event.as_bytes()).map_err(|why| why.to_string())?;
+        let event = read;
+        assert!(!event.redriven && event.source().is_some_and(|source| source.shard == "s"));
         let told =
             |record: Record<'_>| (record.sequence.to_owned(), record.data.to_vec(), record.arrived_at.get());
         Ok(event.records().map(told).collect())

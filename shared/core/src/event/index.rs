@@ -10,7 +10,7 @@ const PLACES: usize = 256;
 #[derive(Debug, Clone)]
 pub(super) struct Index {
     places: [u32; PLACES],
-    /// Whether nodes were moved, so that only a look at all members finds one.
+    /// Whether it lacks members, so that only a look at all of them tells that one is not there.
     is_stale: bool,
 }
 
@@ -21,8 +21,9 @@ impl Index {
         self.is_stale = false;
     }
 
-    /// No longer says where anything is.
+    /// No longer says where the members are that are there now.
     pub(super) fn forget(&mut self) {
+        self.places.fill(NONE);
         self.is_stale = true;
     }
 

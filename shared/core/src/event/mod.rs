@@ -563,10 +563,25 @@ impl Event {
     /// A member of what [`is_indexed`](Self::is_indexed).
     #[inline]
     fn member(&self, parent: u32, key: &Key) -> Option<u32> {
+        let at = self.index.get(key.place, parent);
+        let node = self.node(at);
+        // Nearly always; what is left stands apart, so that this has little to set up.
+        if at == NONE && !self.index.is_stale() {
+            None
+        } else if node.tag == key.tag && node.parent == parent && !node.removed && is_exact(key.tag) {
+            Some(at)
+        } else {
+            self.further_member(at, parent, key)
+        }
+    }
+
+    /// A member among those that share the place of this one and came before it.
+    #[inline(never)]
+    fn further_member(&self, first: u32, parent: u32, key: &Key) -> Option<u32> {
         if self.index.is_stale() {
             return self.search(parent, key);
         }
-        let mut at = self.index.get(key.place, parent);
+        let mut at = first;
         while at != NONE {
             let node = self.node(at);
             if node.parent == parent && self.is_at(node, key) {
@@ -597,12 +612,9 @@ impl Event {
 
     #[inline]
     fn is_at(&self, node: &Node, key: &Key) -> bool {
-        node.tag == key.tag && !node.removed && (is_exact(key.tag) || self.is_named(node, key))
-    }
-
-    #[inline(never)]
-    fn is_named(&self, node: &Node, key: &Key) -> bool {
-        self.bytes(node.key) == key.name.as_bytes()
+        node.tag == key.tag
+            && !node.removed
+            && (is_exact(key.tag) || self.bytes(node.key) == key.name.as_bytes())
     }
 
     #[inline]

@@ -1,0 +1,184 @@
+"""The stack on a bad day: events go in over HTTP while functions are killed and AWS fails, and each is looked for afterwards.
+
+Between the functions and the local AWS stands a proxy that answers some requests with errors, late, or not at all though
+they were carried out (faults.py); processes of functions end by SIGKILL at any moment; for some seconds nothing of AWS can be
+reached. A client sends again what was not answered with 202. Then the faults end, what is in queues drains, and each event
+that was accepted must be in one place: once in the lake, or in the quarantine if it is bad. Exit code 0 only if so.
+
+`chaos.py [--seed N] [--seconds N]`. The same seed makes the same choices, but not the same order of processes.
+"""
+
+import argparse
+import base64
+import collections
+import contextlib
+import json
+import os
+import random
+import signal
+import threading
+import time
+from datetime import UTC, datetime
+
+import demo
+import stack
+from faults import Faults
+from stack import Failed, step
+
+CLIENTS = 4
+BAD_EVERY = 9  # each so manieth event has no time that can be read
+KILL_AFTER_S = (0.3, 1.5)
+DOWN_S = 4
+PLACED_WITHIN_S = 300
+ATTEMPTS = 60
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seed", type=int, default=1, metavar="N")
+    parser.add_argument("--seconds", type=int, default=60, metavar="N", help="so long events are sent [default: 60]")
+    args = parser.parse_args()
+    with stack.alone():
+        stack.adopt_orphans()
+        if stack.down():
+            print("a stack was up: it went down")
+        faults = Faults(args.seed)
+        try:
+            return chaos(stack.up(faults.before), faults, args.seed, args.seconds)
+        finally:
+            with step("down"):
+                stack.down()
+
+
+def chaos(outputs: dict, faults: Faults, seed: int, seconds: int) -> int:
+    accepted, answers, killed = [], collections.Counter(), collections.Counter()
+    with step(f"send for {seconds} s, seed {seed}"):
+        over = threading.Event()
+        ends = time.monotonic() + seconds
+        killer = threading.Thread(target=kill, args=(random.Random(seed), over, killed))
+        clients = [threading.Thread(target=client, args=(outputs, f"{seed}-{n}", ends, accepted, answers)) for n in range(CLIENTS)]
+        faults.is_on = True
+        for thread in (killer, *clients):
+            thread.start()
+        time.sleep(seconds / 2)
+        faults.is_down = True
+        time.sleep(DOWN_S)
+        faults.is_down = False
+        for thread in clients:
+            thread.join()
+        over.set()
+        killer.join()
+        faults.is_on = False
+    with step("drain"):
+        places = wait_for_places(outputs, accepted)
+    return show(accepted, answers, faults.counts, killed, places, seed)
+
+
+# ---- clients, and who kills ----
+
+
+def client(outputs: dict, name: str, ends: float, accepted: list, answers: collections.Counter) -> None:
+    """Sends events of its own until the time is over, each batch until it is accepted."""
+    dice, connections, number = random.Random(name), threading.local(), 0
+    headers = {"Content-Type": "application/x-ndjson", "Host": outputs["ApiUrl"].partition("://")[2].partition("/")[0]}
+    while time.monotonic() < ends:
+        batch = [event(name, number + at) for at in range(dice.randint(1, 25))]
+        number += len(batch)
+        body = "\n".join(map(json.dumps, batch)).encode()
+        for _ in range(ATTEMPTS):
+            try:
+                status, _, answer = demo.request(outputs["ApiUrl"], connections, body, headers)
+            except OSError:
+                status, answer = 0, b""
+            answers[status] += 1
+            if status == 202 and json.loads(answer)["accepted"] == len(batch):
+                accepted += [each["id"] for each in batch]
+                break
+            time.sleep(dice.random())
+
+
+def event(name: str, number: int) -> dict:
+    when = datetime.now(UTC).isoformat() if number % BAD_EVERY else "soon"
+    return {"id": f"chaos-{name}-{number}", "eventType": "view", "timestamp": when, "userId": f"user-{number % 50}", "price": 20}
+
+
+def kill(dice: random.Random, over: threading.Event, killed: collections.Counter) -> None:
+    """Ends processes of functions, one after the other."""
+    while not over.wait(dice.uniform(*KILL_AFTER_S)):
+        running = sorted(functions().items())
+        if running:
+            pid, name = dice.choice(running)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+                killed[name] += 1
+
+
+def functions() -> dict:
+    """The processes of functions, and of which."""
+    found = {}
+    for pid in stack.processes():
+        with contextlib.suppress(OSError):
+            settings = dict(line.partition("=")[::2] for line in open(f"/proc/{pid}/environ").read().split("\0"))
+            if "AWS_LAMBDA_RUNTIME_API" in settings:
+                found[pid] = settings.get("AWS_LAMBDA_FUNCTION_NAME", "").split("-")[2]
+    return found
+
+
+# ---- where the events are ----
+
+
+def wait_for_places(outputs: dict, accepted: list) -> dict:
+    """Where each event is, once none is missing and nothing is left to be worked on."""
+    deadline = time.monotonic() + PLACED_WITHIN_S
+    quiet = 0
+    while True:
+        found = places(outputs)
+        missing = [each for each in accepted if each not in found]
+        waiting = sum(depth for name, depth in demo.depths(outputs).items() if not name.endswith("DlqUrl"))
+        quiet = 0 if missing or waiting else quiet + 1
+        if quiet == 3 or time.monotonic() > deadline:
+            return found
+        time.sleep(2)
+
+
+def places(outputs: dict) -> dict:
+    """All places of each event, by its id."""
+    found = collections.defaultdict(list)
+    for (each,) in demo.athena(outputs, f'SELECT id FROM "{outputs["Table"]}"')[1]:
+        found[each].append("lake")
+    bad = demo.athena(outputs, f'SELECT encoding, payload FROM "{outputs["QuarantineTable"]}"')[1]
+    for encoding, payload in bad:
+        data = base64.b64decode(payload) if encoding == "base64" else payload.encode()
+        for line in data.splitlines():
+            with contextlib.suppress(ValueError, TypeError, KeyError):
+                found[json.loads(line)["id"]].append("quarantine")
+    return found
+
+
+def show(accepted: list, answers, faults, killed, places: dict, seed: int) -> int:
+    dead = [each for each in accepted if each not in places]
+    twice = [each for each in accepted if places.get(each, []).count("lake") > 1]
+    both = [each for each in accepted if len(set(places.get(each, []))) > 1]
+    landed = sum(places.get(each) == ["lake"] for each in accepted)
+    quarantined = sum(set(places.get(each, [])) == {"quarantine"} for each in accepted)
+    said = {"no answer" if status == 0 else str(status): count for status, count in sorted(answers.items())}
+    for title, what in (("Answers of the API", said), ("Faults", faults), ("Functions killed", killed)):
+        print(f"\n{title}: {', '.join(f'{name} {count}' for name, count in what.items())}")
+    print("\nThe balance")
+    demo.table(
+        ["", "events"],
+        [
+            ["accepted", len(accepted)], ["= landed once", landed], ["+ quarantined", quarantined],
+            ["lost", len(dead)], ["landed twice", len(twice)], ["in two places", len(both)],
+        ],
+    )
+    for what, ids in (("lost", dead), ("landed twice", twice), ("in two places", both)):
+        if ids:
+            print(f"\n{what}, the first of them: {', '.join(ids[:10])}")
+    if not accepted or dead or twice or both:
+        raise Failed(f"not each event is in one place: seed {seed}")
+    return 0
+
+
+if __name__ == "__main__":
+    stack.main_guard(main)
