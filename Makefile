@@ -15,6 +15,12 @@ build deploy lint-template: export PATH := $(CURDIR)/.tools/build/bin:$(PATH)
 demo: tools ## The whole way once, on this machine: events in over HTTP, rows out of Athena
 	@.tools/aws/bin/python local/demo.py
 
+SEED ?= 1
+
+# A seed makes the same choices again, though not the same order of processes.
+chaos: tools ## The stack on a bad day, and each event looked for: make chaos SECONDS=60 SEED=1
+	@.tools/aws/bin/python local/chaos.py --seconds $(SECONDS) --seed $(SEED)
+
 up: tools ## The stack on this machine, to play with: outputs in target/local/outputs.json
 	@.tools/aws/bin/python local/stack.py up
 
@@ -118,4 +124,4 @@ tools: .tools/build/ready .tools/aws/ready
 	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
 	@touch $@
 
-.PHONY: demo up down invoke test sim fuzz bench check fmt check-rust check-core check-pipeline lint-template build deploy clean help tools
+.PHONY: demo chaos up down invoke test sim fuzz bench check fmt check-rust check-core check-pipeline lint-template build deploy clean help tools

@@ -120,7 +120,7 @@ def functions() -> dict:
         with contextlib.suppress(OSError):
             settings = dict(line.partition("=")[::2] for line in open(f"/proc/{pid}/environ").read().split("\0"))
             if "AWS_LAMBDA_RUNTIME_API" in settings:
-                found[pid] = settings.get("AWS_LAMBDA_FUNCTION_NAME", "").split("-")[2]
+                found[pid] = settings.get("AWS_LAMBDA_FUNCTION_NAME", "").partition("Function")[0].rpartition("-")[2]
     return found
 
 

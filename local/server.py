@@ -25,7 +25,7 @@ def again_from_the_first_failed(invoke):
             return result
         shard = records[0]["eventID"].partition(":")[0]
         for *_, mapping in lambda_svc._iter_all_esms():
-            is_of_function = mapping["FunctionArn"].split(":")[6] == function["config"]["FunctionName"]
+            is_of_function = function["config"]["FunctionName"] in mapping["FunctionName"].split(":")
             if is_of_function and mapping["EventSourceArn"] == records[0]["eventSourceARN"]:
                 lambda_svc._kinesis_positions[mapping["UUID"]][shard] += safe
         reported = {"errorType": "BatchItemFailures", "errorMessage": f"the records from {sequences[safe]} on"}

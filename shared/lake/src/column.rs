@@ -52,7 +52,7 @@ impl Column {
         self.convert(event.value(id))
     }
 
-    /// Appends the text of the rest of an event.
+    /// Appends a text, or null.
     pub(crate) fn append_text(&mut self, text: Option<&str>) {
         match text {
             Some(text) => self.text(text.as_bytes()),
@@ -63,12 +63,16 @@ impl Column {
     fn convert(&mut self, value: Value<'_>) -> bool {
         let before = self.values.len();
         match self.kind {
-            ColumnType::String => match value {
-                Value::String(text) => return self.whole(text),
-                Value::Number(number) => return self.whole(number.text()),
-                Value::Bool(flag) => return self.whole(if flag { "true" } else { "false" }),
-                Value::Null | Value::Array(_) | Value::Object(_) => {}
-            },
+            ColumnType::String => {
+                let text = match value {
+                    Value::String(text) => Some(text),
+                    Value::Number(number) => Some(number.text()),
+                    Value::Bool(flag) => Some(if flag { "true" } else { "false" }),
+                    Value::Null | Value::Array(_) | Value::Object(_) => None,
+                };
+                self.append_text(text);
+                return text.is_some() || value.is_null();
+            }
             ColumnType::Bigint => {
                 self.fixed(value.as_number().and_then(Number::as_i64).map(i64::to_le_bytes));
             }
@@ -78,11 +82,6 @@ impl Column {
         }
         self.ends.push(self.values.len());
         self.values.len() > before || value.is_null()
-    }
-
-    fn whole(&mut self, text: &str) -> bool {
-        self.text(text.as_bytes());
-        true
     }
 
     #[inline]
