@@ -133,10 +133,7 @@ impl Job {
         match &mut self.to {
             To::Lake(lake) => {
                 let row = row.as_object().ok_or("a row is an object")?;
-                let text = |name: &str| match row.get(name) {
-                    Some(Value::Bytes(text)) => std::str::from_utf8(text).ok(),
-                    _ => None,
-                };
+                let text = |name: &str| row.get(name).and_then(Value::to_str);
                 let int = |name: &str| row.get(name).and_then(Value::as_integer);
                 let float = |name: &str| match row.get(name) {
                     Some(Value::Float(number)) => Some(number.into_inner()),
