@@ -26,7 +26,7 @@ from faults import Faults
 from stack import Failed, step
 
 CLIENTS = 4
-BAD_EVERY = 9  # each so manieth event has no time that can be read
+BAD_EVERY = 9  # one of so many events has no time that can be read
 KILL_AFTER_S = (0.3, 1.5)
 DOWN_S = 4
 PLACED_WITHIN_S = 300
