@@ -68,10 +68,12 @@ impl Chunk {
                 Err(flaw) => take(Piece { number: self.first, bytes: &self.bytes, flaw: Some(flaw) }),
             },
             Shape::Lines(flaw) => {
-                let mut lines = (self.first..).zip(self.bytes.split(|byte| *byte == b'\n')).peekable();
-                while let Some((number, line)) = lines.next() {
-                    let flaw = flaw.clone().filter(|_| lines.peek().is_none());
-                    let bytes = line.trim_ascii();
+                let mut start = 0;
+                let ends = memchr::memchr_iter(b'\n', &self.bytes).chain([self.bytes.len()]);
+                for (number, end) in (self.first..).zip(ends) {
+                    let flaw = flaw.as_ref().filter(|_| end == self.bytes.len()).cloned();
+                    let bytes = self.bytes.get(start..end).unwrap_or_default().trim_ascii();
+                    start = end + 1;
                     if !bytes.is_empty() || flaw.is_some() {
                         take(Piece { number, bytes, flaw })?;
                     }

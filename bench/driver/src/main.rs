@@ -1,13 +1,15 @@
-//! Job T by the very code of the functions, without the network: `millrace-bench <mode> <in> <out>`.
+//! Job T by the very code of the functions, without the network: `millrace-bench <mode> <in> <out> [<pipeline>]`.
 //!
 //! | mode | what it does with the batches, one Lambda event a line |
 //! | --- | --- |
-//! | `lambda` | one hop: envelope, steps, Parquet; a file a batch and partition |
+//! | `envelope`, `parse`, `steps` | takes the envelopes apart; reads the events, too; runs the steps, too |
 //! | `steps-lambda` | the same up to the columns; nothing is written |
-//! | `two-hop` | as deployed: to frames as `transform` makes them, from frames to files as `lake` does |
-//! | `transform` | the first of the two hops alone; nothing is written |
+//! | `lambda` | one hop: all of it to Parquet; a file a batch and partition |
+//! | `transform` | the first of the two hops as deployed: to frames as `transform` makes them; nothing is written |
+//! | `two-hop` | as deployed: from these frames to files as `lake` does |
 //!
-//! The pipeline is `bench/pipeline.toml`, the key that of the job. Counts stand on stdout, one line of JSON.
+//! The pipeline is `bench/pipeline.toml` if no other is named, the key that of the job. Counts stand on stdout, one line
+//! of JSON.
 
 use millrace_aws::source::KinesisEvent;
 use millrace_core::batch::Batch;
@@ -32,21 +34,35 @@ type Done = Result<(), Box<dyn Error>>;
 
 fn main() -> Done {
     let args: Vec<String> = std::env::args().skip(1).collect();
-    let [mode, input, out] = args.as_slice() else {
-        return Err("usage: millrace-bench lambda|steps-lambda|two-hop|transform <in> <out>".into());
+    let (mode, input, out, pipeline) = match args.as_slice() {
+        [mode, input, out] => (mode, input, out, concat!(env!("CARGO_MANIFEST_DIR"), "/../pipeline.toml")),
+        [mode, input, out, pipeline] => (mode, input, out, pipeline.as_str()),
+        _ => return Err("usage: millrace-bench <mode> <in> <out> [<pipeline>]".into()),
     };
-    let text = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../pipeline.toml"))?;
-    let pipeline = Pipeline::compile(&text, &files::NONE)?;
+    let pipeline = Pipeline::compile(&fs::read_to_string(pipeline)?, &files::NONE)?;
     let key: Vec<u8> = (0..32).collect();
     let job = Job { pipeline, key: TokenKey::new("k1", &key)?, out: out.as_ref(), counts: Counts::default() };
     let batches = BufReader::with_capacity(1 << 20, File::open(input)?);
     match mode.as_str() {
-        "lambda" => job.one_hop(batches, true),
-        "steps-lambda" => job.one_hop(batches, false),
-        "two-hop" => job.two_hops(batches, true),
+        "envelope" => job.one_hop(batches, Until::Envelope),
+        "parse" => job.one_hop(batches, Until::Parse),
+        "steps" => job.one_hop(batches, Until::Steps),
+        "steps-lambda" => job.one_hop(batches, Until::Columns),
+        "lambda" => job.one_hop(batches, Until::Files),
         "transform" => job.two_hops(batches, false),
+        "two-hop" => job.two_hops(batches, true),
         other => Err(format!("there is no mode `{other}`").into()),
     }
+}
+
+/// How far one hop goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Until {
+    Envelope,
+    Parse,
+    Steps,
+    Columns,
+    Files,
 }
 
 struct Job<'a> {
@@ -69,7 +85,7 @@ struct Counts {
 
 impl Job<'_> {
     /// Envelope to rows in one process, as a single function would.
-    fn one_hop(mut self, mut batches: impl BufRead, write: bool) -> Done {
+    fn one_hop(mut self, mut batches: impl BufRead, until: Until) -> Done {
         let layout = Layout::new(self.pipeline.event(), self.pipeline.lake());
         let (mut line, mut room, mut event, mut seen) =
             (Vec::new(), Vec::new(), Event::default(), Seen::default());
@@ -80,9 +96,9 @@ impl Job<'_> {
             }
             invocation.fill(&line)?;
             for record in invocation.records() {
-                self.record(&record, &mut room, &mut event, &mut seen, &mut table)?;
+                self.record(&record, until, &mut room, &mut event, &mut seen, &mut table)?;
             }
-            if write {
+            if until == Until::Files {
                 self.write(number, table.finish()?)?;
             } else {
                 self.counts.rows += table.clear();
@@ -95,6 +111,7 @@ impl Job<'_> {
     fn record(
         &mut self,
         record: &Record<'_>,
+        until: Until,
         room: &mut Vec<u8>,
         event: &mut Event,
         seen: &mut Seen,
@@ -103,8 +120,14 @@ impl Job<'_> {
         let plain = decode::inflate(record.data, room).map_err(|why| why.to_string())?;
         for piece in decode::split(plain).map_err(|why| why.to_string())? {
             self.counts.r#in += 1;
+            if until == Until::Envelope {
+                continue;
+            }
             if decode::event(piece, event).is_err() {
                 self.counts.malformed += 1;
+                continue;
+            }
+            if until == Until::Parse {
                 continue;
             }
             let cx = Context { key: &self.key, arrived_at: record.arrived_at };
@@ -112,6 +135,7 @@ impl Job<'_> {
                 Outcome::Out if !seen.insert(event.str(&self.pipeline.event().id).unwrap_or_default()) => {
                     self.counts.duplicates += 1;
                 }
+                Outcome::Out if until == Until::Steps => self.counts.rows += 1,
                 Outcome::Out => {
                     table.push(event).map_err(|why| why.to_string())?;
                 }

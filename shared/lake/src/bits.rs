@@ -15,9 +15,7 @@ pub(crate) fn hybrid(values: impl ExactSizeIterator<Item = u32> + Clone, width: 
     if let Some(first) = all.next()
         && all.all(|value| value == first)
     {
-        varint(count << 1, out);
-        out.extend(first.to_le_bytes().iter().take(width.div_ceil(8) as usize));
-        return;
+        return run(first, count, width, out);
     }
     // Groups of eight; the last one is filled with zeros.
     let groups = count.div_ceil(8);
@@ -36,6 +34,12 @@ pub(crate) fn hybrid(values: impl ExactSizeIterator<Item = u32> + Clone, width: 
     }
     out.extend(bits.to_le_bytes().iter().take(held.div_ceil(8) as usize));
     out.resize(end, 0);
+}
+
+/// Appends so many times the same value.
+pub(crate) fn run(value: u32, count: usize, width: u32, out: &mut Vec<u8>) {
+    varint(count << 1, out);
+    out.extend(value.to_le_bytes().iter().take(width.div_ceil(8) as usize));
 }
 
 /// Appends a number, seven bits a byte, the lowest first (ULEB128).

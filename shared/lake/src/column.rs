@@ -3,6 +3,7 @@
 use millrace_core::event::{Event, Id, Number, Value};
 use millrace_core::pipeline::ColumnType;
 use millrace_core::time::Micros;
+use std::ops::Range;
 
 /// What stands before a text in the encoding PLAIN: its length, little endian.
 const LENGTH_BYTES: usize = 4;
@@ -21,12 +22,14 @@ pub(crate) struct Column {
     values: Vec<u8>,
     /// Where the value of each row ends. One without a value has no bytes, and a value has some.
     ends: Vec<usize>,
+    /// How many rows have no value.
+    nulls: usize,
 }
 
 impl Column {
     /// An empty column without memory: a batch may have a row each in thousands of partitions.
     pub(crate) fn new(kind: ColumnType, repeats: bool) -> Self {
-        Self { kind, repeats, values: Vec::new(), ends: Vec::new() }
+        Self { kind, repeats, values: Vec::new(), ends: Vec::new(), nulls: 0 }
     }
 
     /// Forgets the rows and keeps the memory, but for what only a huge batch needs.
@@ -35,6 +38,7 @@ impl Column {
         self.values.shrink_to(BYTES_KEPT);
         self.ends.clear();
         self.ends.shrink_to(ROWS_KEPT);
+        self.nulls = 0;
     }
 
     /// Appends a value of an event, or null where it is missing or does not fit; whether the column now holds all there
@@ -42,7 +46,7 @@ impl Column {
     #[inline]
     pub(crate) fn append(&mut self, event: &Event, found: Option<Id>) -> bool {
         let Some(id) = found else {
-            self.ends.push(self.values.len());
+            self.null();
             return true;
         };
         if let (ColumnType::String, Some(text)) = (self.kind, event.text_bytes(id)) {
@@ -56,8 +60,14 @@ impl Column {
     pub(crate) fn append_text(&mut self, text: Option<&str>) {
         match text {
             Some(text) => self.text(text.as_bytes()),
-            None => self.ends.push(self.values.len()),
+            None => self.null(),
         }
+    }
+
+    #[inline]
+    fn null(&mut self) {
+        self.ends.push(self.values.len());
+        self.nulls += 1;
     }
 
     fn convert(&mut self, value: Value<'_>) -> bool {
@@ -80,8 +90,10 @@ impl Column {
             ColumnType::Boolean => self.values.extend(value.as_bool().map(u8::from)),
             ColumnType::Timestamp => self.fixed(Micros::read(value).map(|time| time.get().to_le_bytes())),
         }
+        let has_value = self.values.len() > before;
         self.ends.push(self.values.len());
-        self.values.len() > before || value.is_null()
+        self.nulls += usize::from(!has_value);
+        has_value || value.is_null()
     }
 
     #[inline]
@@ -103,26 +115,46 @@ impl Column {
         self.ends.len()
     }
 
-    /// The values of all rows, one after the other.
-    pub(crate) fn values(&self) -> &[u8] {
-        &self.values
+    /// How many of these rows have a value.
+    pub(crate) fn present(&self, rows: Range<usize>) -> usize {
+        match self.nulls {
+            0 => rows.len(),
+            _ => self.each(rows).filter(|value| !value.is_empty()).count(),
+        }
     }
 
-    /// The value of each row; no bytes where it has none.
-    pub(crate) fn each(&self) -> impl ExactSizeIterator<Item = &[u8]> + Clone {
-        let mut start = 0;
-        self.ends
-            .iter()
-            .map(move |end| self.values.get(std::mem::replace(&mut start, *end)..*end).unwrap_or_default())
+    /// The values of these rows, one after the other.
+    pub(crate) fn values(&self, rows: Range<usize>) -> &[u8] {
+        self.values.get(self.begin(rows.start)..self.begin(rows.end)).unwrap_or_default()
     }
 
-    /// The column without some of its rows.
-    pub(crate) fn without(&self, taken_back: &[bool]) -> Self {
+    /// The value of each of these rows; no bytes where it has none.
+    pub(crate) fn each(&self, rows: Range<usize>) -> impl ExactSizeIterator<Item = &[u8]> + Clone {
+        let mut start = self.begin(rows.start);
+        let ends = self.ends.get(rows).unwrap_or_default().iter();
+        ends.map(move |end| self.values.get(std::mem::replace(&mut start, *end)..*end).unwrap_or_default())
+    }
+
+    /// The values there are.
+    pub(crate) fn some(&self) -> impl Iterator<Item = &[u8]> {
+        self.each(0..self.rows()).filter(|value| !value.is_empty())
+    }
+
+    /// Where the value of a row begins.
+    fn begin(&self, row: usize) -> usize {
+        row.checked_sub(1).and_then(|before| self.ends.get(before)).copied().unwrap_or_default()
+    }
+
+    /// These rows of the column alone.
+    pub(crate) fn only(&self, kept: &[Range<usize>]) -> Self {
         let mut left = Self::new(self.kind, self.repeats);
-        let taken_back = taken_back.iter().chain(std::iter::repeat(&false));
-        for (value, _) in self.each().zip(taken_back).filter(|(_, gone)| !**gone) {
-            left.values.extend_from_slice(value);
-            left.ends.push(left.values.len());
+        left.values.reserve(self.values.len());
+        left.ends.reserve(self.ends.len());
+        for rows in kept {
+            let shift = self.begin(rows.start) - left.values.len();
+            left.values.extend_from_slice(self.values(rows.clone()));
+            left.ends.extend(self.ends.get(rows.clone()).unwrap_or_default().iter().map(|end| end - shift));
+            left.nulls += rows.len() - self.present(rows.clone());
         }
         left
     }

@@ -1,7 +1,7 @@
 //! The values of a column once each, and for each row the number of its value: smaller where values repeat.
 
 use crate::bits;
-use crate::column::{Column, bits_of};
+use crate::column::Column;
 use millrace_core::pipeline::ColumnType;
 use twox_hash::XxHash3_64;
 
@@ -40,13 +40,8 @@ impl Dictionary {
         if !column.repeats || column.kind == ColumnType::Boolean {
             return false;
         }
-        for value in column.each().filter(|value| !value.is_empty()) {
-            let hash = match column.kind {
-                ColumnType::String => XxHash3_64::oneshot(value),
-                // Fibonacci hashing: https://probablydance.com/2018/06/16/fibonacci-hashing/
-                _ => (bits_of(value) ^ (bits_of(value) >> 32)).wrapping_mul(0x9e37_79b9_7f4a_7c15),
-            };
-            let code = self.find(value, (hash >> 32) as u32);
+        for value in column.some() {
+            let code = self.find(value, hash(value));
             self.codes.push(code);
             let (rows, distinct) = (self.codes.len(), self.ends.len());
             if rows == TRIAL && distinct * 8 > rows * 7 || self.values.len() > BYTES_MAX {
@@ -54,7 +49,7 @@ impl Dictionary {
             }
         }
         let codes = self.codes.len() * bits::width(self.len()) as usize / 8;
-        self.values.len() + codes < column.values().len() / 4 * 3
+        self.values.len() + codes < column.values(0..column.rows()).len() / 4 * 3
     }
 
     /// How many values it has.
@@ -105,6 +100,23 @@ impl Dictionary {
     }
 }
 
+/// Values made to share a hash cost [`PROBES`] looks, so that it need not be hard to foresee.
+fn hash(value: &[u8]) -> u32 {
+    let hash = match (value.first_chunk(), value.last_chunk()) {
+        // All of it, for both ends meet; what is shorter than eight bytes is a text of three letters.
+        (Some(first), Some(last)) if value.len() <= 16 => {
+            let (first, last) = (u64::from_le_bytes(*first), u64::from_le_bytes(*last));
+            let mixed = first.rotate_left(32) ^ last.wrapping_mul(FIBONACCI);
+            (mixed ^ (mixed >> 32)).wrapping_mul(FIBONACCI)
+        }
+        _ => XxHash3_64::oneshot(value),
+    };
+    (hash >> 32) as u32
+}
+
+/// Fibonacci hashing: <https://probablydance.com/2018/06/16/fibonacci-hashing/>
+const FIBONACCI: u64 = 0x9e37_79b9_7f4a_7c15;
+
 fn value_of<'v>(values: &'v [u8], ends: &[usize], code: usize) -> &'v [u8] {
     let start = code.checked_sub(1).and_then(|before| ends.get(before)).copied().unwrap_or_default();
     ends.get(code).and_then(|end| values.get(start..*end)).unwrap_or_default()
@@ -130,7 +142,7 @@ mod tests {
             dictionary.fill(&column);
             let values: Vec<_> = dictionary.each().collect();
             let found: Vec<_> = dictionary.codes.iter().map(|code| values[*code as usize]).collect();
-            let present: Vec<_> = column.each().filter(|value| !value.is_empty()).collect();
+            let present: Vec<_> = column.some().collect();
             prop_assert_eq!(found, present);
             let mut once = values.clone();
             once.sort_unstable();

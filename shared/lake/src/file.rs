@@ -19,6 +19,7 @@ use parquet::file::metadata::{ColumnChunkMetaData, PageEncodingStats};
 use parquet::file::statistics::{Statistics, ValueStatistics};
 use parquet::file::writer::{SerializedFileWriter, SerializedPageWriter, TrackedWrite};
 use parquet::schema::types::ColumnDescPtr;
+use std::ops::Range;
 use std::sync::Arc;
 use zstd::bulk::Compressor;
 
@@ -71,8 +72,9 @@ pub(crate) fn write(
     let root = layout.schema.root_schema_ptr();
     let mut file = SerializedFileWriter::new(Vec::new(), root, Arc::clone(&layout.properties))?;
     let mut group = file.next_row_group()?;
+    let kept = (!taken_back.is_empty()).then(|| kept(columns.first().map_or(0, Column::rows), taken_back));
     for (at, (column, description)) in columns.iter().zip(descriptions).enumerate() {
-        let left = (!taken_back.is_empty()).then(|| column.without(taken_back));
+        let left = kept.as_deref().map(|kept| column.only(kept));
         let column = left.as_ref().unwrap_or(column);
         let (bytes, close) =
             Chunk { column, zstd: layout.zstd, is_id: at == 0 }.encode(description, codec)?;
@@ -80,6 +82,13 @@ pub(crate) fn write(
     }
     group.close()?;
     Ok(file.into_inner()?)
+}
+
+/// The stretches of so many rows that are not taken back.
+fn kept(rows: usize, taken_back: &[bool]) -> Vec<Range<usize>> {
+    let gone = taken_back.iter().enumerate().filter(|(_, gone)| **gone).map(|(row, _)| row);
+    let mut start = 0;
+    gone.chain([rows]).map(|end| std::mem::replace(&mut start, end + 1)..end).collect()
 }
 
 /// A column of a file.
@@ -109,16 +118,16 @@ impl Chunk<'_> {
             let page = Page::DictionaryPage { buf, num_values, encoding: Encoding::PLAIN, is_sorted: false };
             pages.write(page, uncompressed)?;
         }
-        let a_page = PAGE_BYTES / (self.column.values().len() / rows.max(1) + 1);
+        let a_page = PAGE_BYTES / (self.column.values(0..rows).len() / rows.max(1) + 1);
         let a_page = a_page.clamp(1, PAGE_ROWS);
         let mut left = values.map(|dictionary| dictionary.codes.as_slice());
         let mut nulls = 0;
         for start in (0..rows).step_by(a_page) {
-            let rows = self.column.each().skip(start).take(a_page);
-            let present = rows.clone().filter(|value| !value.is_empty()).count();
+            let rows = start..rows.min(start + a_page);
+            let present = self.column.present(rows.clone());
             nulls += (rows.len() - present) as u64;
             let here = left.as_mut().and_then(|codes| codes.split_off(..present));
-            self.body(rows.clone(), here.zip(values), &mut codec.body);
+            self.body(rows.clone(), present, here.zip(values), &mut codec.body);
             let (uncompressed, buf) = (codec.body.len(), codec.compress(self.zstd)?);
             let num_values = u32::try_from(rows.len())?;
             let levels = Encoding::RLE;
@@ -155,7 +164,7 @@ impl Chunk<'_> {
             .set_dictionary_page_offset(values.map(|_| 0))
             .set_statistics(match values {
                 Some(dictionary) => self.statistics(dictionary.each(), nulls),
-                None => self.statistics(self.column.each().filter(|value| !value.is_empty()), nulls),
+                None => self.statistics(self.column.some(), nulls),
             });
         codec.dictionary = dictionary;
         let bytes = Bytes::from(sink.into_inner()?);
@@ -170,16 +179,21 @@ impl Chunk<'_> {
         Ok((bytes, close))
     }
 
-    /// Fills in the body of a page: which rows have a value, then the values, or their codes.
-    fn body<'v>(
+    /// Fills in the body of a page: which rows have a value, so many, then the values, or their codes.
+    fn body(
         &self,
-        rows: impl ExactSizeIterator<Item = &'v [u8]> + Clone,
+        rows: Range<usize>,
+        present: usize,
         codes: Option<(&[u32], &Dictionary)>,
         body: &mut Vec<u8>,
     ) {
         body.clear();
         body.extend_from_slice(&[0; 4]);
-        bits::hybrid(rows.clone().map(|value| u32::from(!value.is_empty())), 1, body);
+        if present == rows.len() {
+            bits::run(1, rows.len(), 1, body);
+        } else {
+            bits::hybrid(self.column.each(rows.clone()).map(|value| u32::from(!value.is_empty())), 1, body);
+        }
         #[expect(clippy::cast_possible_truncation, reason = "a bit a row")]
         let length = (body.len() as u32 - 4).to_le_bytes();
         if let Some(place) = body.first_chunk_mut() {
@@ -192,13 +206,11 @@ impl Chunk<'_> {
                 bits::hybrid(codes.iter().copied(), width, body);
             }
             None if self.column.kind == ColumnType::Boolean => {
-                let mut flags = rows.filter_map(|value| value.first());
-                while let Some(first) = flags.next() {
-                    let more = flags.by_ref().take(7).zip(1..);
-                    body.push(more.fold(*first, |byte, (flag, place)| byte | flag << place));
+                for flags in self.column.values(rows).chunks(8) {
+                    body.push(flags.iter().rev().fold(0, |byte, flag| byte << 1 | flag));
                 }
             }
-            None => rows.for_each(|value| body.extend_from_slice(value)),
+            None => body.extend_from_slice(self.column.values(rows)),
         }
     }
 
@@ -242,8 +254,7 @@ impl Chunk<'_> {
             return Ok(None);
         }
         let mut filter = Sbbf::new_with_ndv_fpp(self.column.rows().max(1) as u64, BLOOM_ERRORS)?;
-        let ids = self.column.each().filter(|value| !value.is_empty());
-        ids.for_each(|id| filter.insert(text_of(id)));
+        self.column.some().for_each(|id| filter.insert(text_of(id)));
         Ok(Some(filter))
     }
 }

@@ -70,12 +70,32 @@ struct Span {
     end: u32,
 }
 
+/// No stretch, and no integer.
+const NOWHERE: Span = Span { start: NONE, end: NONE };
+
+impl Span {
+    /// The bits of an integer in the place of a stretch. That of -1 tells nothing.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "both halves are kept")]
+    fn of_int(int: i64) -> Self {
+        Self { start: int as u32, end: (int >> 32) as u32 }
+    }
+
+    #[inline]
+    fn int(self) -> Option<i64> {
+        let int = (u64::from(self.end) << 32 | u64::from(self.start)).cast_signed();
+        (self != NOWHERE).then_some(int)
+    }
+}
+
+/// What a value is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+pub(crate) enum Kind {
     Null,
     False,
     True,
+    /// A number without point and exponent.
     Integer,
+    /// Any other number.
     Float,
     String,
     Array,
@@ -101,7 +121,8 @@ struct Node {
     key: Span,
     /// The JSON text.
     raw: Span,
-    /// Of a string its text, unescaped; of an object or array the first and the last child.
+    /// Of a string its text, unescaped; of an object or array the first and the last child; of an integer that was
+    /// set its bits.
     data: Span,
 }
 
@@ -116,7 +137,7 @@ const NIL: Node = Node {
     tag: 0,
     key: Span { start: 0, end: 0 },
     raw: Span { start: 0, end: 0 },
-    data: Span { start: NONE, end: NONE },
+    data: NOWHERE,
 };
 
 /// A value, read.
@@ -182,12 +203,18 @@ impl Event {
             Kind::Null => Value::Null,
             Kind::False => Value::Bool(false),
             Kind::True => Value::Bool(true),
-            Kind::Integer => Value::Number(Number::new(self.slice(node.raw), true)),
-            Kind::Float => Value::Number(Number::new(self.slice(node.raw), false)),
+            Kind::Integer => Value::Number(Number::integer(self.slice(node.raw), node.data.int())),
+            Kind::Float => Value::Number(Number::float(self.slice(node.raw))),
             Kind::String => Value::String(self.slice(node.data)),
             Kind::Array => Value::Array(Items(Children { event: self, next: node.data.start })),
             Kind::Object => Value::Object(Members(Children { event: self, next: node.data.start })),
         }
+    }
+
+    /// What a value is, for who needs no more of it.
+    #[inline]
+    pub(crate) fn kind(&self, id: Id) -> Kind {
+        self.node(id.0).kind
     }
 
     /// The node at a path; none where a key is missing or something on the way is no object.
@@ -334,34 +361,19 @@ impl Event {
 
     /// Adds a member under the last key of this path to an object that has no such member.
     pub fn add_text(&mut self, object: Id, path: &Path, text: &str) {
-        let value = self.append(text);
-        let node = Node { kind: Kind::String, raw: value, data: value, ..NIL };
-        self.add_member(object.0, path.last_key(), node);
+        self.add(object.0, path.last_key(), New::Str(text));
     }
 
     /// Puts a value in the place of another.
     pub fn set(&mut self, id: Id, new: New<'_>) {
-        let kind = match new {
-            New::Bool(false) => Kind::False,
-            New::Bool(true) => Kind::True,
-            New::Int(_) | New::UInt(_) => Kind::Integer,
-            New::Float(float) if float.is_finite() => Kind::Float,
-            New::Null | New::Float(_) => Kind::Null,
-            New::Str(_) => Kind::String,
-            New::Object => Kind::Object,
-            New::Json(json) => return self.graft(id.0, json),
-        };
-        let span = match new {
-            New::Int(int) => self.append(itoa::Buffer::new().format(int)),
-            New::UInt(int) => self.append(itoa::Buffer::new().format(int)),
-            New::Float(float) if float.is_finite() => self.append(zmij::Buffer::new().format_finite(float)),
-            New::Str(text) => self.append(text),
-            _ => Span { start: NONE, end: NONE },
-        };
+        if let New::Json(json) = new {
+            return self.graft(id.0, json);
+        }
+        let Node { kind, raw, data, .. } = self.fresh(new);
         self.touch(id.0);
         let Some(node) = self.node_mut(id.0) else { return };
         let had_members = node.kind == Kind::Object;
-        (node.kind, node.raw, node.data) = (kind, span, span);
+        (node.kind, node.raw, node.data) = (kind, raw, data);
         if had_members {
             self.index.forget();
         }
@@ -370,29 +382,56 @@ impl Event {
         }
     }
 
+    /// A node of its own for a value: of any JSON text, null for now.
+    fn fresh(&mut self, new: New<'_>) -> Node {
+        let (kind, raw) = match new {
+            New::Int(int) => {
+                let raw = self.append(itoa::Buffer::new().format(int));
+                return Node { kind: Kind::Integer, raw, data: Span::of_int(int), ..NIL };
+            }
+            New::Str(text) => {
+                let text = self.append(text);
+                return Node { kind: Kind::String, raw: text, data: text, ..NIL };
+            }
+            New::Float(float) if float.is_finite() => {
+                (Kind::Float, self.append(zmij::Buffer::new().format_finite(float)))
+            }
+            New::UInt(int) => (Kind::Integer, self.append(itoa::Buffer::new().format(int))),
+            New::Bool(false) => (Kind::False, NOWHERE),
+            New::Bool(true) => (Kind::True, NOWHERE),
+            New::Object => (Kind::Object, NOWHERE),
+            New::Null | New::Float(_) | New::Json(_) => (Kind::Null, NOWHERE),
+        };
+        Node { kind, raw, data: NOWHERE, ..NIL }
+    }
+
     /// Puts a value at a path, and hands back where. What stands in the way and is no object makes room.
     pub fn put(&mut self, path: &Path, new: New<'_>) -> Id {
-        let id = self.make(path);
-        self.set(id, new);
-        id
+        let (parent, key) = (self.make_way(path), path.last_key());
+        let Some(id) = self.child(parent, key) else { return self.add(parent, key, new) };
+        self.set(Id(id), new);
+        Id(id)
     }
 
     /// The node at a path, null where it was not there.
     fn make(&mut self, path: &Path) -> Id {
+        let (parent, key) = (self.make_way(path), path.last_key());
+        self.child(parent, key).map_or_else(|| self.add(parent, key, New::Null), Id)
+    }
+
+    /// The object that a path ends in.
+    fn make_way(&mut self, path: &Path) -> u32 {
         if self.nodes.is_empty() {
             self.nodes.push(Node { kind: Kind::Object, removed: false, ..NIL });
         }
         let mut at = ROOT;
-        for key in path.keys() {
+        for key in path.keys().take(path.rest.len()) {
+            at = self.child(at, key).unwrap_or_else(|| self.add(at, key, New::Object).0);
             if self.node(at).kind != Kind::Object {
                 self.set(Id(at), New::Object);
             }
-            at = match self.child(at, key) {
-                Some(child) => child,
-                None => self.insert(at, key),
-            };
         }
-        Id(at)
+        at
     }
 
     /// Takes a value out of the event. Objects that it leaves empty go with it, arrays stay.
@@ -506,12 +545,19 @@ impl Event {
             && (levels == 0 || self.children(Id(id)).any(|child| self.is_deeper(child.0, levels - 1)))
     }
 
-    /// Adds a member, null for now.
-    fn insert(&mut self, parent: u32, key: &Key) -> u32 {
-        self.add_member(parent, key, NIL)
+    /// Adds a member with this value behind the others of an object.
+    fn add(&mut self, parent: u32, key: &Key, new: New<'_>) -> Id {
+        let node = self.fresh(new);
+        let id = self.add_member(parent, key, node);
+        if let New::Json(json) = new {
+            self.graft(id, json);
+        } else if new == New::Object {
+            self.measure(id);
+        }
+        Id(id)
     }
 
-    /// Adds a member with this value behind the others.
+    /// Adds this node as a member.
     fn add_member(&mut self, parent: u32, key: &Key, value: Node) -> u32 {
         let name = self.append(&key.name);
         #[expect(

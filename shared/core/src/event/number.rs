@@ -1,15 +1,25 @@
 //! Numbers as they are written.
 
 /// A number of JSON: its digits, read when somebody asks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 pub struct Number<'a> {
     text: &'a str,
     is_integer: bool,
+    /// What the digits say, where that is known.
+    known: Option<i64>,
 }
 
 impl<'a> Number<'a> {
-    pub(super) fn new(text: &'a str, is_integer: bool) -> Self {
-        Self { text, is_integer }
+    /// A number without point and exponent, and which it is, where that is known.
+    #[inline]
+    pub(super) fn integer(text: &'a str, known: Option<i64>) -> Self {
+        Self { text, is_integer: true, known }
+    }
+
+    /// Any other number.
+    #[inline]
+    pub(super) fn float(text: &'a str) -> Self {
+        Self { text, is_integer: false, known: None }
     }
 
     /// The digits as they came.
@@ -26,8 +36,12 @@ impl<'a> Number<'a> {
 
     /// The integer, where it is written as one and i64 reaches it.
     #[must_use]
+    #[inline]
     pub fn as_i64(self) -> Option<i64> {
-        if self.is_integer { few_digits(self.text).or_else(|| self.text.parse().ok()) } else { None }
+        if self.known.is_some() || !self.is_integer {
+            return self.known;
+        }
+        few_digits(self.text).or_else(|| self.text.parse().ok())
     }
 
     /// The integer, where it is written as one and u64 reaches it.
@@ -44,6 +58,7 @@ impl<'a> Number<'a> {
 }
 
 /// An integer of at most 18 digits, of which i64 holds all.
+#[inline(never)]
 fn few_digits(text: &str) -> Option<i64> {
     let (sign, mut digits) = match text.as_bytes() {
         [b'-', digits @ ..] => (-1, digits),
@@ -110,13 +125,13 @@ mod tests {
     proptest! {
         #[test]
         fn short_numbers_are_read_as_all_are(text in "-?(0|[1-9][0-9]{0,9})(\\.[0-9]{1,9})?") {
-            let read = Number::new(&text, false).as_f64();
+            let read = Number::float(&text).as_f64();
             prop_assert_eq!(read.to_bits(), text.parse::<f64>().unwrap().to_bits());
         }
 
         #[test]
         fn integers_are_read_as_all_are(text in "-?(0|[1-9][0-9]{0,20})") {
-            prop_assert_eq!(Number::new(&text, true).as_i64(), text.parse().ok());
+            prop_assert_eq!(Number::integer(&text, None).as_i64(), text.parse().ok());
         }
     }
 }

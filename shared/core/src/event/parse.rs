@@ -6,7 +6,7 @@
 
 use super::index::place;
 use super::path::{Tag, tag, tag_at};
-use super::{Event, Kind, NIL, NONE, Node, ROOT, Span};
+use super::{Event, Kind, NIL, NONE, NOWHERE, Node, ROOT, Span};
 
 /// How many levels of objects and arrays an event may have, itself the first.
 pub const DEPTH_MAX: usize = 120;
@@ -127,8 +127,6 @@ impl Open {
     }
 }
 
-const NOTHING: Span = Span { start: NONE, end: NONE };
-
 /// An object with more members looks for keys that stand twice at its end, all at once.
 const FEW: u32 = 64;
 
@@ -139,13 +137,13 @@ impl Parser<'_> {
     /// Reads one value, and what is in it, as that of this node.
     fn read(&mut self, root: u32) -> Read<()> {
         self.event.open.clear();
-        self.skip_blanks();
-        let (start, byte) = (self.at, self.peek()?);
+        let byte = self.token()?;
+        let start = self.at;
         let (kind, data, opened) = if let b'{' | b'[' = byte {
             self.at += 1;
             let is_indexed = self.event.is_indexed(root);
             let opened = Open { is_indexed, ..Open::new(root, byte) };
-            (opened.kind(), NOTHING, Some(opened))
+            (opened.kind(), NOWHERE, Some(opened))
         } else {
             let (kind, data) = self.scalar(byte)?;
             (kind, data, None)
@@ -166,8 +164,7 @@ impl Parser<'_> {
         let mut is_new = true;
         loop {
             // A child begins here, or the container ends.
-            self.skip_blanks();
-            let mut byte = self.peek()?;
+            let mut byte = self.token()?;
             if byte == if open.is_object { b'}' } else { b']' } {
                 self.close(open);
                 match self.event.open.pop() {
@@ -181,14 +178,13 @@ impl Parser<'_> {
                     return Err(self.wrong("neither a comma nor the end of what is open"));
                 }
                 self.at += 1;
-                self.skip_blanks();
-                byte = self.peek()?;
+                byte = self.token()?;
             }
             is_new = false;
             let mut name = Name::default();
             if open.is_object {
                 name = self.key(byte)?;
-                byte = self.peek()?;
+                byte = self.token()?;
             }
             let id = self.next_id()?;
             let start = self.at;
@@ -196,7 +192,7 @@ impl Parser<'_> {
                 self.at += 1;
                 let is_indexed = open.id == ROOT;
                 let inner = Open { is_indexed, ..Open::new(id, byte) };
-                self.add(&mut open, id, name, (inner.kind(), self.span(start, self.at), NOTHING));
+                self.add(&mut open, id, name, (inner.kind(), self.span(start, self.at), NOWHERE));
                 if self.event.open.len() + 2 > DEPTH_MAX {
                     return Err(self.broken(Flaw::TooDeep));
                 }
@@ -230,7 +226,7 @@ impl Parser<'_> {
     fn scalar(&mut self, first: u8) -> Read<(Kind, Span)> {
         match first {
             b'"' => self.string().map(|(text, _)| (Kind::String, text)),
-            b'-' | b'0'..=b'9' => self.number().map(|kind| (kind, NOTHING)),
+            b'-' | b'0'..=b'9' => self.number().map(|kind| (kind, NOWHERE)),
             b't' => self.literal(b"true", Kind::True),
             b'f' => self.literal(b"false", Kind::False),
             b'n' => self.literal(b"null", Kind::Null),
@@ -293,7 +289,7 @@ impl Parser<'_> {
             return Err(if is_cut { self.broken(Flaw::CutOff) } else { self.wrong("no value") });
         }
         self.at += word.len();
-        Ok((kind, Span::default()))
+        Ok((kind, NOWHERE))
     }
 
     /// Ends an object or array at its bracket.
@@ -313,7 +309,7 @@ impl Parser<'_> {
         }
     }
 
-    /// A key and its colon, up to the value.
+    /// A key and its colon.
     #[inline]
     fn key(&mut self, first: u8) -> Read<Name> {
         if first != b'"' {
@@ -325,12 +321,10 @@ impl Parser<'_> {
         } else {
             tag_at(self.bytes, span.start as usize - self.base, span.end as usize - self.base)
         };
-        self.skip_blanks();
-        if self.peek()? != b':' {
+        if self.token()? != b':' {
             return Err(self.wrong("no colon after the key"));
         }
         self.at += 1;
-        self.skip_blanks();
         Ok(Name { span, tag, escaped })
     }
 
@@ -474,14 +468,7 @@ impl Parser<'_> {
         }
     }
 
-    #[inline]
     fn skip_blanks(&mut self) {
-        if self.byte().is_some_and(|byte| byte <= b' ') {
-            self.skip_more_blanks();
-        }
-    }
-
-    fn skip_more_blanks(&mut self) {
         while let Some(byte @ (b' ' | b'\t' | b'\n' | b'\r')) = self.byte() {
             self.event.lines |= byte == b'\n' || byte == b'\r';
             self.at += 1;
@@ -493,12 +480,19 @@ impl Parser<'_> {
         self.bytes.get(self.at).copied()
     }
 
+    /// The next byte that is no blank.
     #[inline]
-    fn peek(&mut self) -> Read<u8> {
+    fn token(&mut self) -> Read<u8> {
         match self.byte() {
-            Some(byte) => Ok(byte),
-            None => Err(self.broken(Flaw::CutOff)),
+            Some(byte) if byte > b' ' => Ok(byte),
+            _ => self.token_behind_blanks(),
         }
+    }
+
+    #[inline(never)]
+    fn token_behind_blanks(&mut self) -> Read<u8> {
+        self.skip_blanks();
+        self.byte().ok_or_else(|| self.broken(Flaw::CutOff))
     }
 
     fn flaw(&self, what: &'static str) -> Flaw {

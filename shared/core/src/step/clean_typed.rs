@@ -27,7 +27,7 @@
 
 use super::settings::{Each, Places, some};
 use super::{Context, Step, Touches, Verdict};
-use crate::event::{Event, Id, New, Value};
+use crate::event::{Event, Id, Kind, New};
 use crate::files::Files;
 use crate::mistake::Mistake;
 use serde::Deserialize;
@@ -88,7 +88,7 @@ impl Step for Typed {
     fn apply(&mut self, event: &mut Event, _cx: &Context<'_>) -> Verdict {
         for (places, wanted) in &mut self.fields {
             let otherwise = self.otherwise;
-            let check = |event: &mut Event, id: Id| match (wanted.fits(event.value(id)), otherwise) {
+            let check = |event: &mut Event, id: Id| match (wanted.fits(event.kind(id)), otherwise) {
                 (true, _) => Ok(()),
                 (false, Otherwise::Quarantine) => Err(()),
                 (false, Otherwise::Null) => {
@@ -116,16 +116,15 @@ impl Type {
         }
     }
 
-    fn fits(self, value: Value<'_>) -> bool {
-        match value {
-            Value::Null => true,
-            Value::Bool(_) => matches!(self, Self::Bool),
-            Value::Number(number) => {
-                matches!(self, Self::Number) || matches!(self, Self::Int) && number.is_integer()
-            }
-            Value::String(_) => matches!(self, Self::String),
-            Value::Array(_) => matches!(self, Self::Array),
-            Value::Object(_) => matches!(self, Self::Object),
+    fn fits(self, kind: Kind) -> bool {
+        match kind {
+            Kind::Null => true,
+            Kind::False | Kind::True => matches!(self, Self::Bool),
+            Kind::Integer => matches!(self, Self::Int | Self::Number),
+            Kind::Float => matches!(self, Self::Number),
+            Kind::String => matches!(self, Self::String),
+            Kind::Array => matches!(self, Self::Array),
+            Kind::Object => matches!(self, Self::Object),
         }
     }
 }
