@@ -2,6 +2,7 @@
 
 use crate::scan::{Flaw, Scan};
 use crate::shape::{Part, Parts, Shape};
+use millrace_core::event::Number;
 use millrace_core::record::{Record, Sequence, Source};
 use millrace_core::sink::Landed;
 use millrace_core::time::Micros;
@@ -147,7 +148,7 @@ impl KinesisEvent {
 
     /// Takes a record by its parts.
     fn take(&mut self, parts: &Parts<'_>, data_has_escapes: bool) -> Result<(), Flaw> {
-        let arrived_at = parts.get(Part::ArrivedAt).and_then(|seconds| seconds.parse().ok());
+        let arrived_at = parts.get(Part::ArrivedAt).and_then(Number::read);
         let (Some(sequence), Some(data), Some(arrived_at)) =
             (parts.get(Part::Sequence), parts.get(Part::Data), arrived_at)
         else {

@@ -23,6 +23,37 @@ fn what_is_right_compiles() {
 }
 
 #[test]
+fn a_condition_is_pointed_at_like_any_expression() {
+    check("[[step]]\nwhen = \"price > 1\"\nclean.trim = [\"a\"]\n", expect!["compiles"]);
+    check("[[step]]\nwhen = \"price >\"\nclean.trim = [\"a\"]\n", expect![[r#"
+        pipeline.toml:6:8: error: no CEL expression: column 8: it ends where a value should stand
+          |
+        6 | when = "price >"
+          |        ^^^^^^^^^
+    "#]]);
+    check("[[step]]\nwhen = true\nclean.trim = [\"a\"]\n", expect![[r#"
+        pipeline.toml:6:8: error: wrong type: boolean `true`, expected a string
+          |
+        6 | when = true
+          |        ^^^^
+    "#]]);
+    check("[[step]]\nwhen = \"true\"\n", expect![[r#"
+        pipeline.toml:5:1: error: this step is empty
+          |
+        5 | [[step]]
+          | ^^^^^^^^
+          = a step is written `clean.require = ["id"]` below `[[step]]`
+    "#]]);
+    check("[[step]]\nwehn = \"true\"\nclean.trim = [\"a\"]\n", expect![[r#"
+        pipeline.toml:6:1: error: `wehn` is not a kind of step, or `when`
+          |
+        6 | wehn = "true"
+          | ^^^^
+          = did you mean `when`?
+    "#]]);
+}
+
+#[test]
 fn unknown_names_are_pointed_at_and_mended() {
     check(
         "[laek]\n",
@@ -61,7 +92,7 @@ fn unknown_names_are_pointed_at_and_mended() {
               |
             6 | filter.frobnicate = 1
               |        ^^^^^^^^^^
-              = there are anonymize.drop, anonymize.encrypt, anonymize.generalize, anonymize.hmac, anonymize.mask, anonymize.redact, anonymize.truncate_ip, clean.cast, clean.default, clean.empty_to_null, clean.lowercase, clean.max_length, clean.rename, clean.require, clean.schema, clean.timestamp, clean.trim, clean.typed, enrich.classify, enrich.compute, enrich.constant, enrich.geoip, enrich.hash_id, enrich.lookup, enrich.referrer, enrich.session, enrich.url, enrich.user_agent, filter.bots, filter.drop, filter.ip, filter.keep, filter.sample, filter.types
+              = there are anonymize.drop, anonymize.encrypt, anonymize.generalize, anonymize.hmac, anonymize.keep_only, anonymize.mask, anonymize.redact, anonymize.truncate_ip, clean.cast, clean.default, clean.empty_to_null, clean.lowercase, clean.max_length, clean.rename, clean.require, clean.schema, clean.timestamp, clean.trim, clean.typed, enrich.classify, enrich.compute, enrich.constant, enrich.geoip, enrich.hash_id, enrich.lookup, enrich.referrer, enrich.session, enrich.url, enrich.user_agent, filter.bots, filter.drop, filter.ip, filter.keep, filter.sample, filter.types
         "#]],
     );
     check(

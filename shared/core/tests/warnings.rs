@@ -100,6 +100,67 @@ fn an_address_is_read_before_it_is_truncated() {
 }
 
 #[test]
+fn what_is_done_to_some_events_is_not_done_to_all() {
+    check(
+        "[[step]]\nwhen = \"t == 'x'\"\nanonymize.hmac = [\"email\"]\n[lake]\ncolumns = [{ name = \"email\", type = \"string\" }]\n",
+        expect![[r#"
+            pipeline.toml:11:21: warning: `email` looks personal, and is anonymized only in the events that a `when` is true of
+               |
+            11 | columns = [{ name = "email", type = "string" }]
+               |                     ^^^^^^^
+               = add `anonymize.hmac = ["email"]` or another anonymize step; if it is nobody's, say so: `[check]`, `allow = ["email"]`
+        "#]],
+    );
+    check(
+        "[[step]]\nwhen = \"t == 'x'\"\nanonymize.drop = [\"note\"]\n[[step]]\nclean.require = [\"note\"]\n",
+        expect![[""]],
+    );
+    check(
+        "[[step]]\nanonymize.drop = [\"price\"]\n[[step]]\nwhen = \"price > 1\"\nclean.trim = [\"note\"]\n",
+        expect![[r#"
+            pipeline.toml:10:9: warning: `clean.trim` finds no `price`: `anonymize.drop` in line 8 removes it
+               |
+            10 | when = "price > 1"
+               |         ^^^^^
+               = put this step before that one, or take `price` out here
+        "#]],
+    );
+}
+
+#[test]
+fn what_is_not_kept_is_gone() {
+    check(
+        "[[step]]\nanonymize.keep_only = [\"t\", \"at\", \"data.price\", \"userId\"]\n[[step]]\nclean.require = [\"data\", \"data.price.eur\", \"data.note\", \"email\"]\n",
+        expect![[r#"
+            pipeline.toml:2:6: warning: the id of an event is gone: `anonymize.keep_only` in line 8 removes `id`
+              |
+            2 | id = "id"
+              |      ^^^^
+              = every event would go to the quarantine: leave the field, or name another here
+            pipeline.toml:8:49: warning: `userId` looks personal, and no step anonymizes it
+              |
+            8 | anonymize.keep_only = ["t", "at", "data.price", "userId"]
+              |                                                 ^^^^^^^^
+              = add `anonymize.hmac = ["userId"]` or another anonymize step; if it is nobody's, say so: `[check]`, `allow = ["userId"]`
+            pipeline.toml:10:44: warning: `clean.require` finds no `data.note`: `anonymize.keep_only` in line 8 removes it
+               |
+            10 | clean.require = ["data", "data.price.eur", "data.note", "email"]
+               |                                            ^^^^^^^^^^^
+               = put this step before that one, or take `data.note` out here
+            pipeline.toml:10:57: warning: `clean.require` finds no `email`: `anonymize.keep_only` in line 8 removes it
+               |
+            10 | clean.require = ["data", "data.price.eur", "data.note", "email"]
+               |                                                         ^^^^^^^
+               = put this step before that one, or take `email` out here
+        "#]],
+    );
+    check(
+        "[[step]]\nanonymize.keep_only = [\"id\", \"t\", \"at\", \"**.sku\"]\n[[step]]\nclean.require = [\"any.thing\"]\n",
+        expect![[""]],
+    );
+}
+
+#[test]
 fn a_default_is_there_for_a_field_that_is_gone() {
     check(
         "[[step]]\nanonymize.drop = [\"note\"]\n[[step]]\nclean.default = { note = \"-\" }\n[[step]]\nclean.require = [\"note\"]\n",

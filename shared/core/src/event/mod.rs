@@ -307,6 +307,11 @@ impl Event {
         Ids(Children { event: self, next: first })
     }
 
+    /// What a value stands in; none of the whole event.
+    pub(crate) fn parent(&self, id: Id) -> Option<Id> {
+        Some(self.node(id.0).parent).filter(|parent| *parent != NONE).map(Id)
+    }
+
     /// The key that a member stands under; empty for an element of an array.
     #[must_use]
     pub fn key(&self, id: Id) -> &str {

@@ -53,7 +53,13 @@ impl<'a> Number<'a> {
     /// The nearest float. A number that no float reaches is not taken as JSON, so this one is finite.
     #[must_use]
     pub fn as_f64(self) -> f64 {
-        short(self.text).or_else(|| self.text.parse().ok()).unwrap_or(f64::NAN)
+        Self::read(self.text).unwrap_or(f64::NAN)
+    }
+
+    /// The nearest float to a text that may be a number.
+    #[must_use]
+    pub fn read(text: &str) -> Option<f64> {
+        short(text).or_else(|| text.parse().ok())
     }
 }
 

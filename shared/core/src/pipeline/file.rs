@@ -3,9 +3,10 @@
 use super::lake::LakeSettings;
 use super::warn::CheckSettings;
 use crate::event::{Event, Id, Path};
+use crate::expression::Expression;
 use crate::files::Files;
 use crate::mistake::{Mistake, Mistakes, nearest};
-use crate::step::{Apply, Compile, REGISTRY};
+use crate::step::{Apply, Compile, REGISTRY, When};
 use crate::token::fingerprint;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -208,8 +209,17 @@ impl File<'_> {
         let mut mistakes = Vec::new();
         for step in &self.steps {
             let compiled = step_of(step).and_then(|found| {
-                let words = Words::of(&found.name, &found.settings);
-                Ok(Compiled { step: (found.compile)(found.settings, files)?, words })
+                let mut words = Words::of(&found.name, &found.settings);
+                let mut step = (found.compile)(found.settings, files)?;
+                if let Some(condition) = found.when {
+                    let at = condition.span();
+                    words.collect(&condition);
+                    let condition = Spanned::<String>::deserialize(ValueDeserializer::from(condition))
+                        .map_err(|error| Mistake::from_toml(&error, at))?;
+                    let condition = Expression::compile(&condition)?;
+                    step = Box::new(When { condition, step });
+                }
+                Ok(Compiled { step, words })
             });
             match compiled {
                 Ok(step) => steps.push(step),
@@ -225,10 +235,20 @@ struct Found<'a> {
     compile: Compile,
     settings: Spanned<DeValue<'a>>,
     name: Spanned<Cow<'a, str>>,
+    /// The expression that has to be true of an event for it.
+    when: Option<Spanned<DeValue<'a>>>,
 }
+
+/// Beside the step's name: when it is to work.
+pub(super) const WHEN: &str = "when";
 
 /// Finds the step that a `[[step]]` names, `kind.name = settings`.
 fn step_of<'a>(step: &Spanned<DeValue<'a>>) -> Result<Found<'a>, Mistake> {
+    let mut step = step.clone();
+    let when = match step.get_mut() {
+        DeValue::Table(entries) => entries.remove(WHEN),
+        _ => None,
+    };
     let one = |table: &Spanned<DeValue<'a>>, what: &str| match table.get_ref() {
         DeValue::Table(entries) => match entries.iter().collect::<Vec<_>>().as_slice() {
             [(key, value)] => Ok(((*key).clone(), (*value).clone())),
@@ -239,19 +259,24 @@ fn step_of<'a>(step: &Spanned<DeValue<'a>>) -> Result<Found<'a>, Mistake> {
         },
         _ => Err(Mistake::new(format!("{what} is no table")).with_help(STEP_FORM).within(table.span())),
     };
-    let (kind, inner) = one(step, "this step")?;
-    let kinds = || REGISTRY.iter().filter_map(|entry| entry.name.split_once('.'));
-    if !kinds().any(|(known, _)| known == kind.get_ref().as_ref()) {
-        let known: Vec<_> = kinds().map(|(kind, _)| kind).collect();
-        return Err(unknown("a kind of step", kind.get_ref(), kind.span(), &known));
+    let mut known: Vec<_> =
+        REGISTRY.iter().filter_map(|entry| entry.name.split_once('.')).map(|it| it.0).collect();
+    known.dedup();
+    if let DeValue::Table(entries) = step.get_ref()
+        && let Some((other, _)) = entries.iter().find(|(key, _)| !known.contains(&key.get_ref().as_ref()))
+    {
+        known.push(WHEN);
+        let what = if entries.len() > 1 { "a kind of step, or `when`" } else { "a kind of step" };
+        return Err(unknown(what, other.get_ref(), other.span(), &known));
     }
+    let (kind, inner) = one(&step, "this step")?;
     let (name, settings) = one(&inner, &format!("`{}`", kind.get_ref()))?;
     let full = format!("{}.{}", kind.get_ref(), name.get_ref());
     let entry = REGISTRY.iter().find(|entry| entry.name == full).ok_or_else(|| {
         let known: Vec<_> = REGISTRY.iter().map(|entry| entry.name).collect();
         unknown("a step", &full, name.span(), &known)
     })?;
-    Ok(Found { compile: entry.compile, settings, name })
+    Ok(Found { compile: entry.compile, settings, name, when })
 }
 
 const STEP_FORM: &str = "a step is written `clean.require = [\"id\"]` below `[[step]]`";

@@ -268,6 +268,32 @@ mod tests {
     }
 
     #[test]
+    fn a_step_with_a_condition_lets_the_others_pass() {
+        let bare = "[event]\nid = \"id\"\ntype = \"t\"\ntime = \"at\"\n";
+        let pipeline = format!(
+            "{bare}[[step]]\nwhen = \"price > 50\"\nenrich.constant = {{ dear = true }}\n[[step]]\nwhen = \"t == 'ping'\"\nfilter.drop = \"true\"\n"
+        );
+        let told = |fields: &str| apply(&pipeline, &format!(r#"{{"id":"a","at":1573841100,{fields}}}"#));
+        assert!(told(r#""t":"x","price":60"#).contains(r#""price":60,"dear":true"#));
+        assert!(!told(r#""t":"x","price":50"#).contains("dear"));
+        assert_eq!(told(r#""t":"ping","price":1"#), "filtered by filter.drop");
+        assert_eq!(
+            told(r#""t":"x","price":"60""#),
+            "enrich.constant: expression: in `when`: `>` does not take (string, int)"
+        );
+        let mut pipeline = Pipeline::compile(&pipeline, &crate::files::NONE).unwrap();
+        let key = TokenKey::new("k1", &[7; 32]).unwrap();
+        for price in [60, 40] {
+            let mut event =
+                Event::read(&format!(r#"{{"id":"a","t":"x","at":1573841100,"price":{price}}}"#)).unwrap();
+            let cx = Context { key: &key, arrived_at: Micros::new(1_573_841_200_000_000).unwrap() };
+            assert_eq!(pipeline.apply(&mut event, &cx), Outcome::Out);
+        }
+        let first = pipeline.take_tallies().swap_remove(0);
+        assert_eq!((first.step, first.r#in, first.out(), first.changed), ("enrich.constant", 2, 2, 1));
+    }
+
+    #[test]
     fn what_cannot_land_is_rejected() {
         shop(
             r#"{"id":"e1","eventType":"view","timestamp":"soon"}"#,

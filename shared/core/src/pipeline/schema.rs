@@ -1,5 +1,6 @@
 //! The JSON Schema of `pipeline.toml`, by which editors complete and check it.
 
+use super::file::WHEN;
 use super::{CheckSettings, EventSettings, LakeSettings};
 use crate::step;
 use schemars::generate::SchemaSettings;
@@ -31,7 +32,13 @@ pub fn schema() -> Value {
             "maxProperties": 1,
         })
     };
-    let kinds = kinds.into_iter().map(|(kind, steps)| (kind.to_owned(), one_of(steps))).collect();
+    let needs_one = kinds.iter().map(|(kind, _)| json!({ "required": [kind] })).collect::<Vec<_>>();
+    let kinds = kinds.into_iter().map(|(kind, steps)| (kind.to_owned(), one_of(steps)));
+    let when = json!({
+        "type": "string",
+        "description": "The step works on the events alone of which this expression (CEL) is true; others pass it by.",
+    });
+    let of_step: Map<_, _> = kinds.chain([(WHEN.to_owned(), when)]).collect();
     let mut schema = json!({
         "$schema": "http://json-schema.org/draft-07/schema#",
         "title": "pipeline.toml",
@@ -42,7 +49,12 @@ pub fn schema() -> Value {
             "step": {
                 "description": "The steps, in the order in which they run.",
                 "type": "array",
-                "items": one_of(kinds),
+                "items": {
+                    "type": "object",
+                    "properties": of_step,
+                    "additionalProperties": false,
+                    "oneOf": needs_one,
+                },
             },
             "lake": generator.subschema_for::<LakeSettings>(),
             "check": generator.subschema_for::<CheckSettings>(),

@@ -133,13 +133,15 @@ struct Log<'a> {
 enum Deed {
     Wrote(Path),
     Removed(Pattern),
+    KeptOnly(Vec<Pattern>),
     Spoiled(Pattern),
 }
 
 impl<'a> Log<'a> {
     /// The step that took this field out, where none set it since.
     fn remover(&self, field: &Path) -> Option<&'a Compiled> {
-        self.last(field).and_then(|(deed, step)| matches!(deed, Deed::Removed(_)).then_some(*step))
+        let removes = |deed: &Deed| matches!(deed, Deed::Removed(_) | Deed::KeptOnly(_));
+        self.last(field).and_then(|(deed, step)| removes(deed).then_some(*step))
     }
 
     /// The step that made something else of this field, where none set it since.
@@ -151,6 +153,11 @@ impl<'a> Log<'a> {
         self.entries.iter().rev().find(|(deed, _)| match deed {
             Deed::Wrote(path) => path.is_within(field) || field.is_within(path),
             Deed::Removed(pattern) | Deed::Spoiled(pattern) => pattern.may_cover(field),
+            Deed::KeptOnly(patterns) => !patterns.iter().any(|pattern| {
+                // It is kept, or something in it is.
+                let within = pattern.roughly().is_none_or(|path| path.is_within(field));
+                within || pattern.may_cover(field)
+            }),
         })
     }
 }
@@ -166,7 +173,7 @@ pub(super) fn warnings(text: &str, parts: &Parts<'_>) -> Vec<Mistake> {
     let mut found: Vec<(Path, Mistake)> = Vec::new();
     let mut named = event_fields(text, parts);
     let mut log = Log::default();
-    let mut hidden: Vec<Pattern> = Vec::new();
+    let (mut hidden, mut sometimes_hidden): (Vec<Pattern>, Vec<Pattern>) = Default::default();
     let mut own: Vec<Path> = Vec::new();
     for compiled in parts.steps {
         let (step, words) = (&compiled.step, &compiled.words);
@@ -178,7 +185,8 @@ pub(super) fn warnings(text: &str, parts: &Parts<'_>) -> Vec<Mistake> {
             patterns.iter().filter_map(field).collect()
         };
         let reads = fields(&touches.reads);
-        for Named { field, at } in reads.iter().chain(&fields(&touches.hides)) {
+        let hides = [touches.hides.as_slice(), &touches.sometimes_hides].map(fields);
+        for Named { field, at } in reads.iter().chain(hides.iter().flatten()) {
             if name == FILLING {
                 break;
             }
@@ -206,7 +214,9 @@ pub(super) fn warnings(text: &str, parts: &Parts<'_>) -> Vec<Mistake> {
         log.entries.extend(spoils.iter().map(|fields| (Deed::Spoiled(fields.clone()), compiled)));
         log.entries.extend(touches.removes.into_iter().map(|fields| (Deed::Removed(fields), compiled)));
         log.entries.extend(touches.writes.into_iter().map(|field| (Deed::Wrote(field), compiled)));
+        log.entries.extend(touches.keeps_only.map(|fields| (Deed::KeptOnly(fields), compiled)));
         hidden.extend(touches.hides);
+        sometimes_hidden.extend(touches.sometimes_hides);
     }
 
     for (field, what) in [(&parts.event.id, "id"), (&parts.event.r#type, "type"), (&parts.event.time, "time")]
@@ -242,7 +252,14 @@ pub(super) fn warnings(text: &str, parts: &Parts<'_>) -> Vec<Mistake> {
         // The type of an event may well be called `name`, and is nobody's.
         let is_type = field == parts.event.r#type;
         if is_personal(&field) && !is_type && !is_hidden(&field) && told.insert(field.clone()) {
-            let message = format!("`{field}` looks personal, and no step anonymizes it");
+            let is_sometimes = sometimes_hidden.iter().any(|pattern| pattern.may_cover(&field));
+            let message = if is_sometimes {
+                format!(
+                    "`{field}` looks personal, and is anonymized only in the events that a `when` is true of"
+                )
+            } else {
+                format!("`{field}` looks personal, and no step anonymizes it")
+            };
             let help = format!(
                 "add `anonymize.hmac = [\"{field}\"]` or another anonymize step; if it is nobody's, say so: `[check]`, `allow = [\"{field}\"]`"
             );

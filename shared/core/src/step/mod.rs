@@ -7,6 +7,7 @@ mod anonymize_drop;
 mod anonymize_encrypt;
 mod anonymize_generalize;
 mod anonymize_hmac;
+mod anonymize_keep_only;
 mod anonymize_mask;
 mod anonymize_redact;
 mod anonymize_truncate_ip;
@@ -40,6 +41,9 @@ mod filter_sample;
 mod filter_types;
 mod object;
 mod settings;
+mod when;
+
+pub(crate) use when::When;
 
 use crate::event::{Event, Path, Pattern};
 use crate::files::Files;
@@ -67,6 +71,7 @@ registry![
     anonymize_encrypt::Encrypt,
     anonymize_generalize::Generalize,
     anonymize_hmac::Pseudonymize,
+    anonymize_keep_only::KeepOnly,
     anonymize_mask::Mask,
     anonymize_redact::Redact,
     anonymize_truncate_ip::TruncateIp,
@@ -154,8 +159,12 @@ pub(crate) struct Touches {
     pub(crate) writes: Vec<Path>,
     /// What is gone behind it.
     pub(crate) removes: Vec<Pattern>,
+    /// What is left behind it, where that is not all but what it removes.
+    pub(crate) keeps_only: Option<Vec<Pattern>>,
     /// What no longer tells who somebody is behind it.
     pub(crate) hides: Vec<Pattern>,
+    /// The same, of some events.
+    pub(crate) sometimes_hides: Vec<Pattern>,
 }
 
 /// A compiled step, whatever its kind.
