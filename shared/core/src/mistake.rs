@@ -19,12 +19,14 @@ pub struct Mistake {
     message: String,
     help: Option<String>,
     at: Option<Range<usize>>,
+    /// The word in there that it is about.
+    word: Option<String>,
 }
 
 impl Mistake {
     /// A mistake that makes the file useless.
     pub fn new(message: impl Into<String>) -> Self {
-        Self { severity: Severity::Error, message: message.into(), help: None, at: None }
+        Self { severity: Severity::Error, message: message.into(), help: None, at: None, word: None }
     }
 
     /// A mistake that is perhaps none.
@@ -46,6 +48,13 @@ impl Mistake {
         self
     }
 
+    /// Says which word it is about, of those in the place that is told.
+    #[must_use]
+    pub(crate) fn about(mut self, word: &str) -> Self {
+        self.word = Some(word.to_owned());
+        self
+    }
+
     /// A mistake that the TOML reader found, in the syntax or in a type.
     #[must_use]
     pub fn from_toml(error: &toml::de::Error, around: Range<usize>) -> Self {
@@ -59,7 +68,7 @@ impl Mistake {
             }
             _ => None,
         };
-        Self { severity: Severity::Error, message, help, at: None }.within(error.span().unwrap_or(around))
+        Self { help, ..Self::new(message) }.within(error.span().unwrap_or(around))
     }
 }
 
@@ -103,6 +112,10 @@ impl Mistakes {
     /// The mistakes in this text.
     #[must_use]
     pub fn new(text: &str, mut mistakes: Vec<Mistake>) -> Self {
+        for mistake in &mut mistakes {
+            let word = mistake.word.take().zip(mistake.at.clone());
+            mistake.at = word.and_then(|(word, at)| find_word(text, at, &word)).or(mistake.at.take());
+        }
         mistakes.sort_by_key(|mistake| mistake.at.as_ref().map(|at| at.start));
         Self { text: text.to_owned(), mistakes }
     }
@@ -159,6 +172,20 @@ impl std::error::Error for Mistakes {}
 #[must_use]
 pub fn line_of(text: &str, at: usize) -> usize {
     text.bytes().take(at).filter(|byte| *byte == b'\n').count() + 1
+}
+
+/// Where a word stands first in a stretch of the text, and not as a part of another.
+#[must_use]
+pub(crate) fn find_word(text: &str, within: Range<usize>, word: &str) -> Option<Range<usize>> {
+    let is_part = |sign: char| sign.is_alphanumeric() || sign == '_';
+    let written = text.get(within.clone())?;
+    let is_whole = |start: usize| {
+        let (before, after) = (written.get(..start), written.get(start + word.len()..));
+        !before.is_some_and(|text| text.ends_with(is_part))
+            && !after.is_some_and(|text| text.starts_with(is_part))
+    };
+    let (start, _) = written.match_indices(word).find(|(start, _)| is_whole(*start))?;
+    Some(within.start + start..within.start + start + word.len())
 }
 
 /// A stretch of the text as people count it, from 1, in characters.

@@ -25,32 +25,68 @@ fn what_is_right_compiles() {
 #[test]
 fn a_condition_is_pointed_at_like_any_expression() {
     check("[[step]]\nwhen = \"price > 1\"\nclean.trim = [\"a\"]\n", expect!["compiles"]);
-    check("[[step]]\nwhen = \"price >\"\nclean.trim = [\"a\"]\n", expect![[r#"
+    check(
+        "[[step]]\nwhen = \"price >\"\nclean.trim = [\"a\"]\n",
+        expect![[r#"
         pipeline.toml:6:8: error: no CEL expression: column 8: it ends where a value should stand
           |
         6 | when = "price >"
           |        ^^^^^^^^^
-    "#]]);
-    check("[[step]]\nwhen = true\nclean.trim = [\"a\"]\n", expect![[r#"
+    "#]],
+    );
+    check(
+        "[[step]]\nwhen = true\nclean.trim = [\"a\"]\n",
+        expect![[r#"
         pipeline.toml:6:8: error: wrong type: boolean `true`, expected a string
           |
         6 | when = true
           |        ^^^^
-    "#]]);
-    check("[[step]]\nwhen = \"true\"\n", expect![[r#"
+    "#]],
+    );
+    check(
+        "[[step]]\nwhen = \"true\"\n",
+        expect![[r#"
         pipeline.toml:5:1: error: this step is empty
           |
         5 | [[step]]
           | ^^^^^^^^
           = a step is written `clean.require = ["id"]` below `[[step]]`
-    "#]]);
-    check("[[step]]\nwehn = \"true\"\nclean.trim = [\"a\"]\n", expect![[r#"
+    "#]],
+    );
+    check(
+        "[[step]]\nwehn = \"true\"\nclean.trim = [\"a\"]\n",
+        expect![[r#"
         pipeline.toml:6:1: error: `wehn` is not a kind of step, or `when`
           |
         6 | wehn = "true"
           | ^^^^
           = did you mean `when`?
-    "#]]);
+    "#]],
+    );
+}
+
+#[test]
+fn a_function_that_is_not_there_is_pointed_at() {
+    check(
+        "[[step]]\nenrich.compute = { lenght = \"data.lenght == 'lenght(' ? 0 : strat(name)\" }\n",
+        expect![[r#"
+            pipeline.toml:6:61: error: there is no function `strat`
+              |
+            6 | enrich.compute = { lenght = "data.lenght == 'lenght(' ? 0 : strat(name)" }
+              |                                                             ^^^^^
+              = there are bool, bytes, contains, double, dyn, endsWith, int, matches, math.abs, math.ceil, math.floor, math.greatest, math.least, math.round, math.trunc, size, startsWith, string, type, uint, all, exists, exists_one, existsOne, filter, has, map
+        "#]],
+    );
+    check(
+        "[[step]]\nfilter.keep = 'lenght(name) > 3'\n",
+        expect![[r#"
+        pipeline.toml:6:16: error: there is no function `lenght`
+          |
+        6 | filter.keep = 'lenght(name) > 3'
+          |                ^^^^^^
+          = there are bool, bytes, contains, double, dyn, endsWith, int, matches, math.abs, math.ceil, math.floor, math.greatest, math.least, math.round, math.trunc, size, startsWith, string, type, uint, all, exists, exists_one, existsOne, filter, has, map
+    "#]],
+    );
 }
 
 #[test]
@@ -267,12 +303,12 @@ fn expressions_and_columns_are_checked() {
     check(
         "[[step]]\nenrich.compute = { a = \"1\", b = \"startWith(c, 'x')\" }\n",
         expect![[r#"
-        pipeline.toml:6:33: error: CEL has no function `startWith`
-          |
-        6 | enrich.compute = { a = "1", b = "startWith(c, 'x')" }
-          |                                 ^^^^^^^^^^^^^^^^^^^
-          = did you mean `startsWith`?
-    "#]],
+            pipeline.toml:6:34: error: there is no function `startWith`
+              |
+            6 | enrich.compute = { a = "1", b = "startWith(c, 'x')" }
+              |                                  ^^^^^^^^^
+              = did you mean `startsWith`?
+        "#]],
     );
     check(
         "[lake]\ncolumns = [\n  { name = \"userId\", type = \"string\" },\n  { name = \"user.id\", type = \"string\" },\n  { name = \"rest\", type = \"string\" },\n]\n",

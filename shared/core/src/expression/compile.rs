@@ -137,11 +137,15 @@ impl Compiler {
     // ---- Calls
 
     fn call(&mut self, call: &CallExpr) -> Result<Node, Mistake> {
-        let name = call.func_name.trim_start_matches('.');
-        let mut arguments = Vec::new();
-        for argument in call.target.as_deref().into_iter().chain(&call.args) {
-            arguments.push(argument);
+        let (mut name, mut target) = (call.func_name.trim_start_matches('.'), call.target.as_deref());
+        let of_math = format!("math.{name}");
+        if let Some(Expr::Ident(of)) = target.map(|of| &of.expr)
+            && of == "math"
+            && self.variable(of).is_none()
+        {
+            (name, target) = (&of_math, None);
         }
+        let arguments: Vec<_> = target.into_iter().chain(&call.args).collect();
         // Operators are functions whose names are no names.
         match (name, arguments.as_slice()) {
             (operators::LOGICAL_NOT, [of]) => return Ok(Node::Not(Box::new(self.node(of)?))),
@@ -155,7 +159,7 @@ impl Compiler {
             }
             _ => {}
         }
-        let function = functions::find(name, call.target.is_some(), arguments.len())?;
+        let function = functions::find(name, target.is_some(), arguments.len())?;
         let mut nodes = arguments.into_iter().map(|node| self.node(node)).collect::<Result<Vec<_>, _>>()?;
         if function.name != functions::MATCHES {
             return Ok(Node::Call(function, nodes));

@@ -1,8 +1,9 @@
 //! The functions that an expression can call, and how each is written.
 
 use super::evaluate::{Budget, Error};
-use super::value::{Kind, List, Value};
+use super::value::{Kind, List, Value, order_of_numbers};
 use crate::mistake::{Mistake, nearest};
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 /// A function.
@@ -21,6 +22,11 @@ const fn conversion(name: &'static str, usage: &'static str) -> Function {
     Function { name, usage, before: true, behind: false, arguments: 1 }
 }
 
+/// Of CEL's extension for mathematics: <https://pkg.go.dev/github.com/google/cel-go/ext#Math>
+const fn of_math(name: &'static str, usage: &'static str, arguments: usize) -> Function {
+    Function { name, usage, before: true, behind: false, arguments }
+}
+
 const fn method(name: &'static str, usage: &'static str) -> Function {
     Function { name, usage, before: false, behind: true, arguments: 2 }
 }
@@ -35,6 +41,13 @@ const FUNCTIONS: &[Function] = &[
     method("endsWith", "text.endsWith('end')"),
     conversion("int", "int(x)"),
     Function { before: true, ..method(MATCHES, "text.matches('pattern')") },
+    of_math("math.abs", "math.abs(x)", 1),
+    of_math("math.ceil", "math.ceil(x)", 1),
+    of_math("math.floor", "math.floor(x)", 1),
+    of_math("math.greatest", "math.greatest(x, y)", 2),
+    of_math("math.least", "math.least(x, y)", 2),
+    of_math("math.round", "math.round(x)", 1),
+    of_math("math.trunc", "math.trunc(x)", 1),
     Function { behind: true, ..conversion("size", "size(x)") },
     method("startsWith", "text.startsWith('start')"),
     conversion("string", "string(x)"),
@@ -56,6 +69,21 @@ const MACROS: &[(&str, &str)] = &[
     ("map", "list.map(x, x * 2)"),
 ];
 
+/// What other languages call some of them.
+const ELSEWHERE: &[(&str, &str)] = &[
+    ("abs", "math.abs"),
+    ("ceil", "math.ceil"),
+    ("float", "double"),
+    ("floor", "math.floor"),
+    ("len", "size"),
+    ("length", "size"),
+    ("max", "math.greatest"),
+    ("min", "math.least"),
+    ("round", "math.round"),
+    ("str", "string"),
+    ("trunc", "math.trunc"),
+];
+
 /// The function of this name, written like this.
 pub(super) fn find(name: &str, behind: bool, arguments: usize) -> Result<&'static Function, Mistake> {
     if let Some(function) = FUNCTIONS.iter().find(|function| function.name == name) {
@@ -63,18 +91,21 @@ pub(super) fn find(name: &str, behind: bool, arguments: usize) -> Result<&'stati
         return if style && arguments == function.arguments {
             Ok(function)
         } else {
-            Err(Mistake::new(format!("`{name}` is written `{}`", function.usage)))
+            Err(Mistake::new(format!("`{name}` is written `{}`", function.usage)).about(name))
         };
     }
     if let Some((_, usage)) = MACROS.iter().find(|(known, _)| *known == name) {
-        return Err(Mistake::new(format!("`{name}` is written `{usage}`")));
+        return Err(Mistake::new(format!("`{name}` is written `{usage}`")).about(name));
     }
     let names = FUNCTIONS.iter().map(|function| function.name).chain(MACROS.iter().map(|(name, _)| *name));
-    let mistake = Mistake::new(format!("CEL has no function `{name}`"));
-    Err(match nearest(name, names) {
-        Some(help) => mistake.with_help(help),
-        None => mistake,
-    })
+    let elsewhere =
+        |(theirs, ours): &(&str, &str)| (*theirs == name).then(|| format!("CEL calls it `{ours}`"));
+    let help = ELSEWHERE
+        .iter()
+        .find_map(elsewhere)
+        .or_else(|| nearest(name, names.clone()))
+        .unwrap_or_else(|| format!("there are {}", names.collect::<Vec<_>>().join(", ")));
+    Err(Mistake::new(format!("there is no function `{name}`")).with_help(help).about(name))
 }
 
 /// Calls a function of one argument.
@@ -90,6 +121,9 @@ pub(super) fn call<'e>(
         "type" => return Ok(Value::Type(value.kind())),
         "size" => return size(&value, budget),
         "string" => return string(value, budget),
+        "math.abs" | "math.ceil" | "math.floor" | "math.round" | "math.trunc" => {
+            return mathematics(name, &value);
+        }
         _ => {}
     }
     let failed = Error::Conversion(name, value.kind());
@@ -132,6 +166,11 @@ pub(super) fn call_with<'e>(
     other: &Value<'e>,
     budget: &mut Budget,
 ) -> Result<Value<'e>, Error> {
+    if let "math.greatest" | "math.least" = function.name {
+        let wanted = if function.name == "math.least" { Ordering::Less } else { Ordering::Greater };
+        let order = order_of_numbers(&function.name, value, other)?;
+        return Ok(if order == wanted || order.is_eq() { value } else { other }.clone());
+    }
     let (Some(text), Some(part)) = (value.text(), other.text()) else {
         return Err(Error::overload(&function.name, value, other));
     };
@@ -149,6 +188,20 @@ pub(super) fn call_with<'e>(
             text.contains(part)
         }
     }))
+}
+
+/// A double stays one; of an integer there is nothing but its absolute value.
+fn mathematics<'e>(name: &'static &'static str, value: &Value<'e>) -> Result<Value<'e>, Error> {
+    Ok(match (*name, value) {
+        ("math.abs", Value::Int(int)) => Value::Int(int.checked_abs().ok_or(Error::Overflow(name))?),
+        ("math.abs", Value::UInt(_)) => value.clone(),
+        ("math.abs", Value::Double(double)) => Value::Double(double.abs()),
+        ("math.ceil", Value::Double(double)) => Value::Double(double.ceil()),
+        ("math.floor", Value::Double(double)) => Value::Double(double.floor()),
+        ("math.round", Value::Double(double)) => Value::Double(double.round()),
+        ("math.trunc", Value::Double(double)) => Value::Double(double.trunc()),
+        _ => return Err(Error::Overload(name, value.kind(), None)),
+    })
 }
 
 /// Texts count their code points.

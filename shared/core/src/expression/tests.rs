@@ -46,6 +46,32 @@ fn the_fields_are_the_variables() {
 }
 
 #[test]
+fn numbers_are_rounded_and_compared() {
+    table(
+        &json!({"price": 59.985, "math": {"x": 3}, "list": [2.5, -2.5]}),
+        &[
+            ("math.round(price * 100.0) / 100.0", "59.99"),
+            ("list.map(x, math.round(x))", "[3.0,-3.0]"),
+            ("list.map(math, math)", "[2.5,-2.5]"),
+            ("list.map(x, math.ceil(x))", "[3.0,-2.0]"),
+            ("list.map(x, math.floor(x))", "[2.0,-3.0]"),
+            ("list.map(x, math.trunc(x))", "[2.0,-2.0]"),
+            ("list.map(x, math.abs(x))", "[2.5,2.5]"),
+            ("math.abs(-7) + int(math.abs(7u))", "14"),
+            ("math.abs(-9223372036854775807 - 1)", "`math.abs` overflows"),
+            ("math.greatest(1, 1.5)", "1.5"),
+            ("math.greatest(2, 2.0)", "2"),
+            ("math.least(price, 3u)", "3"),
+            ("math.least(price, '3')", "`math.least` does not take (double, string)"),
+            ("math.least(price, double('NaN'))", "`math.least` has no answer for NaN"),
+            ("math.round(1)", "`math.round` does not take (int)"),
+            ("math.round(null)", "`math.round` does not take (null)"),
+            ("math.x", "3"),
+        ],
+    );
+}
+
+#[test]
 fn fields_are_found_or_missing() {
     let event = json!({
         "data": {"x": 1, "nil": null, "deep": {"y": "z"}, "content-type": "text", "a.b": 3},
@@ -557,9 +583,13 @@ fn mistakes_in_calls_are_told() {
             "a.matches('a' + 'b')",
             "timestamp(a)",
             "foo(a)",
+            "math.rond(a)",
+            "math.round(a, 2)",
+            "round(a)",
+            "length(a)",
         ],
         expect![[r#"
-            "startWith(c, 'x')" CEL has no function `startWith`; did you mean `startsWith`?
+            "startWith(c, 'x')" there is no function `startWith`; did you mean `startsWith`?
             "startsWith(c, 'x')" `startsWith` is written `text.startsWith('start')`
             "c.startsWith()" `startsWith` is written `text.startsWith('start')`
             "c.int()" `int` is written `int(x)`
@@ -567,20 +597,24 @@ fn mistakes_in_calls_are_told() {
             "int(1, 2)" `int` is written `int(x)`
             "size(1, 2)" `size` is written `size(x)`
             "c.size(1)" `size` is written `size(x)`
-            "l.exist(x, x)" CEL has no function `exist`; did you mean `exists`?
+            "l.exist(x, x)" there is no function `exist`; did you mean `exists`?
             "l.exists(x)" `exists` is written `list.exists(x, x > 0)`
             "exists(l, x, x)" `exists` is written `list.exists(x, x > 0)`
-            "max(1, 2)" CEL has no function `max`; did you mean `map`?
+            "max(1, 2)" there is no function `max`; CEL calls it `math.greatest`
             "matches(a, b)" the pattern of `matches` is no constant; patterns are compiled once, not for each event: write the pattern as a text
             "a.matches('(')" no regular expression: unclosed group
             "a.matches('[a')" no regular expression: unclosed character class
             "a.matches(1)" the pattern of `matches` is a text, not int
             "a.matches('\\\\p{L}{500}{500}')" this pattern becomes too large
             "a.matches('(?=x)')" no regular expression: look-around, including look-ahead and look-behind, is not supported
-            "optional.of(1)" CEL has no function `of`
+            "optional.of(1)" there is no function `of`; there are bool, bytes, contains, double, dyn, endsWith, int, matches, math.abs, math.ceil, math.floor, math.greatest, math.least, math.round, math.trunc, size, startsWith, string, type, uint, all, exists, exists_one, existsOne, filter, has, map
             "a.matches('a' + 'b')" compiles
-            "timestamp(a)" CEL has no function `timestamp`
-            "foo(a)" CEL has no function `foo`
+            "timestamp(a)" there is no function `timestamp`; there are bool, bytes, contains, double, dyn, endsWith, int, matches, math.abs, math.ceil, math.floor, math.greatest, math.least, math.round, math.trunc, size, startsWith, string, type, uint, all, exists, exists_one, existsOne, filter, has, map
+            "foo(a)" there is no function `foo`; there are bool, bytes, contains, double, dyn, endsWith, int, matches, math.abs, math.ceil, math.floor, math.greatest, math.least, math.round, math.trunc, size, startsWith, string, type, uint, all, exists, exists_one, existsOne, filter, has, map
+            "math.rond(a)" there is no function `math.rond`; did you mean `math.round`?
+            "math.round(a, 2)" `math.round` is written `math.round(x)`
+            "round(a)" there is no function `round`; CEL calls it `math.round`
+            "length(a)" there is no function `length`; CEL calls it `size`
         "#]],
     );
 }

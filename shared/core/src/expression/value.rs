@@ -441,6 +441,15 @@ pub(super) fn order(
     }
 }
 
+/// The order of two numbers; an error where one is none, or NaN.
+pub(super) fn order_of_numbers(name: Name, left: &Value<'_>, right: &Value<'_>) -> Result<Ordering, Error> {
+    match compare_numbers(left, right) {
+        Numbers::Ordered(order) => Ok(order),
+        Numbers::Unordered => Err(Error::NaN(name)),
+        Numbers::None => Err(Error::overload(name, left, right)),
+    }
+}
+
 /// How two values stand on the line of numbers.
 enum Numbers {
     Ordered(Ordering),

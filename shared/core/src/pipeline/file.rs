@@ -5,7 +5,7 @@ use super::warn::CheckSettings;
 use crate::event::{Event, Id, Path};
 use crate::expression::Expression;
 use crate::files::Files;
-use crate::mistake::{Mistake, Mistakes, nearest};
+use crate::mistake::{Mistake, Mistakes, find_word, nearest};
 use crate::step::{Apply, Compile, REGISTRY, When};
 use crate::token::fingerprint;
 use schemars::JsonSchema;
@@ -187,18 +187,8 @@ impl Words {
         if let Some((_, at)) = self.texts.iter().chain(&self.keys).find(|(word, _)| word == field) {
             return at.clone();
         }
-        let is_part = |sign: char| sign.is_alphanumeric() || sign == '_';
-        let within = |at: &Range<usize>| {
-            let written = text.get(at.clone())?;
-            let is_whole = |start: usize| {
-                let (before, after) = (written.get(..start), written.get(start + field.len()..));
-                !before.is_some_and(|text| text.ends_with(is_part))
-                    && !after.is_some_and(|text| text.starts_with(is_part))
-            };
-            let (start, _) = written.match_indices(field).find(|(start, _)| is_whole(*start))?;
-            Some(at.start + start..at.start + start + field.len())
-        };
-        self.texts.iter().find_map(|(_, at)| within(at)).unwrap_or_else(|| self.name())
+        let mut texts = self.texts.iter();
+        texts.find_map(|(_, at)| find_word(text, at.clone(), field)).unwrap_or_else(|| self.name())
     }
 }
 
