@@ -46,12 +46,13 @@ pub(crate) fn check(args: &Args) -> Result<(), Error> {
     let checked = Pipeline::check(&text, &Beside(&args.pipeline));
     let (pipeline, warnings) = checked.map_err(|mistakes| Error::mistakes(&args.pipeline, &mistakes))?;
     let (steps, columns) = (pipeline.steps().count(), pipeline.lake().columns.len());
-    let warned = match warnings.count() {
-        0 => String::new(),
-        1 => ", 1 warning".to_owned(),
-        more => format!(", {more} warnings"),
-    };
-    say(&format!("{}: {steps} steps, {columns} columns{warned}", args.pipeline.display()))?;
+    let many = |count, what| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
+    let mut told =
+        format!("{}: {}, {}", args.pipeline.display(), many(steps, "step"), many(columns, "column"));
+    if !warnings.is_empty() {
+        told = format!("{told}, {}", many(warnings.count(), "warning"));
+    }
+    say(&told)?;
     if !warnings.is_empty() && args.strict {
         return Err(Error::mistakes(&args.pipeline, &warnings));
     }

@@ -107,7 +107,7 @@ fn warnings_are_told_and_fail_only_where_that_is_wanted() {
         format!("{}[[step]]\nanonymize.truncate_ip = [\"ip\"]\n", PIPELINE.replace("\"ip\", \"userId\"", ""));
     fs::write(dir.path().join("pipeline.toml"), pipeline).unwrap();
     let (code, stdout, stderr) = told(&check(dir.path(), &[]));
-    assert_eq!((code, stdout.as_str()), (Some(0), "pipeline.toml: 1 steps, 1 columns, 1 warning\n"));
+    assert_eq!((code, stdout.as_str()), (Some(0), "pipeline.toml: 1 step, 1 column, 1 warning\n"));
     expect![[r#"
         pipeline.toml:6:21: warning: `userId` looks personal, and no step anonymizes it
           |

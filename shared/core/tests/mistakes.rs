@@ -144,7 +144,7 @@ fn unknown_names_are_pointed_at_and_mended() {
     check(
         "[[step]]\nclean.cast = { price = \"flaot\" }\n",
         expect![[r#"
-            pipeline.toml:6:24: error: unknown type `flaot`, expected one of `string`, `int`, `float`, `bool`, `timestamp`
+            pipeline.toml:6:24: error: unknown type `flaot`, expected one of `string`, `int`, `float`, `decimal_comma`, `bool`, `timestamp`
               |
             6 | clean.cast = { price = "flaot" }
               |                        ^^^^^^^
@@ -362,12 +362,12 @@ fn steps_tell_what_is_mistaken_in_them() {
         (
             "clean.cast = { fields = { price = \"flaot\" } }",
             expect![[r#"
-            pipeline.toml:6:35: error: unknown type `flaot`, expected one of `string`, `int`, `float`, `bool`, `timestamp`
-              |
-            6 | clean.cast = { fields = { price = "flaot" } }
-              |                                   ^^^^^^^
-              = did you mean `float`?
-        "#]],
+                pipeline.toml:6:35: error: unknown type `flaot`, expected one of `string`, `int`, `float`, `decimal_comma`, `bool`, `timestamp`
+                  |
+                6 | clean.cast = { fields = { price = "flaot" } }
+                  |                                   ^^^^^^^
+                  = did you mean `float`?
+            "#]],
         ),
         (
             "clean.cast = { fields = { price = \"float\" }, otherwise = \"nul\" }",

@@ -13,8 +13,9 @@
 //! | type | takes |
 //! | --- | --- |
 //! | `string` | numbers, as they are written, and `true` and `false` |
-//! | `int` | text such as `" 42 "`, a number with nothing behind the point, true (1) and false (0) |
+//! | `int` | text such as `" 42 "`, a number with nothing behind the point, true (1) and false (0). A whole number stays one however large it is; beyond 64 bits no `bigint` column takes it, so it lands in `rest` |
 //! | `float` | text such as `"12.50"`, and any number |
+//! | `decimal_comma` | text such as `"1.234,56"`, as tables from much of Europe have it, which becomes a float, and any number. Thousands may be parted by dots, blanks or apostrophes: `"1.234"` is 1234 |
 //! | `bool` | `"true"`, `"false"`, `"1"`, `"0"`, 1 and 0 |
 //! | `timestamp` | RFC 3339, or a number since 1970; it becomes UTC microseconds. `clean.timestamp` takes more |
 //!
@@ -42,7 +43,7 @@ pub(crate) struct Cast {
 /// What a field becomes.
 #[derive(Debug, Clone, Copy, Deserialize, schemars::JsonSchema)]
 #[serde(try_from = "String")]
-#[schemars(rename_all = "lowercase", !try_from)]
+#[schemars(rename_all = "snake_case", !try_from)]
 pub(crate) enum Type {
     /// A text.
     String,
@@ -50,6 +51,8 @@ pub(crate) enum Type {
     Int,
     /// A number with a point.
     Float,
+    /// A number with a point, of a text with a comma.
+    DecimalComma,
     /// True or false.
     Bool,
     /// UTC microseconds since 1970.
@@ -122,7 +125,7 @@ impl TryFrom<String> for Type {
     type Error = String;
 
     fn try_from(name: String) -> Result<Self, String> {
-        let all = [Self::String, Self::Int, Self::Float, Self::Bool, Self::Timestamp];
+        let all = [Self::String, Self::Int, Self::Float, Self::DecimalComma, Self::Bool, Self::Timestamp];
         all.into_iter().find(|one| one.name() == name).ok_or_else(|| {
             let known = all.map(|one| format!("`{}`", one.name())).join(", ");
             format!("unknown type `{name}`, expected one of {known}")
@@ -136,6 +139,7 @@ impl Type {
             Self::String => "string",
             Self::Int => "int",
             Self::Float => "float",
+            Self::DecimalComma => "decimal_comma",
             Self::Bool => "bool",
             Self::Timestamp => "timestamp",
         }
@@ -149,20 +153,30 @@ impl Type {
                 return Some(Casted::Already);
             }
             (Self::Int, Value::Number(number), _) if number.is_integer() => return Some(Casted::Already),
-            (Self::Float, Value::Number(number), _) if !number.is_integer() => return Some(Casted::Already),
+            (Self::Float | Self::DecimalComma, Value::Number(number), _) if !number.is_integer() => {
+                return Some(Casted::Already);
+            }
             (Self::String, Value::Number(number), _) => {
                 room.clear();
                 room.push_str(number.text());
                 New::Str(room)
             }
             (Self::String, Value::Bool(flag), _) => New::Str(if flag { "true" } else { "false" }),
-            (Self::Int, _, Some(text)) => New::Int(text.parse().ok()?),
+            (Self::Int, _, Some(text)) => match text.parse() {
+                Ok(int) => New::Int(int),
+                Err(_) => {
+                    room.clear();
+                    room.push_str(large_int(text)?);
+                    New::Json(room)
+                }
+            },
             (Self::Int, Value::Number(number), _) => New::Int(whole(number.as_f64())?),
             (Self::Int, Value::Bool(flag), _) => New::Int(flag.into()),
             (Self::Float, _, Some(text)) => {
                 New::Float(text.parse().ok().filter(|float: &f64| float.is_finite())?)
             }
-            (Self::Float, Value::Number(number), _) => New::Float(number.as_f64()),
+            (Self::DecimalComma, _, Some(text)) => New::Float(decimal_comma(text, room)?),
+            (Self::Float | Self::DecimalComma, Value::Number(number), _) => New::Float(number.as_f64()),
             (Self::Bool, _, Some("true" | "1")) => New::Bool(true),
             (Self::Bool, _, Some("false" | "0")) => New::Bool(false),
             (Self::Bool, Value::Number(number), _) => match number.as_i64()? {
@@ -179,6 +193,39 @@ impl Type {
             _ => return None,
         }))
     }
+}
+
+/// A whole number that i64 does not reach, as JSON has it.
+fn large_int(text: &str) -> Option<&str> {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    let is_written_so = !digits.starts_with('0') && digits.bytes().all(|byte| byte.is_ascii_digit());
+    let is_finite = text.parse().is_ok_and(f64::is_finite);
+    (is_written_so && is_finite).then_some(text)
+}
+
+/// The float of a text with a comma before its decimals.
+fn decimal_comma(text: &str, room: &mut String) -> Option<f64> {
+    let (whole, decimals) =
+        text.split_once(',').map_or((text, None), |(whole, decimals)| (whole, Some(decimals)));
+    let unsigned = whole.strip_prefix(['-', '+']).unwrap_or(whole);
+    let are_digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    // No-break spaces are blanks, too; all have to be the same.
+    let sign = unsigned.chars().find(|sign| matches!(sign, '.' | ' ' | '\'' | '’' | '\u{a0}' | '\u{202f}'));
+    if let Some(sign) = sign {
+        let mut groups = unsigned.split(sign);
+        let first = groups.next()?;
+        if !(1..=3).contains(&first.len()) || !groups.all(|group| group.len() == 3 && are_digits(group)) {
+            return None;
+        }
+    }
+    room.clear();
+    room.extend(whole.chars().filter(|other| Some(*other) != sign));
+    if !are_digits(room.strip_prefix(['-', '+']).unwrap_or(room)) || !decimals.is_none_or(are_digits) {
+        return None;
+    }
+    room.push('.');
+    room.push_str(decimals.unwrap_or_default());
+    room.parse().ok().filter(|float: &f64| float.is_finite())
 }
 
 /// The integer that a float is; none where it has a fraction or i64 does not reach.
@@ -204,6 +251,17 @@ mod tests {
             ("int", "42.0", "42"),
             ("int", "true", "1"),
             ("int", "18446744073709551615", "18446744073709551615"),
+            ("int", "9223372036854775808", "9223372036854775808"),
+            ("int", "\"9223372036854775808\"", "9223372036854775808"),
+            ("int", "\"-99999999999999999999\"", "-99999999999999999999"),
+            ("decimal_comma", "\"1.234,56\"", "1234.56"),
+            ("decimal_comma", "\" -12,5 \"", "-12.5"),
+            ("decimal_comma", "\"1.234\"", "1234.0"),
+            ("decimal_comma", "\"1 234 567,8\"", "1234567.8"),
+            ("decimal_comma", "\"1'234\"", "1234.0"),
+            ("decimal_comma", "\"12\u{a0}345,00\"", "12345.0"),
+            ("decimal_comma", "0.5", "0.5"),
+            ("decimal_comma", "7", "7.0"),
             ("int", "-9223372036854775808.0", "-9223372036854775808"),
             ("float", "\"12.50\"", "12.5"),
             ("float", "12", "12.0"),
@@ -227,8 +285,21 @@ mod tests {
             ("int", "9223372036854775808.0"),
             ("int", "\"x@example.com\""),
             ("int", "\"\""),
+            ("int", "\"-\""),
+            ("int", "\"0099999999999999999999\""),
+            ("int", "\"9223372036854775808.0\""),
+            ("decimal_comma", "\"1,234.56\""),
+            ("decimal_comma", "\"1.23,4\""),
+            ("decimal_comma", "\"1.234 567\""),
+            ("decimal_comma", "\".123,4\""),
+            ("decimal_comma", "\"1,\""),
+            ("decimal_comma", "\",5\""),
+            ("decimal_comma", "\"1e5\""),
+            ("decimal_comma", "\"+-1\""),
+            ("decimal_comma", "\"\""),
             ("float", "\"1e999\""),
             ("float", "\"NaN\""),
+            ("float", "\"12,5\""),
             ("float", "true"),
             ("bool", "2"),
             ("bool", "\"yes\""),
