@@ -162,14 +162,15 @@ impl Type {
                 New::Str(room)
             }
             (Self::String, Value::Bool(flag), _) => New::Str(if flag { "true" } else { "false" }),
-            (Self::Int, _, Some(text)) => match text.parse() {
-                Ok(int) => New::Int(int),
-                Err(_) => {
+            (Self::Int, _, Some(text)) => {
+                if let Ok(int) = text.parse() {
+                    New::Int(int)
+                } else {
                     room.clear();
                     room.push_str(large_int(text)?);
                     New::Json(room)
                 }
-            },
+            }
             (Self::Int, Value::Number(number), _) => New::Int(whole(number.as_f64())?),
             (Self::Int, Value::Bool(flag), _) => New::Int(flag.into()),
             (Self::Float, _, Some(text)) => {

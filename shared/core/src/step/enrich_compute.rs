@@ -5,7 +5,7 @@
 //! ```
 //! The expressions are CEL, worked out in the order of the file; a later one sees what an earlier one gave. A null
 //! removes the field, whatever the producer had put there. Where an expression errs, or gives what JSON cannot
-//! hold, the event goes to the quarantine.
+//! hold, the event goes to the quarantine (`expression`).
 
 use super::settings::{Entries, Source};
 use super::{Context, Step, Touches, Verdict};

@@ -3,7 +3,8 @@
 //! ```toml
 //! filter.keep = "price == null || price > 10.0"
 //! ```
-//! The expression is CEL. Where it errs, or gives anything but true or false, the event goes to the quarantine.
+//! The expression is CEL. Where it errs, or gives anything but true or false, the event goes to the quarantine
+//! (`expression`).
 
 use super::settings::Source;
 use super::{Context, Step, Touches, Verdict};

@@ -8,6 +8,7 @@ use millrace_core::batch::Batch;
 use millrace_core::event::{Event, Flaw, New, NoPath, Number, Path, Pattern, Value};
 use millrace_core::frame::{Body, Header, Reader, Writer};
 use millrace_core::pipeline::{Outcome, Pipeline};
+use millrace_core::quarantine::Reject;
 use millrace_core::record::{Record, Source};
 use millrace_core::step::Context;
 use millrace_core::time::Micros;
@@ -259,7 +260,7 @@ const FILES_OF_STEPS: &[(&str, &[u8])] = &[
 /// what a step keeps of earlier ones, in its caches, makes no difference.
 pub(crate) fn steps(data: &[u8]) {
     thread_local! {
-        static PIPELINE: RefCell<Pipeline> = RefCell::new(Pipeline::compile(STEPS, &FILES_OF_STEPS).unwrap());
+        static PIPELINE: RefCell<Pipeline> = RefCell::new(all_steps());
     }
     let mut event = Event::default();
     if decode::event(data, &mut event).is_err() {
@@ -291,6 +292,22 @@ pub(crate) fn steps(data: &[u8]) {
             assert!(tally.changed <= tally.out(), "{tally:?}");
         }
     });
+}
+
+pub(crate) fn all_steps() -> Pipeline {
+    Pipeline::compile(STEPS, &FILES_OF_STEPS).unwrap()
+}
+
+/// What each step of a pipeline, by itself, says of an event that it rejects.
+pub(crate) fn rejects(pipeline: &mut Pipeline, event: &str) -> Vec<Reject> {
+    let event = Event::read(event).unwrap();
+    let key = TokenKey::new("k1", &[7; 32]).unwrap().with_encryption(&[8; 32]).unwrap();
+    let cx = Context { key: &key, arrived_at: Micros::new(1_573_841_200_000_000).unwrap() };
+    let all = 0..pipeline.steps().count();
+    let outcome = |at| pipeline.apply_step(at, &mut event.clone(), &cx);
+    all.filter_map(outcome)
+        .filter_map(|end| if let Outcome::Rejected(why) = end { Some(why) } else { None })
+        .collect()
 }
 
 const SHOP: &str = include_str!("../shop.toml");
