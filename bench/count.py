@@ -52,7 +52,7 @@ STEPS = [
     'enrich.constant = { source = "web" }',
     'enrich.user_agent = { from = "userAgent", into = "agent" }',
     'filter.types = { deny = ["heartbeat"] }',
-    'filter.drop = "eventType == \\'ping\\'"',
+    'filter.drop = "size(eventType) > 40"',
     'anonymize.redact = ["data.text"]',
     'anonymize.drop = ["sentAt", "userAgent"]',
     'clean.rename = { browser = "client" }',
@@ -174,7 +174,7 @@ def is_good(line: str) -> bool:
         event = json.loads(line)
     except ValueError:
         return False
-    return all(isinstance(event.get(name), str) and event[name] for name in ("id", "eventType", "timestamp"))
+    return isinstance(event, dict) and all(isinstance(event.get(name), str) and event[name] for name in ("id", "eventType", "timestamp"))
 
 
 def main() -> int:

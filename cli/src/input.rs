@@ -92,7 +92,7 @@ impl Chunk {
 /// A file or stdin.
 pub(crate) struct Input {
     name: String,
-    reader: Box<dyn BufRead>,
+    reader: Box<dyn BufRead + Send>,
     /// The number of the next piece; none before the first.
     next: Option<u64>,
 }
@@ -118,13 +118,13 @@ impl Input {
         Self::new(name, progress.wrap_read(file))
     }
 
-    fn new(name: String, source: impl Read + 'static) -> Result<Self, Error> {
+    fn new(name: String, source: impl Read + Send + 'static) -> Result<Self, Error> {
         let mut source = BufReader::with_capacity(CHUNK, source);
         let mut head = Vec::new();
         source.by_ref().take(4).read_to_end(&mut head).map_err(unreadable(&name))?;
         let (is_gzip, is_zstd) = (head.starts_with(&[0x1f, 0x8b]), head == [0x28, 0xb5, 0x2f, 0xfd]);
         let source = Cursor::new(head).chain(source);
-        let reader: Box<dyn BufRead> = if is_gzip {
+        let reader: Box<dyn BufRead + Send> = if is_gzip {
             Box::new(BufReader::with_capacity(CHUNK, MultiGzDecoder::new(source)))
         } else if is_zstd {
             let zstd = zstd::Decoder::with_buffer(source).map_err(unreadable(&name))?;

@@ -7,6 +7,7 @@
 //! | `lambda` | one hop: all of it to Parquet; a file a batch and partition |
 //! | `transform` | the first of the two hops as deployed: to frames as `transform` makes them; nothing is written |
 //! | `two-hop` | as deployed: from these frames to files as `lake` does |
+//! | `warm` | the same to files in memory, and no id is known to the next batch, so that batches may come again |
 //!
 //! The pipeline is `bench/pipeline.toml` if no other is named, the key that of the job. Counts stand on stdout, one line
 //! of JSON.
@@ -49,8 +50,9 @@ fn main() -> Done {
         "steps" => job.one_hop(batches, Until::Steps),
         "steps-lambda" => job.one_hop(batches, Until::Columns),
         "lambda" => job.one_hop(batches, Until::Files),
-        "transform" => job.two_hops(batches, false),
-        "two-hop" => job.two_hops(batches, true),
+        "transform" => job.two_hops(batches, Batch::remembering(), Lands::Nowhere),
+        "two-hop" => job.two_hops(batches, Batch::remembering(), Lands::InFiles),
+        "warm" => job.two_hops(batches, Batch::default(), Lands::InMemory),
         other => Err(format!("there is no mode `{other}`").into()),
     }
 }
@@ -63,6 +65,14 @@ enum Until {
     Steps,
     Columns,
     Files,
+}
+
+/// What becomes of the frames.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Lands {
+    Nowhere,
+    InMemory,
+    InFiles,
 }
 
 struct Job<'a> {
@@ -149,10 +159,9 @@ impl Job<'_> {
     }
 
     /// As deployed: what `transform` puts into CleanStream is what `lake` gets, five frames an invocation.
-    fn two_hops(mut self, mut batches: impl BufRead, land: bool) -> Done {
+    fn two_hops(mut self, mut batches: impl BufRead, mut batch: Batch, lands: Lands) -> Done {
         let mut frames = Frames::new(Layout::new(self.pipeline.event(), self.pipeline.lake()));
-        let (mut line, mut batch, mut invocation) =
-            (Vec::new(), Batch::remembering(), KinesisEvent::default());
+        let (mut line, mut invocation) = (Vec::new(), KinesisEvent::default());
         let mut waiting: Vec<Frame> = Vec::new();
         let mut number = 0;
         loop {
@@ -172,19 +181,23 @@ impl Job<'_> {
                     self.counts.malformed += malformed;
                     self.counts.duplicates += tally.duplicates;
                     self.counts.rejected += tally.filtered + tally.quarantined - malformed;
-                    self.counts.rows += if land { 0 } else { tally.out };
+                    self.counts.rows += if lands == Lands::InFiles { 0 } else { tally.out };
                 }
             }
-            while land && (waiting.len() >= FRAMES_A_BATCH || (!more && !waiting.is_empty())) {
+            while lands != Lands::Nowhere
+                && (waiting.len() >= FRAMES_A_BATCH || (!more && !waiting.is_empty()))
+            {
                 let rest = waiting.split_off(waiting.len().min(FRAMES_A_BATCH));
                 let rows = frames.rows(waiting.iter().map(|frame| {
                     Cut::whole(Record { sequence: "0", arrived_at: Micros::EPOCH, data: &frame.data })
                 }))?;
-                self.write(number, rows.parts)?;
+                if lands == Lands::InFiles {
+                    self.write(number, rows.parts)?;
+                }
                 number += 1;
                 waiting = rest;
             }
-            if !land {
+            if lands == Lands::Nowhere {
                 waiting.clear();
             }
             if !more {

@@ -1,6 +1,6 @@
 //! The work on a file, shared out among threads, with a result that does not depend on which of them is faster.
 //!
-//! The file is cut into chunks, and the workers take them in turn: chunk after chunk, worker after worker. What must
+//! The file is cut into chunks, and the workers read them in turn: chunk after chunk, worker after worker. What must
 //! be in order waits for its turn: whether an id was seen before, the quarantine, and NDJSON. Rows do not wait: one that
 //! turns out to be a duplicate is taken back.
 
@@ -15,7 +15,6 @@ use millrace_core::quarantine::{Entry, Reject};
 use millrace_core::seen::{self, Seen};
 use millrace_core::step::Context;
 use serde::Serialize;
-use std::sync::mpsc::{Receiver, Sender, channel, sync_channel};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
@@ -33,62 +32,41 @@ pub(super) struct Counts {
 pub(super) fn run(
     pipelines: Vec<Pipeline>,
     cx: &Context<'_>,
-    mut input: Input,
+    input: Input,
     output: Output,
     quarantine: Quarantine,
 ) -> Result<Counts, Error> {
     let workers = pipelines.len();
     let sheets: Vec<_> = (0..workers).map(|worker| output.sheet(worker, workers)).collect();
+    let source =
+        Source { state: Mutex::new(Reading { input, next: 0, is_over: false }), moved: Condvar::new() };
     let line = Line {
         state: Mutex::new(InOrder { turn: 0, is_broken: false, seen: Seen::default(), output, quarantine }),
         moved: Condvar::new(),
     };
     let done = thread::scope(|scope| {
-        let (give_back, rooms) = channel();
-        let (mut desks, mut running) = (Vec::new(), Vec::new());
-        for (pipeline, sheet) in pipelines.into_iter().zip(sheets) {
-            let (desk, chunks) = sync_channel(1);
-            desks.push(desk);
-            let lot = Lot::default();
+        let mut running = Vec::new();
+        for (first, (pipeline, sheet)) in pipelines.into_iter().zip(sheets).enumerate() {
             let worker = Worker {
                 pipeline,
                 cx: *cx,
                 line: &line,
                 event: Event::default(),
-                lot,
+                lot: Lot::default(),
                 sheet,
                 tally: Tally::default(),
             };
-            let give_back = give_back.clone();
-            running.push(scope.spawn(move || worker.run(&chunks, &give_back)));
+            let source = &source;
+            running.push(scope.spawn(move || worker.run(source, (first..).step_by(workers))));
         }
-        drop(give_back);
-        let mut read = Ok(());
-        for number in 0_usize.. {
-            match input.chunk(rooms.try_recv().unwrap_or_default()) {
-                Ok(Some(chunk)) => {
-                    // A worker that is gone has said why, or will.
-                    let desk = desks.get(number % workers.max(1));
-                    if desk.is_none_or(|desk| desk.send((number, chunk)).is_err()) {
-                        break;
-                    }
-                }
-                Ok(None) => break,
-                Err(why) => {
-                    read = Err(why);
-                    break;
-                }
-            }
-        }
-        drop(desks);
         let mut done = Vec::new();
         for worker in running {
             match worker.join() {
-                Ok(result) => done.push(result?),
+                Ok(result) => done.push(result),
                 Err(panic) => std::panic::resume_unwind(panic),
             }
         }
-        read.map(|()| done)
+        done.into_iter().collect::<Result<Vec<_>, _>>()
     })?;
 
     let InOrder { output, quarantine, .. } = line.state.into_inner().unwrap_or_else(PoisonError::into_inner);
@@ -108,6 +86,43 @@ pub(super) fn run(
     }
     debug_assert!(counts.tally.balances(), "every event ends in exactly one place");
     Ok(counts)
+}
+
+/// The input, which the workers read in turn: who reads a chunk works on it, and has it in the cache of its core.
+struct Source {
+    state: Mutex<Reading>,
+    moved: Condvar,
+}
+
+struct Reading {
+    input: Input,
+    /// The number of the chunk that is read next.
+    next: usize,
+    /// Whether there is no more, or nobody wants it.
+    is_over: bool,
+}
+
+impl Source {
+    /// Reads the chunk of this number when its turn has come; none where there is none.
+    fn chunk(&self, number: usize, room: Vec<u8>) -> Result<Option<Chunk>, Error> {
+        let mut reading = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        while reading.next != number && !reading.is_over {
+            reading = self.moved.wait(reading).unwrap_or_else(PoisonError::into_inner);
+        }
+        if reading.is_over {
+            return Ok(None);
+        }
+        let chunk = reading.input.chunk(room);
+        (reading.next, reading.is_over) = (number + 1, !matches!(chunk, Ok(Some(_))));
+        drop(reading);
+        self.moved.notify_all();
+        chunk
+    }
+
+    fn give_up(&self) {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).is_over = true;
+        self.moved.notify_all();
+    }
 }
 
 /// What goes on in the order of the chunks.
@@ -163,21 +178,20 @@ struct Lot {
 impl Worker<'_> {
     fn run(
         mut self,
-        chunks: &Receiver<(usize, Chunk)>,
-        give_back: &Sender<Vec<u8>>,
+        source: &Source,
+        numbers: impl Iterator<Item = usize>,
     ) -> Result<(Tally, Written, Vec<StepTally>), Error> {
-        let done = chunks.iter().try_for_each(|(number, chunk)| {
-            self.chunk(number, &chunk)?;
-            let _ = give_back.send(chunk.into_room()); // nobody reads any more
-            Ok(())
-        });
-        match done.and_then(|()| self.sheet.finish()) {
-            Ok(written) => Ok((self.tally, written, self.pipeline.take_tallies())),
-            Err(why) => {
+        let mut room = Vec::new();
+        for number in numbers {
+            let Some(chunk) = source.chunk(number, room)? else { break };
+            if let Err(why) = self.chunk(number, &chunk) {
+                source.give_up();
                 self.line.give_up();
-                Err(why)
+                return Err(why);
             }
+            room = chunk.into_room();
         }
+        Ok((self.tally, self.sheet.finish()?, self.pipeline.take_tallies()))
     }
 
     fn chunk(&mut self, number: usize, chunk: &Chunk) -> Result<(), Error> {
