@@ -26,8 +26,12 @@ def again_from_the_first_failed(invoke):
         shard = records[0]["eventID"].partition(":")[0]
         for *_, mapping in lambda_svc._iter_all_esms():
             is_of_function = function["config"]["FunctionName"] in mapping["FunctionName"].split(":")
-            if is_of_function and mapping["EventSourceArn"] == records[0]["eventSourceARN"]:
-                lambda_svc._kinesis_positions[mapping["UUID"]][shard] += safe
+            positions = lambda_svc._kinesis_positions.get(mapping["UUID"], {})
+            if is_of_function and mapping["EventSourceArn"] == records[0]["eventSourceARN"] and shard in positions:
+                positions[shard] += safe
+                break
+        else:
+            return result  # a caller's own event: the answer is the caller's
         reported = {"errorType": "BatchItemFailures", "errorMessage": f"the records from {sequences[safe]} on"}
         return {"error": True, "body": reported, "log": result.get("log", "")}
 

@@ -1,0 +1,362 @@
+"""Takes each permission of each function away in turn, and sees that what needs it fails.
+
+The stack is up as `make up` makes it, with IAM enforced, and its event source mappings stand still. Each function is called by
+itself, in a new process, with an event that leads it to the call in question: first with all it may do, when it has to
+succeed, then without the one action, when it has to fail. A permission whose loss nobody notices is one too many.
+
+What the local AWS does not ask IAM for is listed at the end, with the reason. Exit code 0 only if all others were shown.
+"""
+
+import base64
+import contextlib
+import copy
+import itertools
+import json
+import os
+import signal
+import time
+from datetime import UTC, datetime
+
+import chaos
+import demo
+import stack
+from stack import Failed, step
+
+# By statement: whose call it is, if not the function's.
+NOT_ASKED = {
+    "Log": "the local AWS writes the logs itself",
+    "Trace": "the local AWS has no X-Ray",
+    "DeadLetter": "the local AWS has no OnFailure destination of Kinesis",
+    "Consume": "the local AWS reads for the event source mapping without the role",
+}
+ASKED = {("redrive", "Consume")}  # its own calls
+GONE_WITHIN_S = 10
+TIMEOUT_S = 6  # what is denied is tried again until there is no time left
+FREE_WITHIN_S = 25  # a lane that an attempt left behind: its time, and a grace
+
+
+def main() -> int:
+    with stack.alone():
+        stack.adopt_orphans()
+        if stack.down():
+            print("a stack was up: it went down")
+        try:
+            outputs = stack.up()
+            with step("permissions"):
+                return Stage(outputs).show()
+        finally:
+            with step("down"):
+                stack.down()
+
+
+class Stage:
+    """The stack that is up, and how each of its functions is led to each of its calls."""
+
+    def __init__(self, outputs: dict):
+        self.outputs = outputs
+        services = ("cloudformation", "dynamodb", "iam", "kinesis", "lambda", "sqs")
+        self.aws = {service: stack.client(outputs["EndpointUrl"], service) for service in services}
+        resources = self.aws["cloudformation"].describe_stack_resources(StackName="millrace-local")["StackResources"]
+        self.names = {each["LogicalResourceId"]: each["PhysicalResourceId"] for each in resources}
+        for mapping in self.aws["lambda"].list_event_source_mappings()["EventSourceMappings"]:
+            self.aws["lambda"].update_event_source_mapping(UUID=mapping["UUID"], Enabled=False)
+        for function in ("transform", "changes", "lake"):
+            name = self.names[f"{function.capitalize()}Function"]
+            self.aws["lambda"].update_function_configuration(FunctionName=name, Timeout=TIMEOUT_S)
+        self.numbers = itertools.count(1)
+
+    # ---- Each permission ----
+
+    def show(self) -> int:
+        ways = self.ways()
+        rows, missing, not_asked = [], [], []
+        for function in stack.FUNCTIONS:
+            for sid, action in self.permissions(function):
+                if sid in NOT_ASKED and (function, sid) not in ASKED:
+                    not_asked.append([function, action, NOT_ASKED[sid]])
+                    continue
+                way = ways.pop((function, sid, action), None)
+                told = self.try_without(function, sid, action, *way) if way else "no way leads there"
+                rows.append([function, action, told or "needed"])
+                missing += [f"{function}, {action} ({sid}): {told}"] if told else []
+        missing += [f"{way} is in no policy" for way in ways]
+        for function, drive in (("transform", self.transform), ("lake", self.lake)):
+            condition = "dynamodb:LeadingKeys"
+            if self.is_condition_asked(function, drive):
+                rows.append([function, condition, "needed"])
+            else:
+                not_asked.append([function, condition, "the local AWS does not know this condition"])
+        demo.table(["function", "action", "without it something fails"], rows)
+        print("\nnot shown here:")
+        demo.table(["function", "action", "why"], not_asked)
+        print()
+        for line in missing:
+            print(f"error: {line}")
+        print(f"{len(rows) - len(missing)} of {len(rows)} permissions are needed, each seen to fail without it; {len(not_asked)} not shown")
+        return 1 if missing else 0
+
+    def permissions(self, function: str) -> list:
+        statements = self.policy(function)["Statement"]
+        return [(each["Sid"], action) for each in statements for action in listed(each["Action"])]
+
+    def try_without(self, function: str, sid: str, action: str, drive, meanwhile=contextlib.nullcontext) -> str | None:
+        """What is wrong, if it does not need the action."""
+        with meanwhile():
+            if told := self.fresh(drive):
+                return f"fails with it, too: {told}"
+            with self.without(function, sid, action):
+                return None if self.fresh(drive) else "works without it"
+
+    def is_condition_asked(self, function: str, drive) -> bool:
+        """Whether it matters which keys of the state's table a function may have to do with."""
+        with self.changed(function, "Remember", Condition={"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["another/*"]}}):
+            return self.fresh(drive) is not None
+
+    def fresh(self, drive) -> str | None:
+        """Drives functions in new processes, which know no secret and no state of those before them."""
+        deadline = time.monotonic() + GONE_WITHIN_S
+        while running := chaos.functions():
+            for pid in running:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            if time.monotonic() > deadline:
+                raise Failed("processes of functions do not end")
+            time.sleep(0.05)
+        return drive()
+
+    def without(self, function: str, sid: str, action: str):
+        statement = next(each for each in self.policy(function)["Statement"] if each["Sid"] == sid)
+        return self.changed(function, sid, Action=[other for other in listed(statement["Action"]) if other != action])
+
+    @contextlib.contextmanager
+    def changed(self, function: str, sid: str, **changes):
+        """A statement of a function's policy is another one for a while; without actions it is none."""
+        whole = self.policy(function)
+        other = copy.deepcopy(whole)
+        for statement in other["Statement"]:
+            statement |= changes if statement["Sid"] == sid else {}
+        other["Statement"] = [statement for statement in other["Statement"] if statement["Action"]]
+        self.put_policy(function, other)
+        try:
+            yield
+        finally:
+            self.put_policy(function, whole)
+
+    def policy(self, function: str) -> dict:
+        role = self.names[f"{function.capitalize()}Role"]
+        return self.aws["iam"].get_role_policy(RoleName=role, PolicyName=function)["PolicyDocument"]
+
+    def put_policy(self, function: str, policy: dict) -> None:
+        role = self.names[f"{function.capitalize()}Role"]
+        self.aws["iam"].put_role_policy(RoleName=role, PolicyName=function, PolicyDocument=json.dumps(policy))
+
+    # ---- What leads where ----
+
+    def ways(self) -> dict:
+        put = ("Put", "kinesis:PutRecords")
+        ways = {
+            ("ingest", *put): (self.ingest_unspilled,),
+            ("ingest", "Spill", "sqs:SendMessage"): (self.ingest, lambda: self.without("ingest", *put)),
+            ("drain", *put): (self.drain,),
+            ("transform", *put): (self.transform,),
+            ("transform", "Quarantine", "s3:PutObject"): (self.transform_bad,),
+            ("transform", "Key", "secretsmanager:GetSecretValue"): (self.transform,),
+            ("transform", "Remember", "dynamodb:Query"): (self.transform,),
+            ("transform", "Remember", "dynamodb:PutItem"): (self.transform,),
+            ("changes", *put): (self.changes,),
+            ("changes", "Quarantine", "s3:PutObject"): (self.changes_bad,),
+            ("changes", "Key", "secretsmanager:GetSecretValue"): (self.changes,),
+            ("lake", "Put", "s3:PutObject"): (self.lake,),
+            ("lake", "Put", "s3:DeleteObject"): (self.lake_supersedes,),
+            ("lake", "Remember", "dynamodb:Query"): (self.lake,),
+            ("lake", "Remember", "dynamodb:PutItem"): (self.lake,),
+            ("lake", "Quarantine", "s3:PutObject"): (self.lake_bad,),
+            ("redrive", "SpillAgain", "sqs:SendMessage"): (self.redrive_spilled,),
+            ("redrive", "Quarantine", "s3:PutObject"): (self.redrive_forgotten,),
+        }
+        for sid, action in [
+            ("Consume", "sqs:ReceiveMessage"),
+            ("Consume", "sqs:DeleteMessage"),
+            ("ReadAgain", "kinesis:GetShardIterator"),
+            ("ReadAgain", "kinesis:GetRecords"),
+            ("Call", "lambda:InvokeFunction"),
+        ]:
+            ways["redrive", sid, action] = (self.redrive,)
+        for action in ("dynamodb:GetShardIterator", "dynamodb:GetRecords"):
+            # The local AWS does not see of which table a stream is, and takes any for `*`.
+            anywhere = lambda: self.changed("redrive", "ReadTableAgain", Resource="*")  # noqa: E731
+            ways["redrive", "ReadTableAgain", action] = (self.redrive_table, anywhere)
+        return ways
+
+    def invoke(self, function: str, event: dict):
+        """What a function answers, or what it died of."""
+        name = self.names[f"{function.capitalize()}Function"]
+        answer = self.aws["lambda"].invoke(FunctionName=name, Payload=json.dumps(event).encode(), LogType="Tail")
+        body = json.loads(answer["Payload"].read() or b"null")
+        self.log = base64.b64decode(answer.get("LogResult", "")).decode(errors="replace")
+        return {"died": body} if "FunctionError" in answer else body
+
+    def batch(self, function: str, records: list) -> str | None:
+        """What is wrong with a batch of a stream or queue, if not all of it is safe."""
+        answer = self.invoke(function, {"Records": records})
+        return None if answer == {"batchItemFailures": []} else f"{answer}"
+
+    def ingest(self) -> str | None:
+        event = sample("ingest")
+        event["body"] = json.dumps(self.event())
+        answer = self.invoke("ingest", event)
+        return None if answer.get("statusCode") == 202 else f"{answer}"
+
+    def ingest_unspilled(self) -> str | None:
+        before = self.depth("SpillQueue")
+        told = self.ingest()
+        return told or ("it was spilled" if self.depth("SpillQueue") > before else None)
+
+    def drain(self) -> str | None:
+        records = sample("drain")["Records"][:1]
+        data = base64.b64encode(json.dumps(self.event()).encode()).decode()
+        records[0]["body"] = json.dumps({"records": [{"partitionKey": "k", "data": data}]})
+        return self.batch("drain", records)
+
+    def transform(self, data: bytes | None = None, shard: str | None = None) -> str | None:
+        return self.batch("transform", [self.record("RawStream", data or json.dumps(self.event()).encode(), shard)])
+
+    def transform_bad(self) -> str | None:
+        return self.transform(b"no event")
+
+    def changes(self, **more) -> str | None:
+        record = sample("changes")["Records"][0]
+        number = next(self.numbers)
+        record["eventID"] = f"{time.time_ns()}"
+        record["dynamodb"] |= {"SequenceNumber": f"{time.time_ns()}{number:03}", "ApproximateCreationDateTime": int(time.time())}
+        record["dynamodb"]["Keys"]["orderId"] = record["dynamodb"]["NewImage"]["orderId"] = {"S": f"o-{time.time_ns()}"}
+        record["dynamodb"]["NewImage"] |= more
+        return self.batch("changes", [record])
+
+    def changes_bad(self) -> str | None:
+        return self.changes(price={"S": "dear"})
+
+    def lake(self) -> str | None:
+        return self.batch("lake", [self.frame()])
+
+    def lake_bad(self) -> str | None:
+        return self.batch("lake", [self.record("CleanStream", b"no frame")])
+
+    def lake_supersedes(self) -> str | None:
+        """A batch that is on its way when nothing can be put leaves its intent; another cut of the same records takes its place, and
+        what the first one may have put is deleted."""
+        shard = f"shardId-{next(self.numbers):012}"
+        first, second = self.frame(shard), self.frame(shard)
+        with self.without("lake", "Put", "s3:PutObject"):
+            if self.batch("lake", [first]) is None:
+                return "a batch is safe that was not put"
+        deadline = time.monotonic() + FREE_WITHIN_S
+        while (told := self.batch("lake", [first, second])) and time.monotonic() < deadline:
+            time.sleep(1)
+        return told
+
+    def redrive(self) -> str | None:
+        return self.redrive_letter(self.put_raw(), "TransformDlq", "KinesisBatchInfo", self.outputs["RawStream"], "Transform")
+
+    def redrive_forgotten(self) -> str | None:
+        shard, _, last = self.put_raw()
+        return self.redrive_letter((shard, "1", last), "TransformDlq", "KinesisBatchInfo", self.outputs["RawStream"], "Transform")
+
+    def redrive_letter(self, places: tuple, queue: str, kind: str, stream: str, function: str) -> str | None:
+        shard, first, last = places
+        arn = stream if stream.startswith("arn:") else self.aws["kinesis"].describe_stream(StreamName=stream)["StreamDescription"]["StreamARN"]
+        called = self.aws["lambda"].get_function(FunctionName=self.names[f"{function}Function"])["Configuration"]["FunctionArn"]
+        letter = {
+            "requestContext": {"functionArn": called},
+            kind: {"shardId": shard, "startSequenceNumber": first, "endSequenceNumber": last, "streamArn": arn},
+        }
+        return self.redrive_message(queue, letter)
+
+    def redrive_message(self, queue: str, message: dict) -> str | None:
+        url = self.names[queue]
+        self.aws["sqs"].purge_queue(QueueUrl=url)
+        self.aws["sqs"].send_message(QueueUrl=url, MessageBody=json.dumps(message))
+        answer = self.invoke("redrive", {})
+        left = self.depth(queue)
+        return f"{left} dead letter is left: {answer}\n{self.log}" if left else None
+
+    def redrive_spilled(self) -> str | None:
+        data = base64.b64encode(json.dumps(self.event()).encode()).decode()
+        return self.redrive_message("SpillDlq", {"records": [{"partitionKey": "k", "data": data}]})
+
+    def redrive_table(self) -> str | None:
+        table = self.outputs["OrdersTable"]
+        self.aws["dynamodb"].put_item(TableName=table, Item={"orderId": {"S": f"o-{time.time_ns()}"}, "price": {"N": "7"}})
+        stream = self.aws["dynamodb"].describe_table(TableName=table)["Table"]["LatestStreamArn"]
+        streams = stack.client(self.outputs["EndpointUrl"], "dynamodbstreams")
+        shard = streams.describe_stream(StreamArn=stream)["StreamDescription"]["Shards"][0]["ShardId"]
+        begin = streams.get_shard_iterator(StreamArn=stream, ShardId=shard, ShardIteratorType="TRIM_HORIZON")["ShardIterator"]
+        sequence = streams.get_records(ShardIterator=begin)["Records"][-1]["dynamodb"]["SequenceNumber"]
+        return self.redrive_letter((shard, sequence, sequence), "ChangesDlq", "DDBStreamBatchInfo", stream, "Changes")
+
+    # ---- Events and records ----
+
+    def event(self) -> dict:
+        return {
+            "id": f"p-{time.time_ns()}-{next(self.numbers)}", "eventType": "view", "timestamp": datetime.now(UTC).isoformat(),
+            "userId": "u1", "price": 20,
+        }  # fmt: skip
+
+    def record(self, stream: str, data: bytes, shard: str | None = None) -> dict:
+        """A record of a shard that no function has seen, if none is named."""
+        number = next(self.numbers)
+        sequence = f"{time.time_ns()}{number:06}"
+        shard = shard or f"shardId-{number:012}"
+        return {
+            "kinesis": {
+                "kinesisSchemaVersion": "1.0", "partitionKey": "k", "sequenceNumber": sequence,
+                "data": base64.b64encode(data).decode(), "approximateArrivalTimestamp": time.time(),
+            },
+            "eventSource": "aws:kinesis", "eventVersion": "1.0", "eventID": f"{shard}:{sequence}", "eventName": "aws:kinesis:record",
+            "awsRegion": stack.REGION, "eventSourceARN": f"arn:aws:kinesis:{stack.REGION}:000000000000:stream/{self.outputs[stream]}",
+        }  # fmt: skip
+
+    def frame(self, shard: str | None = None) -> dict:
+        """A record for `lake`: what `transform` makes of an event of this shard."""
+        if told := self.transform(shard=shard):
+            raise Failed(f"transform makes no frame: {told}")
+        newest = self.records(self.outputs["CleanStream"])[-1]
+        return self.record("CleanStream", newest["Data"])
+
+    def put_raw(self) -> tuple:
+        """Puts an event into RawStream: its shard, and its sequence number as the first and the last."""
+        data = json.dumps(self.event()).encode()
+        put = self.aws["kinesis"].put_record(StreamName=self.outputs["RawStream"], PartitionKey="k", Data=data)
+        return put["ShardId"], put["SequenceNumber"], put["SequenceNumber"]
+
+    def records(self, stream: str) -> list:
+        """What a stream holds, in the order of arrival."""
+        kinesis = self.aws["kinesis"]
+        found = []
+        for shard in kinesis.list_shards(StreamName=stream)["Shards"]:
+            begin = {"StreamName": stream, "ShardId": shard["ShardId"], "ShardIteratorType": "TRIM_HORIZON"}
+            at = kinesis.get_shard_iterator(**begin)["ShardIterator"]
+            while page := kinesis.get_records(ShardIterator=at):
+                found += page["Records"]
+                at = page.get("NextShardIterator")
+                if not page["Records"] or at is None:
+                    break
+        return sorted(found, key=lambda record: record["ApproximateArrivalTimestamp"])
+
+    def depth(self, queue: str) -> int:
+        """How many messages a queue has, those that are worked on counting too."""
+        wanted = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+        found = self.aws["sqs"].get_queue_attributes(QueueUrl=self.names[queue], AttributeNames=wanted)["Attributes"]
+        return sum(map(int, found.values()))
+
+
+def listed(action) -> list:
+    return action if isinstance(action, list) else [action]
+
+
+def sample(function: str) -> dict:
+    return json.loads((stack.ROOT / "events" / f"{function}.json").read_text())
+
+
+if __name__ == "__main__":
+    stack.main_guard(main)
