@@ -84,6 +84,8 @@ pub enum InvocationFault {
 pub enum Happening {
     /// A new version of all functions: who works goes on to the end, who comes next is new.
     Deploy,
+    /// The key of the tokens is rotated: the secret holds another one, and the one before it beside it.
+    Rotate,
     /// The warm instances of a function go.
     Recycle(&'static str),
     /// Another poller of this stream's event source mapping takes over one of its shards, while the one before it still works.

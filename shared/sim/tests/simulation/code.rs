@@ -97,7 +97,7 @@ impl Binary {
         let pipeline = mutant::pipeline(pipeline, self.stack.mutant);
         let pipeline = Pipeline::compile(&pipeline, &files::NONE).unwrap();
         let clock = self.clock();
-        let secret = Guard::patient("token key", secrets::Client(Rc::clone(&self.stack.secret)));
+        let secret = Guard::patient("token key", self.bent(secrets::Client(Rc::clone(&self.stack.secret))));
         let deadline = clock.now().plus_ms(START_MS);
         let keys = Keys::fetch(secret, &clock, deadline, |key| pipeline.check_key(key)).await;
         Ok(Transformer {
@@ -113,7 +113,7 @@ impl Binary {
     }
 }
 
-type Transform<M> = Transformer<kinesis::Client, Bent<s3::Client>, M, secrets::Client, SkewedClock>;
+type Transform<M> = Transformer<kinesis::Client, Bent<s3::Client>, M, Bent<secrets::Client>, SkewedClock>;
 
 type Ids = Bent<Window<dynamodb::Client, kinesis::Client>>;
 

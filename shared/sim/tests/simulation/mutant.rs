@@ -1,13 +1,13 @@
 //! Bugs on purpose, to see that the simulation finds them: each bends a port or an answer of the functions as a bug would.
 
 use crate::truth;
-use crate::world::Stack;
+use crate::world::{KEY, Stack};
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use bytes::Bytes;
 use millrace_core::guard::Health;
 use millrace_core::port::{
     self, Between, Clock, Entry, Error, Functions, Inbox, Invoked, Item, KeyTable, ObjectStore, Page, Put,
-    PutRecords, When, Written,
+    PutRecords, Secret, When, Written,
 };
 use millrace_core::time::Micros;
 use millrace_core::window::{Bounds, Known, Knows, Memory, Outgoing};
@@ -34,6 +34,8 @@ pub(crate) enum Mutant {
     NotAnonymized,
     /// Transform logs what it gets.
     LogsPayload,
+    /// Transform goes on with the key of before a rotation.
+    KeyKept,
     /// Lake moves the checkpoint, then puts the objects.
     CheckpointBeforePut,
     /// Lake leaves the objects of an attempt that another one supersedes.
@@ -48,7 +50,7 @@ pub(crate) enum Mutant {
 
 impl Mutant {
     /// All of them, each with the seed of a run that finds it.
-    pub(crate) const ALL: [(Self, u64); 13] = [
+    pub(crate) const ALL: [(Self, u64); 14] = [
         (Self::AcceptedBeforePut, 0),
         (Self::AllEntriesAgain, 30),
         (Self::DrainForgets, 51),
@@ -57,6 +59,7 @@ impl Mutant {
         (Self::QuarantineAfterAnswer, 14),
         (Self::NotAnonymized, 0),
         (Self::LogsPayload, 0),
+        (Self::KeyKept, 11),
         (Self::CheckpointBeforePut, 13),
         (Self::NotSuperseded, 75),
         (Self::ClaimsUnasked, 51),
@@ -160,6 +163,17 @@ impl<P: Inbox> Inbox for Bent<P> {
 
     async fn delete(&self, receipt: &str) -> Result<(), Error> {
         self.port.delete(receipt).await
+    }
+}
+
+/// The key of the tokens.
+impl<P: Secret> Secret for Bent<P> {
+    async fn get(&self) -> Result<String, Error> {
+        if self.has(Mutant::KeyKept) {
+            let _ = self.port.get().await?;
+            return Ok(KEY.to_owned());
+        }
+        self.port.get().await
     }
 }
 

@@ -3,8 +3,10 @@
 use crate::logs;
 use crate::scenario::{CANARY, CANARY_IP, Event, Kind};
 use crate::truth::{self, Place, Row};
-use crate::world::Run;
+use crate::world::{NEXT_KEY, Run};
 use millrace_core::record::order;
+use millrace_core::time::Micros;
+use millrace_core::token::TokenKey;
 use millrace_sim::executor::End;
 use millrace_sim::kinesis::{Record, Stream};
 use millrace_sim::sqs::Message;
@@ -37,7 +39,12 @@ struct Found {
     dead_spilled: BTreeSet<u32>,
     /// What must hold no personal data, with its name.
     public: Vec<(String, Vec<u8>)>,
+    /// The tokens of the clean stream: when it took them, of which event, and the token.
+    tokens: Vec<(Micros, u32, String)>,
 }
+
+/// How long after a rotation all tokens are of the new key: until a function asks anew, and while a batch is on its way.
+const ROTATED_WITHIN_MS: i64 = 7 * 60_000;
 
 /// What is wrong with a run: nothing, it is hoped.
 pub(crate) fn judge(run: &Run) -> Vec<String> {
@@ -53,6 +60,7 @@ pub(crate) fn judge(run: &Run) -> Vec<String> {
     found.order_is_kept(&mut wrong);
     found.counts_are_true(run, &mut wrong);
     found.no_personal_data(&mut wrong);
+    found.tokens_are_of_their_time(run, &mut wrong);
     if run.scenario.puts_once() {
         wrong.extend(run.stack.seen.take());
     }
@@ -90,6 +98,8 @@ impl Found {
         for (shard, record) in stack.clean.records() {
             let (text, places) = truth::frame(&record.data);
             let at = at(&stack.clean, &shard, &record);
+            let tokens = truth::tokens(&text).into_iter();
+            found.tokens.extend(tokens.map(|(serial, token)| (record.arrived_at, serial, token)));
             found.public.push((format!("CleanStream {}", record.sequence), text.into_bytes()));
             found.public.push((
                 format!("CleanStream's key {}", record.sequence),
@@ -254,6 +264,29 @@ impl Found {
             let sent = run.told.of(serial).sent;
             if times > sent {
                 wrong.push(format!("event {serial} was sent {sent} times and is in RawStream {times} times"));
+            }
+        }
+    }
+
+    /// A token is its user's, of the key before a rotation or of the one after it, and of the old one for a while alone.
+    fn tokens_are_of_their_time(&self, run: &Run, wrong: &mut Vec<String>) {
+        let scenario = &run.scenario;
+        let rotated_at = scenario.rotated_at();
+        let new = TokenKey::parse(NEXT_KEY).unwrap();
+        let token = |key: &TokenKey, event: &Event| {
+            let mut token = String::new();
+            key.token(format!("{CANARY}-{}", event.user).as_bytes(), &mut token);
+            token
+        };
+        for (at, serial, found) in &self.tokens {
+            let event = scenario.events.iter().find(|event| event.serial == *serial).unwrap();
+            let is_old = *found == token(new.of_id("k1").unwrap(), event);
+            let is_new = *found == token(&new, event);
+            let may_be_new = rotated_at.is_some_and(|rotated| *at >= rotated);
+            let may_be_old = !scenario.secret_is_there()
+                || rotated_at.is_none_or(|rotated| *at < rotated.plus_ms(ROTATED_WITHIN_MS));
+            if !(is_old && may_be_old || is_new && may_be_new) {
+                wrong.push(format!("event {serial} has a token of the wrong key or of another user"));
             }
         }
     }

@@ -130,7 +130,37 @@ impl Scenario {
         scenario.theme(&chance);
         let redrives = chance.pick(&[0, 1, 2]);
         scenario.redrives = (0..redrives).map(|_| moment(&chance).plus_ms(120_000)).collect();
+        scenario.change_late(&chance);
         scenario
+    }
+
+    /// Now and then the key is rotated, or new functions are deployed, and events go on to come until long after.
+    fn change_late(&mut self, chance: &Chance) {
+        if !chance.percent(20) {
+            return;
+        }
+        let what = chance.pick(&[Happening::Rotate, Happening::Rotate, Happening::Deploy]);
+        self.faults.push(Fault::At { at: moment(chance).plus_ms(chance.pick(&[0, 600_000])), what });
+        for _ in 0..chance.between(1, 4) {
+            let at = START.plus_ms(i64::try_from(chance.below(1_800_000)).unwrap());
+            let event = self.event(None, 0, Kind::Good);
+            self.sends.push(Send { at, way: Way::Lines, events: vec![event], tries: 5 });
+        }
+    }
+
+    /// When the key is rotated.
+    pub(crate) fn rotated_at(&self) -> Option<Micros> {
+        self.faults.iter().find_map(|fault| match fault {
+            Fault::At { at, what: Happening::Rotate } => Some(*at),
+            _ => None,
+        })
+    }
+
+    /// Whether the secret can be had at all times.
+    pub(crate) fn secret_is_there(&self) -> bool {
+        !self.faults.iter().any(|fault| {
+            matches!(fault, Fault::Call { service: "secrets", .. } | Fault::Spell { service: "secrets", .. })
+        })
     }
 
     /// Now and then one thing goes wrong for long, and nothing else: what follows from it alone is seldom met otherwise.

@@ -92,6 +92,16 @@ pub(crate) fn frame(data: &[u8]) -> (String, Vec<Place>) {
     (body, places)
 }
 
+/// The number of each event in the text of a frame's body, and the token of its user.
+pub(crate) fn tokens(body: &str) -> Vec<(u32, String)> {
+    let events = body.lines().skip(1).map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+    let of = |event: Value| {
+        let serial = event["serial"].as_u64().and_then(|serial| u32::try_from(serial).ok());
+        (serial.expect("a number in each event"), event["userId"].as_str().unwrap_or_default().to_owned())
+    };
+    events.map(of).collect()
+}
+
 /// A row of the lake.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Row {

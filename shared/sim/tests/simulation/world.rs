@@ -100,6 +100,10 @@ impl Drop for Run {
     }
 }
 
+/// What the secret holds, and after a rotation.
+pub(crate) const KEY: &str = r#"{"id": "k1", "key": "0123456789abcdef0123456789abcdef"}"#;
+pub(crate) const NEXT_KEY: &str = r#"{"id": "k2", "key": "fedcba9876543210fedcba9876543210", "previous": {"id": "k1", "key": "0123456789abcdef0123456789abcdef"}}"#;
+
 impl Ledger {
     fn note(&self, event: &Event, note: impl FnOnce(&mut Told)) {
         note(self.told.borrow_mut().entry(event.serial).or_default());
@@ -139,7 +143,7 @@ impl Stack {
             changes_dead: queue("changes-dead", 900_000, None),
             lake_dead: queue("lake-dead", 900_000, None),
             state: Table::new(account, "table"),
-            secret: Secret::new(account, r#"{"id": "k1", "key": "0123456789abcdef0123456789abcdef"}"#),
+            secret: Secret::new(account, KEY),
             functions: RefCell::default(),
             mutant: scenario.mutant,
             ids_kept: RefCell::default(),
@@ -311,6 +315,7 @@ fn happen(what: Happening, stack: &Stack, functions: &[Rc<Function>], mappings: 
         |name: &str| [&stack.raw, &stack.clean, &stack.orders].into_iter().find(|stream| stream.name == name);
     match what {
         Happening::Deploy => functions.iter().for_each(|function| function.deploy()),
+        Happening::Rotate => stack.secret.rotate(NEXT_KEY),
         Happening::Recycle(name) => {
             functions.iter().filter(|function| function.name == name).for_each(|function| function.recycle());
         }
