@@ -51,7 +51,7 @@ STEPS = [
     'enrich.compute = { wide = "has(data.x) && data.x > 1000" }',
     'enrich.constant = { source = "web" }',
     'enrich.user_agent = { from = "userAgent", into = "agent" }',
-    'filter.types = { deny = ["heartbeat"] }',
+    'filter.types = { field = "eventType", deny = ["heartbeat"] }',
     'filter.drop = "size(eventType) > 40"',
     'anonymize.redact = ["data.text"]',
     'anonymize.drop = ["sentAt", "userAgent"]',

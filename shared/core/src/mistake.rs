@@ -84,6 +84,8 @@ impl fmt::Display for Mistake {
 fn plain(message: &str) -> String {
     let message = message.trim().replace('\n', ", ").replace("invalid type: map", "invalid type: a table");
     let message = message.replace("invalid type", "wrong type").replace("unknown variant", "unknown value");
+    // "field" is what people call the fields of an event.
+    let message = message.replace("missing field", "missing setting");
     let message = message.replace("a sequence", "a list, `[…]`").replace(": sequence,", ": a list, `[…]`,");
     let message = message
         .replace("expected u32", "expected a whole number")

@@ -215,11 +215,11 @@ fn wrong_types_and_shapes_are_pointed_at() {
     check(
         "[[step]]\nenrich.url = { from = \"path\" }\n",
         expect![[r#"
-        pipeline.toml:6:14: error: missing field `into`
-          |
-        6 | enrich.url = { from = "path" }
-          |              ^^^^^^^^^^^^^^^^^
-    "#]],
+            pipeline.toml:6:14: error: missing setting `into`
+              |
+            6 | enrich.url = { from = "path" }
+              |              ^^^^^^^^^^^^^^^^^
+        "#]],
     );
     check(
         "[[step]]\nenrich.url = { from = \"path\", into = \"path\" }\n",

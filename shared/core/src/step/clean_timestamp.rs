@@ -744,7 +744,7 @@ mod tests {
                 "`15250285w` is no stretch of time: it is a number and one of s, m, h, d, w, like `30d`"
             ],
         );
-        refuse::<Timestamp>(r#"{ field = "t", skew = { } }"#, &expect!["missing field `sent`"]);
+        refuse::<Timestamp>(r#"{ field = "t", skew = { } }"#, &expect!["missing setting `sent`"]);
         refuse::<Timestamp>(
             r#"{ field = "t", unreadable = "clamp" }"#,
             &expect![

@@ -202,7 +202,7 @@ mod tests {
             r#"{ by = "u", keep = nan }"#,
             &expect!["`keep` is NaN, and no share: it is above 0 and up to 1 = a tenth is 0.1"],
         );
-        refuse::<Sample>(r#"{ by = "u" }"#, &expect!["missing field `keep`"]);
+        refuse::<Sample>(r#"{ by = "u" }"#, &expect!["missing setting `keep`"]);
         refuse::<Sample>(
             r#"{ by = "u", keep = 0.5, missing = "dorp" }"#,
             &expect!["unknown value `dorp`, expected one of `keep`, `drop`, `by` = did you mean `drop`?"],
