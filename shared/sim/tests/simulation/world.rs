@@ -97,6 +97,8 @@ impl Drop for Run {
     /// The tasks have the stack, and the stack has the tasks.
     fn drop(&mut self) {
         self.stack.account.executor().clear();
+        // A function's code holds the stack that holds the function.
+        self.stack.functions.borrow_mut().clear();
     }
 }
 
