@@ -19,6 +19,7 @@ use millrace_core::time::Micros;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::borrow::Cow;
+use std::time::Duration;
 
 /// The most records in one event, as in the event source mappings of the template.
 const RECORDS_MAX: usize = 1_000;
@@ -31,6 +32,13 @@ const DEATHS_MAX: usize = 2;
 
 /// How long before the deadline no further call of a function begins, milliseconds: as long as one may last.
 const CALL_MS: i64 = 125_000;
+
+/// For how long a function that died may leave behind what the next one has to wait for, milliseconds: a lane of a sink is
+/// an attempt's own until it would have timed out, and a grace.
+const HELD_MS: i64 = 135_000;
+
+/// How long to wait before it is asked again meanwhile.
+const AGAIN: Duration = Duration::from_secs(5);
 
 /// What the function needs of the world.
 #[derive(Debug)]
@@ -194,6 +202,7 @@ where
     ) -> Result<End, Error> {
         let mut last = None;
         let mut is_whole = false;
+        let mut held_until = Micros::EPOCH;
         loop {
             let begin = last.as_ref().map_or(Begin::At(&letter.start), Begin::After);
             let shard = &letter.shard;
@@ -207,7 +216,7 @@ where
             tally.records += page.len();
             if !order.dry_run {
                 for records in events(&page) {
-                    self.send(letter, records, deadline, tally).await?;
+                    self.send(letter, records, deadline, tally, &mut held_until).await?;
                 }
             }
             if is_end {
@@ -228,6 +237,7 @@ where
         records: &[Kept],
         deadline: Micros,
         tally: &mut Tally,
+        held_until: &mut Micros,
     ) -> Result<(), Error> {
         let mut waiting = vec![records];
         let mut deaths = 0;
@@ -244,11 +254,17 @@ where
                     tally.redriven += records.len();
                     deaths = 0;
                 }
+                // Else a record that kills would keep those behind it from ever going through.
+                Invoked::Answered(_) if self.clock.now() < *held_until => {
+                    self.clock.sleep(AGAIN).await;
+                    waiting.push(records);
+                }
                 Invoked::Answered(_) => return Err(waits("its function still answers with failures")),
                 Invoked::Died => match records {
                     [] => {}
                     [record] => {
                         deaths += 1;
+                        *held_until = self.clock.now().plus_ms(HELD_MS);
                         if deaths < DEATHS_MAX {
                             waiting.push(records);
                         } else if !self.lives(letter, deadline).await? {
