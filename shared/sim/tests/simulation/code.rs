@@ -234,6 +234,10 @@ impl Instance for Drain {
             let (answered, tally) = drain::handle(read(payload)?, deadline(ends), &self.deps).await;
             self.stack.see_drained(payload, before);
             let mut answer = answer(&answered, &tally);
+            let some_failed = answer.payload["batchItemFailures"][0].is_object();
+            if some_failed && self.stack.raw.records().len() > before {
+                self.stack.drained_in_part.set(true);
+            }
             answer.payload = mutant::answer(answer.payload, payload, self.stack.mutant);
             Ok(answer)
         })

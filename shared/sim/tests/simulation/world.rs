@@ -60,6 +60,8 @@ pub(crate) struct Stack {
     pub(crate) ids_met: RefCell<Vec<u128>>,
     /// What went wrong before the eyes of the simulation.
     pub(crate) seen: RefCell<Vec<String>>,
+    /// Whether a spilled message comes again of which a part was put.
+    pub(crate) drained_in_part: Cell<bool>,
     /// Whether the functions bear what was poison to them.
     pub(crate) cured: Cell<bool>,
     poisonous: bool,
@@ -151,6 +153,7 @@ impl Stack {
             ids_kept: RefCell::default(),
             ids_met: RefCell::default(),
             seen: RefCell::default(),
+            drained_in_part: Cell::default(),
             cured: Cell::new(false),
             poisonous: scenario
                 .events
