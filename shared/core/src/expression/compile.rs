@@ -3,6 +3,7 @@
 
 use super::evaluate::{Macro, MacroKind, Node, Operator, Place, Program, Relation, Run};
 use super::functions;
+use super::plain::is_plain;
 use super::syntax::DEPTH_MAX;
 use super::value::{Kind, Value};
 use crate::event::{Event, Path};
@@ -21,7 +22,7 @@ const TREE_DEPTH_MAX: usize = DEPTH_MAX + 24;
 pub(super) fn compile(tree: &IdedExpr) -> Result<Program, Mistake> {
     let mut compiler = Compiler { places: Vec::new(), variables: Vec::new(), depth: 0 };
     let root = compiler.node(tree)?;
-    Ok(Program { root, fields: compiler.places })
+    Ok(Program { is_plain: is_plain(&root), root, fields: compiler.places })
 }
 
 struct Compiler {
@@ -293,7 +294,7 @@ fn fold(node: Node) -> Node {
     if !constant {
         return node;
     }
-    let program = Program { root: node, fields: Vec::new() };
+    let program = Program { root: node, is_plain: false, fields: Vec::new() };
     let event = Event::default();
     let folded = Run::new(&program, &event).run(&program.root).ok().and_then(|(value, _)| value.owned());
     folded.map_or(program.root, Node::Constant)

@@ -33,6 +33,8 @@ const KEPT: usize = 4;
 #[derive(Debug)]
 pub(super) struct Program {
     pub(super) root: Node,
+    /// Whether the [short way](super::plain) may lead to its value.
+    pub(super) is_plain: bool,
     pub(super) fields: Vec<Place>,
 }
 
@@ -683,7 +685,7 @@ impl Relation {
         }
     }
 
-    fn holds(self, order: Ordering) -> bool {
+    pub(super) fn holds(self, order: Ordering) -> bool {
         match self {
             Self::Less => order.is_lt(),
             Self::LessEqual => order.is_le(),

@@ -5,7 +5,8 @@
 //! Specification: <https://github.com/cel-expr/cel-spec/blob/master/doc/langdef.md>.
 //!
 //! Text becomes the `cel` crate's tree ([`syntax`]), that becomes a tree of ours ([`compile`]), which is walked for
-//! each event ([`evaluate`]) over values that borrow from it ([`value`]). What the specification leaves open, and
+//! each event ([`evaluate`]) over values that borrow from it ([`value`]), or where that is enough over plain ones
+//! ([`plain`]). What the specification leaves open, and
 //! where we go beyond it:
 //!
 //! - `has(data.x)` is false where `data` is null, and so where it is missing. Further down CEL's rule stands:
@@ -20,6 +21,7 @@
 mod compile;
 mod evaluate;
 mod functions;
+mod plain;
 #[cfg(test)]
 mod reference;
 mod syntax;
@@ -28,6 +30,7 @@ mod value;
 use crate::event::{Event, New, Pattern};
 use crate::mistake::Mistake;
 use evaluate::{Program, Run};
+use plain::{Plain, Short};
 use std::borrow::Cow;
 use toml::Spanned;
 use value::Value;
@@ -45,7 +48,10 @@ impl Expression {
 
     /// Whether it is true of this event, or what went wrong, in words without a value of the event.
     pub(crate) fn test(&self, event: &Event) -> Result<bool, Cow<'static, str>> {
-        Ok(Run::new(&self.0, event).test(&self.0.root)?)
+        match self.short(event).and_then(|short| short.truth(&self.0.root)) {
+            Some(flag) => Ok(flag),
+            None => Ok(Run::new(&self.0, event).test(&self.0.root)?),
+        }
     }
 
     /// The expression's value for this event, text and JSON in the room that is given.
@@ -55,6 +61,17 @@ impl Expression {
         room: &'r mut String,
     ) -> Result<New<'r>, Cow<'static, str>> {
         room.clear();
+        match self.short(event).and_then(|short| short.eval(&self.0.root)) {
+            Some(Plain::Null) => return Ok(New::Null),
+            Some(Plain::Bool(flag)) => return Ok(New::Bool(flag)),
+            Some(Plain::Int(int)) => return Ok(New::Int(int)),
+            Some(Plain::Double(float)) if float.is_finite() => return Ok(New::Float(float)),
+            Some(Plain::Text(text)) => {
+                room.push_str(text);
+                return Ok(New::Str(room));
+            }
+            Some(Plain::Double(_)) | None => {}
+        }
         let (value, mut budget) = Run::new(&self.0, event).run(&self.0.root)?;
         Ok(match value {
             Value::Null => New::Null,
@@ -75,6 +92,10 @@ impl Expression {
                 New::Json(room)
             }
         })
+    }
+
+    fn short<'e>(&'e self, event: &'e Event) -> Option<Short<'e>> {
+        self.0.is_plain.then(|| Short::new(&self.0, event))
     }
 
     /// The fields that it names, each as far down as it is named.

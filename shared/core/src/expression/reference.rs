@@ -10,6 +10,7 @@
 //! - What costs too much is an error for us alone: nothing here does.
 
 use super::evaluate::Run;
+use super::plain::{Plain, Short};
 use super::value::Value;
 use super::{compile, syntax};
 use crate::event::{Event, Value as Field};
@@ -469,9 +470,9 @@ impl Asker {
     }
 }
 
-/// Asks both, and tells how often there was an answer.
-fn ask_both(seeds: std::ops::Range<u64>) -> usize {
-    let mut answers = 0;
+/// Asks both, our short way too, and tells how often there was an answer, and the short way had one.
+fn ask_both(seeds: std::ops::Range<u64>) -> (usize, usize) {
+    let (mut answers, mut shorts) = (0, 0);
     for seed in seeds {
         let mut asker = Asker { rng: fastrand::Rng::with_seed(seed), variables: Vec::new() };
         let event = asker.event();
@@ -481,6 +482,12 @@ fn ask_both(seeds: std::ops::Range<u64>) -> usize {
         let Ok(tree) = syntax::parse(&question.ours) else { continue };
         let program = compile::compile(&tree).unwrap();
         let told = Run::new(&program, &event).run(&program.root).map(|(value, _)| ours(&value));
+        let short = Short::new(&program, &event).eval(&program.root).filter(|_| program.is_plain);
+        if let Some(short) = short {
+            shorts += 1;
+            let short = plainly(short);
+            assert_eq!(Ok(short), told, "SEED={seed}: {} over {event}", question.ours);
+        }
         let answer = interpret(&question.theirs, &event);
         match (&told, &answer) {
             (Ok(ours), Ok(answer)) => {
@@ -491,7 +498,17 @@ fn ask_both(seeds: std::ops::Range<u64>) -> usize {
             (ours, theirs) => panic!("SEED={seed}: {}: {ours:?}, {theirs:?} over {event}", question.ours),
         }
     }
-    answers
+    (answers, shorts)
+}
+
+fn plainly(value: Plain<'_>) -> String {
+    ours(&match value {
+        Plain::Null => Value::Null,
+        Plain::Bool(flag) => Value::Bool(flag),
+        Plain::Int(int) => Value::Int(int),
+        Plain::Double(double) => Value::Double(double),
+        Plain::Text(text) => Value::Text(text),
+    })
 }
 
 /// What one evaluation costs, ours and the crate's, by the difference between two runs under callgrind:
@@ -526,8 +543,8 @@ proptest! {
 
     #[test]
     fn the_crate_gives_the_same(seed in 0..u64::MAX / 2) {
-        let answers = ask_both(seed..seed + 32);
-        prop_assert!(answers > 8, "the questions are no good: {answers} answers of 32");
+        let (answers, shorts) = ask_both(seed..seed + 64);
+        prop_assert!(answers > 16 && shorts > 0, "the questions are no good: {answers} answers of 64, {shorts} short");
     }
 }
 
@@ -535,5 +552,6 @@ proptest! {
 #[test]
 #[ignore = "it takes a minute"]
 fn many_questions() {
-    assert!(ask_both(0..10_000) > 3_000);
+    let (answers, shorts) = ask_both(0..10_000);
+    assert!(answers > 3_000 && shorts > 500, "{answers} answers, {shorts} short");
 }
