@@ -58,7 +58,10 @@ enum Shape {
 
 impl Chunk {
     /// Hands over the pieces, in order.
-    pub(crate) fn each(&self, mut take: impl FnMut(Piece<'_>) -> Result<(), Error>) -> Result<(), Error> {
+    pub(crate) fn each<'c>(
+        &'c self,
+        mut take: impl FnMut(Piece<'c>) -> Result<(), Error>,
+    ) -> Result<(), Error> {
         match &self.shape {
             Shape::Object => take(Piece { number: self.first, bytes: self.bytes.trim_ascii(), flaw: None }),
             Shape::Array => match decode::split(&self.bytes) {

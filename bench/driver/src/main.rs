@@ -14,15 +14,14 @@
 
 use millrace_aws::source::KinesisEvent;
 use millrace_core::batch::Batch;
+use millrace_core::block::Block;
 use millrace_core::decode;
-use millrace_core::event::Event;
 use millrace_core::files;
 use millrace_core::frame::Frame;
 use millrace_core::pipeline::{Outcome, Pipeline};
 use millrace_core::record::Record;
 use millrace_core::seen::Seen;
 use millrace_core::sink::Cut;
-use millrace_core::step::Context;
 use millrace_core::time::Micros;
 use millrace_core::token::TokenKey;
 use millrace_lake::{Frames, Layout, Part, Table};
@@ -82,6 +81,13 @@ struct Job<'a> {
     counts: Counts,
 }
 
+/// What one hop works with.
+struct Work {
+    block: Block,
+    seen: Seen,
+    table: Table,
+}
+
 /// The job's counts.
 #[derive(Debug, Default)]
 struct Counts {
@@ -97,51 +103,51 @@ impl Job<'_> {
     /// Envelope to rows in one process, as a single function would.
     fn one_hop(mut self, mut batches: impl BufRead, until: Until) -> Done {
         let layout = Layout::new(self.pipeline.event(), self.pipeline.lake());
-        let (mut line, mut room, mut event, mut seen) =
-            (Vec::new(), Vec::new(), Event::default(), Seen::default());
-        let (mut table, mut invocation) = (Table::new(layout), KinesisEvent::default());
+        let (mut line, mut room, mut invocation) = (Vec::new(), Vec::new(), KinesisEvent::default());
+        let mut work = Work { block: Block::default(), seen: Seen::default(), table: Table::new(layout) };
         for number in 0.. {
             if !next_line(&mut batches, &mut line)? {
                 break;
             }
             invocation.fill(&line)?;
             for record in invocation.records() {
-                self.record(&record, until, &mut room, &mut event, &mut seen, &mut table)?;
+                self.record(&record, until, &mut room, &mut work)?;
             }
+            self.settle(until, &mut work)?;
             if until == Until::Files {
-                self.write(number, table.finish()?)?;
+                self.write(number, work.table.finish()?)?;
             } else {
-                self.counts.rows += table.clear();
+                self.counts.rows += work.table.clear();
             }
         }
         self.say();
         Ok(())
     }
 
-    fn record(
-        &mut self,
-        record: &Record<'_>,
-        until: Until,
-        room: &mut Vec<u8>,
-        event: &mut Event,
-        seen: &mut Seen,
-        table: &mut Table,
-    ) -> Done {
+    fn record(&mut self, record: &Record<'_>, until: Until, room: &mut Vec<u8>, work: &mut Work) -> Done {
         let plain = decode::inflate(record.data, room).map_err(|why| why.to_string())?;
         for piece in decode::split(plain).map_err(|why| why.to_string())? {
             self.counts.r#in += 1;
             if until == Until::Envelope {
                 continue;
             }
-            if decode::event(piece, event).is_err() {
-                self.counts.malformed += 1;
-                continue;
+            if !work.block.has_room(piece.len()) {
+                self.settle(until, work)?;
             }
-            if until == Until::Parse {
-                continue;
-            }
-            let cx = Context { key: &self.key, arrived_at: record.arrived_at };
-            match self.pipeline.apply(event, &cx) {
+            work.block.push(record.arrived_at, piece.len(), |event| decode::event(piece, event));
+        }
+        Ok(())
+    }
+
+    /// What becomes of the events of a block.
+    fn settle(&mut self, until: Until, work: &mut Work) -> Done {
+        let Work { block, seen, table, .. } = work;
+        if until <= Until::Parse {
+            block.release();
+            return Ok(());
+        }
+        for (event, outcome) in block.apply(&mut self.pipeline, &self.key) {
+            match outcome {
                 Outcome::Out if !seen.insert(event.str(&self.pipeline.event().id).unwrap_or_default()) => {
                     self.counts.duplicates += 1;
                 }
@@ -149,6 +155,7 @@ impl Job<'_> {
                 Outcome::Out => {
                     table.push(event).map_err(|why| why.to_string())?;
                 }
+                Outcome::Rejected(why) if why.stage == "decode" => self.counts.malformed += 1,
                 Outcome::Filtered(step) if self.pipeline.steps().nth(step) == Some("filter.bots") => {
                     self.counts.bots += 1;
                 }
@@ -169,10 +176,7 @@ impl Job<'_> {
             if more {
                 invocation.fill(&line)?;
                 if let Some(source) = invocation.source() {
-                    let mut run = batch.begin(&mut self.pipeline, &self.key, source);
-                    for record in invocation.records() {
-                        run.record(&record);
-                    }
+                    batch.begin(&mut self.pipeline, &self.key, source).records(invocation.records());
                     waiting.extend(batch.take_frames());
                     let tally = batch.tally(None);
                     let malformed =

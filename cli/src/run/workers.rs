@@ -8,6 +8,7 @@ use super::output::{Kept, Output, Quarantine, Sheet, Written};
 use crate::error::Error;
 use crate::input::{Chunk, Input, Piece};
 use millrace_core::account::{StepTally, Tally};
+use millrace_core::block::{BLOCK_EVENTS, Block};
 use millrace_core::event::Event;
 use millrace_core::frame::EVENT_MAX;
 use millrace_core::pipeline::{Outcome, Pipeline};
@@ -51,7 +52,7 @@ pub(super) fn run(
                 pipeline,
                 cx: *cx,
                 line: &line,
-                event: Event::default(),
+                block: Block::default(),
                 lot: Lot::default(),
                 sheet,
                 tally: Tally::default(),
@@ -161,7 +162,7 @@ struct Worker<'a> {
     pipeline: Pipeline,
     cx: Context<'a>,
     line: &'a Line,
-    event: Event,
+    block: Block,
     lot: Lot,
     sheet: Sheet,
     tally: Tally,
@@ -197,10 +198,17 @@ impl Worker<'_> {
     fn chunk(&mut self, number: usize, chunk: &Chunk) -> Result<(), Error> {
         // So that it does not matter which worker had the chunk before.
         self.pipeline.begin_batch();
+        let mut waiting = Vec::with_capacity(BLOCK_EVENTS);
         chunk.each(|piece| {
-            self.take(&piece);
+            let bytes = piece.bytes.len();
+            if !self.block.has_room(bytes) {
+                self.settle(&mut waiting);
+            }
+            self.block.push(self.cx.arrived_at, bytes, |event| piece.read(event));
+            waiting.push(piece);
             Ok(())
         })?;
+        self.settle(&mut waiting);
         let Some(mut state) = self.line.wait(number) else { return Ok(()) };
         let InOrder { turn, seen, output, quarantine, .. } = &mut *state;
         for (id, kept) in self.lot.passed.drain(..) {
@@ -220,17 +228,22 @@ impl Worker<'_> {
         self.sheet.flush_if_full()
     }
 
-    fn take(&mut self, piece: &Piece<'_>) {
+    /// Runs the pipeline on the pieces that wait.
+    fn settle(&mut self, waiting: &mut Vec<Piece<'_>>) {
+        let mut block = std::mem::take(&mut self.block);
+        for (piece, (event, outcome)) in waiting.drain(..).zip(block.apply(&mut self.pipeline, self.cx.key)) {
+            self.take(&piece, event, outcome);
+        }
+        self.block = block;
+    }
+
+    fn take(&mut self, piece: &Piece<'_>, event: &mut Event, outcome: Outcome) {
         self.tally.r#in += 1;
-        let fate = match piece.read(&mut self.event) {
-            Ok(()) => self.pipeline.apply(&mut self.event, &self.cx),
-            Err(why) => Outcome::Rejected(why),
-        };
-        let kept = match fate {
+        let kept = match outcome {
             Outcome::Out => {
-                let id = seen::hash(self.event.str(&self.pipeline.event().id).unwrap_or_default());
+                let id = seen::hash(event.str(&self.pipeline.event().id).unwrap_or_default());
                 let bytes = piece.bytes.len();
-                fits(&self.event, bytes).and_then(|()| Ok((id, self.sheet.push(&mut self.event, bytes)?)))
+                fits(event, bytes).and_then(|()| Ok((id, self.sheet.push(event, bytes)?)))
             }
             Outcome::Filtered(_step) => {
                 self.tally.filtered += 1;

@@ -50,7 +50,7 @@ pub async fn handle<P: PutRecords, S: ObjectStore, M: Memory, K: Secret, C: Cloc
         let sequence = record.change.sequence_number.clone().unwrap_or_default();
         let at = arrived_at(&record);
         let event = event_of(record, table, at, &settings);
-        run.event(&sequence, 0, at, event.to_string().as_bytes());
+        run.event(&sequence, at, event.to_string().as_bytes());
     }
     let out = transformer.deliver(&source, deadline).await;
     (BatchResponse::after(out.stuck), out.counts)

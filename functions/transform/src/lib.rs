@@ -24,10 +24,7 @@ pub async fn handle<P: PutRecords, S: ObjectStore, M: Memory, K: Secret, C: Cloc
     if let Err(stuck) = transformer.open(batch, deadline, telemetry::key_stays).await {
         return (BatchResponse::after(Some(stuck)), Counts::default());
     }
-    let mut run = transformer.begin(batch.source);
-    for record in event.records() {
-        run.record(&record);
-    }
+    transformer.begin(batch.source).records(event.records());
     let out = transformer.deliver(batch.source, deadline).await;
     (BatchResponse::after(out.stuck), out.counts)
 }

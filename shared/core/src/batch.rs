@@ -1,6 +1,7 @@
 //! The records of one invocation through the pipeline: frames, rejects, and the tally of both.
 
 use crate::account::Tally;
+use crate::block::{BLOCK_EVENTS, Block};
 use crate::decode::{self, Pieces};
 use crate::event::Event;
 use crate::frame::{self, Frame};
@@ -8,10 +9,10 @@ use crate::pipeline::{Outcome, Pipeline};
 use crate::quarantine::{Entry, Reject};
 use crate::record::{self, Record, Source};
 use crate::seen::{self, Seen};
-use crate::step::Context;
 use crate::time::Micros;
 use crate::token::TokenKey;
 use crate::window::{Known, Knows, Outgoing};
+use smallvec::SmallVec;
 
 /// The most rejects that one record makes; a record with more is put away whole. It bounds the memory of a batch.
 const BAD_MAX: usize = 1_000;
@@ -19,6 +20,9 @@ const BAD_MAX: usize = 1_000;
 /// The most bytes of bad data that a batch keeps piece by piece. Beyond it a record whose bad pieces are larger than
 /// the record, which is compressed then, is put away as it came: a few KB may inflate to [`decode::INFLATED_MAX`].
 const BAD_BYTES_MAX: usize = 8 << 20;
+
+/// What became of the others where a record has too many bad events: those read before it was noticed went on.
+const SOME_WENT_ON: &str = "those before the last of them went on, and a few behind it";
 
 /// The room for an inflated record that the next batch finds again, bytes.
 const INFLATED_KEPT: usize = 4 << 20;
@@ -40,7 +44,7 @@ pub struct Batch {
     remembers: bool,
     /// The ids of the events that go out, where somebody wants to know.
     outgoing: Outgoing,
-    event: Event,
+    block: Block,
     inflated: Vec<u8>,
 }
 
@@ -84,7 +88,7 @@ impl Batch {
     fn release(&mut self) {
         self.inflated.clear();
         self.inflated.shrink_to(INFLATED_KEPT);
-        self.event.release();
+        self.block.release();
     }
 
     /// Takes the frames for the clean stream, in order.
@@ -156,14 +160,40 @@ impl<'a> Run<'a> {
         self
     }
 
-    /// Takes a record as a producer sent it. Nothing it holds fails the batch.
-    pub fn record(&mut self, record: &Record<'_>) {
-        if self.knows.is_some() {
-            self.batch.outgoing.record(record.sequence, record.arrived_at);
-        }
+    /// Takes records as producers sent them. Nothing they hold fails the batch.
+    pub fn records<'r>(&mut self, records: impl IntoIterator<Item = Record<'r>>) {
         let mut room = std::mem::take(&mut self.batch.inflated);
-        self.pieces(record, &mut room);
+        let mut waiting = Waiting::new();
+        for record in records {
+            let Record { sequence, arrived_at, data } = record;
+            if self.knows.is_some() {
+                self.batch.outgoing.record(sequence, arrived_at);
+            }
+            // Most records are one event, as it is.
+            if let Some(json) = decode::single(data) {
+                if !self.batch.block.has_room(json.len()) {
+                    self.settle(&mut waiting);
+                }
+                self.wait(&mut waiting, Piece { sequence, index: 0, arrived_at, json });
+            } else {
+                self.settle(&mut waiting);
+                self.pieces(&record, &mut room);
+            }
+        }
+        self.settle(&mut waiting);
         self.batch.inflated = room;
+    }
+
+    /// Takes one record.
+    pub fn record(&mut self, record: &Record<'_>) {
+        self.records([*record]);
+    }
+
+    /// Takes one event by its JSON.
+    pub fn event(&mut self, sequence: &str, arrived_at: Micros, json: &[u8]) {
+        let mut waiting = Waiting::new();
+        self.wait(&mut waiting, Piece { sequence, index: 0, arrived_at, json });
+        self.settle(&mut waiting);
     }
 
     fn pieces(&mut self, record: &Record<'_>, room: &mut Vec<u8>) {
@@ -174,21 +204,28 @@ impl<'a> Run<'a> {
         };
         let is_one = matches!(pieces, Pieces::One(_));
         let (before, bytes_before) = (self.batch.rejects.len(), self.batch.bad_bytes);
+        let too_bad = |batch: &Batch| {
+            if batch.rejects.len() - before > BAD_MAX {
+                return Some(format!("more than {BAD_MAX} of its events are bad; {SOME_WENT_ON}"));
+            }
+            let is_large = batch.bad_bytes > BAD_BYTES_MAX && batch.bad_bytes - bytes_before > data.len();
+            (is_large && !is_one).then(|| format!("its bad events inflate to too much; {SOME_WENT_ON}"))
+        };
         let (mut count, mut readable) = (0, 0);
-        for (index, piece) in (0..).zip(pieces) {
+        let mut waiting = Waiting::new();
+        for (index, json) in (0..).zip(pieces) {
+            if !self.batch.block.has_room(json.len()) {
+                self.settle(&mut waiting);
+                if let Some(detail) = too_bad(self.batch) {
+                    return self.reject_whole(record, before, Reject::new("decode", "too_many_bad", detail));
+                }
+            }
             count += 1;
-            readable += usize::from(self.event(sequence, index, arrived_at, piece));
-            if self.batch.rejects.len() - before > BAD_MAX {
-                let detail = format!(
-                    "more than {BAD_MAX} of its events are bad; those before the last of them went on"
-                );
-                return self.reject_whole(record, before, Reject::new("decode", "too_many_bad", detail));
-            }
-            let bad_bytes = self.batch.bad_bytes;
-            if bad_bytes > BAD_BYTES_MAX && bad_bytes - bytes_before > data.len() && !is_one {
-                let detail = "its bad events inflate to too much; those before the last of them went on";
-                return self.reject_whole(record, before, Reject::new("decode", "too_many_bad", detail));
-            }
+            readable += usize::from(self.wait(&mut waiting, Piece { sequence, index, arrived_at, json }));
+        }
+        self.settle(&mut waiting);
+        if let Some(detail) = too_bad(self.batch) {
+            return self.reject_whole(record, before, Reject::new("decode", "too_many_bad", detail));
         }
         // Lines of which none is JSON are no lines: these bytes were something else.
         let first = self.batch.rejects.get(before).map(|first| first.reject.clone());
@@ -210,53 +247,64 @@ impl<'a> Run<'a> {
         self.batch.reject(record.sequence, None, record.arrived_at, why, record.data);
     }
 
-    /// Takes one event by its JSON, with its place in its record; whether it can be read.
-    pub fn event(&mut self, sequence: &str, index: u32, arrived_at: Micros, json: &[u8]) -> bool {
-        let Self { pipeline, key, batch, knows } = self;
-        if let Err(why) = decode::event(json, &mut batch.event) {
-            batch.reject(sequence, Some(index), arrived_at, why, json);
-            return false;
-        }
-        match pipeline.apply(&mut batch.event, &Context { key, arrived_at }) {
-            Outcome::Out => {
-                let id = seen::hash(batch.event.str(&pipeline.event().id).unwrap_or_default());
-                let known = knows.map_or(Known::New, |knows| knows.known(id, sequence, arrived_at));
-                if !batch.seen.insert_hash(id) || known == Known::Duplicate {
-                    batch.count(sequence).duplicates += 1;
-                } else if known == Known::Late {
-                    let detail =
-                        "an earlier attempt at its record, with another pipeline, had left the event out";
-                    batch.reject(
-                        sequence,
-                        Some(index),
-                        arrived_at,
-                        Reject::new("window", "late", detail),
-                        json,
-                    );
-                } else if batch.frames.push(sequence, index, |line| batch.event.write(line)) {
-                    batch.count(sequence).out += 1;
-                    if knows.is_some() {
-                        batch.outgoing.id(id, sequence, arrived_at);
-                    }
-                } else {
-                    // It did not go out, so what comes with its id is no duplicate.
-                    batch.seen.forget_hash(id);
-                    let detail = format!("the event has more than {} bytes", frame::EVENT_MAX);
-                    batch.reject(
-                        sequence,
-                        Some(index),
-                        arrived_at,
-                        Reject::new("encode", "too_large", detail),
-                        json,
-                    );
-                }
+    /// Puts an event with those that wait, who must leave it room; whether it can be read.
+    fn wait<'p>(&mut self, waiting: &mut Waiting<'p>, piece: Piece<'p>) -> bool {
+        waiting.push(piece);
+        let Piece { arrived_at, json, .. } = piece;
+        self.batch.block.push(arrived_at, json.len(), |event| decode::event(json, event))
+    }
+
+    /// Runs the pipeline on the events that wait, and settles what becomes of each.
+    fn settle(&mut self, waiting: &mut Waiting<'_>) {
+        let mut block = std::mem::take(&mut self.batch.block);
+        for (piece, (event, outcome)) in waiting.drain(..).zip(block.apply(self.pipeline, self.key)) {
+            let Piece { sequence, index, arrived_at, json } = piece;
+            match outcome {
+                Outcome::Out => self.let_out(&piece, event),
+                Outcome::Filtered(_step) => self.batch.count(sequence).filtered += 1,
+                Outcome::Rejected(why) => self.batch.reject(sequence, Some(index), arrived_at, why, json),
             }
-            Outcome::Filtered(_step) => batch.count(sequence).filtered += 1,
-            Outcome::Rejected(why) => batch.reject(sequence, Some(index), arrived_at, why, json),
         }
-        true
+        self.batch.block = block;
+    }
+
+    /// Puts an event that passed into a frame, unless its id went out before.
+    fn let_out(&mut self, piece: &Piece<'_>, event: &Event) {
+        let Self { pipeline, batch, knows, .. } = self;
+        let Piece { sequence, index, arrived_at, json } = *piece;
+        let id = seen::hash(event.str(&pipeline.event().id).unwrap_or_default());
+        let known = knows.map_or(Known::New, |knows| knows.known(id, sequence, arrived_at));
+        if !batch.seen.insert_hash(id) || known == Known::Duplicate {
+            batch.count(sequence).duplicates += 1;
+        } else if known == Known::Late {
+            let detail = "an earlier attempt at its record, with another pipeline, had left the event out";
+            batch.reject(sequence, Some(index), arrived_at, Reject::new("window", "late", detail), json);
+        } else if batch.frames.push(sequence, index, |line| event.write(line)) {
+            batch.count(sequence).out += 1;
+            if knows.is_some() {
+                batch.outgoing.id(id, sequence, arrived_at);
+            }
+        } else {
+            // It did not go out, so what comes with its id is no duplicate.
+            batch.seen.forget_hash(id);
+            let detail = format!("the event has more than {} bytes", frame::EVENT_MAX);
+            batch.reject(sequence, Some(index), arrived_at, Reject::new("encode", "too_large", detail), json);
+        }
     }
 }
+
+/// An event as it came.
+#[derive(Clone, Copy)]
+struct Piece<'p> {
+    /// Its record, and its place in that.
+    sequence: &'p str,
+    index: u32,
+    arrived_at: Micros,
+    json: &'p [u8],
+}
+
+/// How the events of a block came.
+type Waiting<'p> = SmallVec<[Piece<'p>; BLOCK_EVENTS]>;
 
 #[cfg(test)]
 mod tests {

@@ -47,6 +47,13 @@ pub fn inflate<'a>(data: &'a [u8], room: &'a mut Vec<u8>) -> Result<&'a [u8], Re
     Ok(room)
 }
 
+/// The one event that a payload is, where it is plain JSON on one line.
+#[must_use]
+pub fn single(payload: &[u8]) -> Option<&[u8]> {
+    let json = payload.trim_ascii();
+    (json.starts_with(b"{") && memchr(b'\n', json).is_none()).then_some(json)
+}
+
 /// Cuts a plain payload into the bytes of single events, blank lines left out.
 ///
 /// An array that is not whole is one reject: nobody can tell where its next event begins. NDJSON with a bad line

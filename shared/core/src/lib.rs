@@ -24,6 +24,7 @@
 
 pub mod account;
 pub mod batch;
+pub mod block;
 mod bots;
 pub mod checkpoint;
 pub mod decode;

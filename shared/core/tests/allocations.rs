@@ -17,13 +17,11 @@ fn ten_times_the_events_take_hardly_more_allocations() {
     let source = Source { stream: "raw".into(), shard: "shardId-000000000000".into() };
     let arrived_at = Micros::new(1_800_000_000_000_000).unwrap();
     let mut batch = Batch::default();
-    let mut run = |lines: &[&str]| {
+    let mut run = |lines: &[&'static str]| {
         let mut tally = None;
         let count = measure(|| {
-            let mut run = batch.begin(&mut pipeline, &key, &source);
-            for data in lines {
-                run.record(&Record { sequence: "7", arrived_at, data: data.as_bytes() });
-            }
+            let record = |data: &&'static str| Record { sequence: "7", arrived_at, data: data.as_bytes() };
+            batch.begin(&mut pipeline, &key, &source).records(lines.iter().map(record));
             drop(batch.take_frames());
             tally = Some(batch.tally(None));
         });

@@ -95,7 +95,7 @@ impl Pipeline {
     }
 
     /// The names of the steps, in their order.
-    pub fn steps(&self) -> impl Iterator<Item = &'static str> {
+    pub fn steps(&self) -> impl ExactSizeIterator<Item = &'static str> {
         self.steps.iter().map(|step| step.name())
     }
 
