@@ -104,7 +104,8 @@ impl Job<'_> {
     fn one_hop(mut self, mut batches: impl BufRead, until: Until) -> Done {
         let layout = Layout::new(self.pipeline.event(), self.pipeline.lake());
         let (mut line, mut room, mut invocation) = (Vec::new(), Vec::new(), KinesisEvent::default());
-        let mut work = Work { block: Block::default(), seen: Seen::default(), table: Table::new(layout) };
+        let mut work =
+            Work { block: Block::default(), seen: Seen::with_capacity(IDS), table: Table::new(layout) };
         for number in 0.. {
             if !next_line(&mut batches, &mut line)? {
                 break;
@@ -254,6 +255,9 @@ fn next_line(reader: &mut impl BufRead, line: &mut Vec<u8>) -> std::io::Result<b
         }
     }
 }
+
+/// For so many ids there is room from the first batch on, as in a function that is warm.
+const IDS: usize = 100_000;
 
 /// How many frames make an invocation of `lake` here: about 6 MB at most, of frames up to 1 MB.
 const FRAMES_A_BATCH: usize = 5;

@@ -30,7 +30,7 @@ fn transformer(clean: Stream, quarantine: Store) -> Transform {
 }
 
 fn remembering(clean: Stream, quarantine: Store, table: Table) -> Transform {
-    let span = Span { window_ms: 3_600_000, retries_ms: 86_400_000 };
+    let span = Span { window_ms: 3_600_000, retries_ms: 86_400_000, ids_max: 1_000_000 };
     let shards = Guard::patient("shards", History::default());
     Transformer {
         function: "transform",

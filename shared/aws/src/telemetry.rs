@@ -128,7 +128,8 @@ mod tests {
         let tally = Tally { r#in: 3, out: 2, filtered: 1, ..Tally::default() };
         let steps =
             vec![step("clean.require", 3, 0, 0), step("filter.keep", 3, 0, 1), step("clean.cast", 2, 2, 0)];
-        let lines = emf("transform", "shop-transform", &Counts { tally, steps }, 1_573_841_100_000);
+        let lines =
+            emf("transform", "shop-transform", &Counts { tally, steps, window_short: 0 }, 1_573_841_100_000);
         let [whole, keep, cast] = lines.as_slice() else { panic!("{lines:?}") };
 
         assert_eq!(whole.get("steps"), None);
@@ -148,6 +149,9 @@ mod tests {
                 "in": 3, "out": 2, "changed": 0, "dropped": 1, "quarantined": 0,
             })
         );
+        let counts = Counts { window_short: 1, ..Counts::default() };
+        let lines = emf("transform", "shop-transform", &counts, 1_573_841_100_000);
+        assert_eq!(lines[0]["_aws"]["CloudWatchMetrics"][0]["Metrics"][5]["Name"], "window_short");
         assert_eq!((&cast["step"], &cast["changed"]), (&json!("clean.cast"), &json!(2)));
     }
 }

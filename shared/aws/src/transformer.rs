@@ -51,6 +51,12 @@ pub async fn from_env<F: Fn(&str) -> Option<String>, M: Memory>(
     })
 }
 
+/// How many ids are known in a function of so much memory, MB: they take half of it.
+fn ids_max(memory: Option<&str>) -> usize {
+    const IDS_A_MB: usize = 14_000; // 71 bytes each, at the most
+    memory.and_then(|memory| memory.parse().ok()).unwrap_or(512_usize) / 2 * IDS_A_MB
+}
+
 /// The ids that a lane of `RAW_STREAM` let out, in `STATE_TABLE`, for `DEDUPE_WINDOW_SECONDS`; a record may be tried again
 /// for `STREAM_RETENTION_HOURS`.
 pub fn window<F: Fn(&str) -> Option<String>>(env: &mut Env<F>) -> Later<Window<Table, Stream>> {
@@ -58,6 +64,7 @@ pub fn window<F: Fn(&str) -> Option<String>>(env: &mut Env<F>) -> Later<Window<T
     let span = Span {
         window_ms: env.number("DEDUPE_WINDOW_SECONDS").saturating_mul(1000),
         retries_ms: env.number("STREAM_RETENTION_HOURS").saturating_mul(3_600_000),
+        ids_max: ids_max(env.optional("AWS_LAMBDA_FUNCTION_MEMORY_SIZE").as_deref()),
     };
     Box::new(move |config| {
         let table = Guard::patient("state table", Table::new(config, table));

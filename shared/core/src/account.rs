@@ -65,8 +65,16 @@ pub struct Counts {
     /// The fates.
     #[serde(flatten)]
     pub tally: Tally,
+    /// 1 where ids within the window were not known, for want of memory; 0 is not written, for a metric costs money.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub window_short: usize,
     /// The steps, in their order.
     pub steps: Vec<StepTally>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 impl StepTally {

@@ -115,7 +115,8 @@ impl<P: PutRecords, S: ObjectStore, M: Memory, K: Secret, C: Clock> Transformer<
         if stuck.is_some() {
             slow_down(began, &self.clock, deadline).await;
         }
-        Delivered { counts: Counts { tally, steps: self.pipeline.take_tallies() }, stuck }
+        let window_short = usize::from(self.memory.is_short());
+        Delivered { counts: Counts { tally, window_short, steps: self.pipeline.take_tallies() }, stuck }
     }
 
     async fn put_frames(&mut self, source: &Source, deadline: Micros) -> Result<(), Stuck> {

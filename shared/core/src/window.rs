@@ -20,20 +20,20 @@ pub use item::Outgoing;
 use lane::{Batch, Lane};
 use std::collections::{BTreeSet, HashMap};
 
-/// The most ids in memory, over all lanes: some 200 MB. Where a window has more, its oldest are forgotten early.
-const IDS_MAX: usize = 4_000_000;
-
 /// What stands before the position of an item that a redrive wrote: it sorts behind all others, where every instance
 /// finds it, for what it tells of lies far back.
 const REDRIVEN: &str = "~";
 
-/// How long ids are known.
+/// How long ids are known, and how many.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Span {
     /// For how long after its arrival an event makes duplicates of those with its id, milliseconds.
     pub window_ms: i64,
     /// For how long a record may be tried again, milliseconds: an attempt needs what the first one knew.
     pub retries_ms: i64,
+    /// The most ids in memory, over all lanes; 71 bytes each at the most. Where a window has more, its oldest are forgotten
+    /// early.
+    pub ids_max: usize,
 }
 
 /// A batch, before it is worked on.
@@ -89,6 +89,10 @@ pub trait Memory: Knows {
 
     /// How its dependencies are.
     fn health(&self) -> Vec<Health>;
+
+    /// Whether the batch was worked on without all that it should know, because there is no memory for so many ids: what
+    /// is sent again late may go out twice.
+    fn is_short(&self) -> bool;
 }
 
 /// Remembers nothing: for a source whose events come once.
@@ -113,6 +117,10 @@ impl Memory for Forgetful {
     fn health(&self) -> Vec<Health> {
         Vec::new()
     }
+
+    fn is_short(&self) -> bool {
+        false
+    }
 }
 
 /// Remembers by way of a table.
@@ -129,7 +137,8 @@ pub struct Window<T, L> {
     heirs: Vec<String>,
     /// Counts batches, to tell which lane nobody used for long.
     batches: u64,
-    ids_max: usize,
+    /// Whether the lane that is open has forgotten ids early, or could not read them.
+    is_short: bool,
 }
 
 impl<T: KeyTable, L: Lineage> Window<T, L> {
@@ -144,7 +153,7 @@ impl<T: KeyTable, L: Lineage> Window<T, L> {
             redriven: false,
             heirs: Vec::new(),
             batches: 0,
-            ids_max: IDS_MAX,
+            is_short: false,
         }
     }
 
@@ -217,7 +226,7 @@ impl<T: KeyTable, L: Lineage> Window<T, L> {
             let is_own = shard == source.shard;
             let key = key(&Source { stream: source.stream.clone(), shard: shard.clone() });
             let is_old = |batch: &Batch| batch.until() < from && !batch.is_redriven();
-            let room = self.ids_max.saturating_sub(found.iter().map(Batch::ids).sum());
+            let room = self.span.ids_max.saturating_sub(found.iter().map(Batch::ids).sum());
             let all = Between { after: "", before: None, backward: true };
             let (batches, to_the_end) = self.read(&key, all, is_old, room, clock, deadline).await?;
             found.extend(batches.into_iter().map(|batch| if is_own { batch } else { batch.inherited() }));
@@ -250,7 +259,7 @@ impl<T: KeyTable, L: Lineage> Window<T, L> {
         let all = Between { after: "", before: None, backward: true };
         let live = Between { after: "", before: Some(REDRIVEN), backward: false };
         let redriven = Between { after: REDRIVEN, before: None, backward: false };
-        let room = self.ids_max;
+        let room = self.span.ids_max;
 
         let before = Between { before: Some(&here), ..all };
         let (mut found, to_the_end) = self.read(&of(shard), before, is_old, room, clock, deadline).await?;
@@ -313,13 +322,13 @@ impl<T: KeyTable, L: Lineage> Window<T, L> {
 
     /// Gives memory back: lanes that nobody used for long, then the oldest ids of this one.
     fn make_room(&mut self) {
-        while self.ids() > self.ids_max {
+        while self.ids() > self.span.ids_max {
             let others = self.lanes.iter().filter(|(name, _)| **name != self.open);
             let oldest = others.min_by_key(|(_, lane)| lane.used).map(|(name, _)| name.clone());
             match oldest {
                 Some(name) => drop(self.lanes.remove(&name)),
                 None => match self.lanes.get_mut(&self.open) {
-                    Some(lane) => lane.forget_to(self.ids_max),
+                    Some(lane) => lane.forget_to(self.span.ids_max),
                     None => return,
                 },
             }
@@ -346,7 +355,7 @@ impl<T: KeyTable, L: Lineage> Memory for Window<T, L> {
             Some(mut lane) => {
                 let new = Between { after: lane.last(), before: None, backward: true };
                 let key = key(batch.source);
-                let (new, _) = self.read(&key, new, |_| false, self.ids_max, clock, deadline).await?;
+                let (new, _) = self.read(&key, new, |_| false, self.span.ids_max, clock, deadline).await?;
                 for batch in new.into_iter().rev() {
                     lane.push(batch);
                 }
@@ -362,6 +371,7 @@ impl<T: KeyTable, L: Lineage> Memory for Window<T, L> {
         lane.forget_before(from);
         lane.begin(batch.first);
         lane.used = self.batches;
+        self.is_short = lane.ids() >= self.span.ids_max;
         self.lanes.insert(self.open.clone(), lane);
         self.make_room();
         Ok(())
@@ -388,6 +398,10 @@ impl<T: KeyTable, L: Lineage> Memory for Window<T, L> {
 
     fn health(&self) -> Vec<Health> {
         self.table.health().into_iter().chain(self.lineage.health()).collect()
+    }
+
+    fn is_short(&self) -> bool {
+        self.is_short
     }
 }
 

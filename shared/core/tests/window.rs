@@ -23,7 +23,11 @@ type Event<'a> = (&'a str, i64, &'a str);
 
 impl<'t> Instance<'t> {
     fn new(table: &'t Table, history: History) -> Self {
-        let span = Span { window_ms: HOUR_MS, retries_ms: 24 * HOUR_MS };
+        Self::holding(usize::MAX, table, history)
+    }
+
+    fn holding(ids_max: usize, table: &'t Table, history: History) -> Self {
+        let span = Span { window_ms: HOUR_MS, retries_ms: 24 * HOUR_MS, ids_max };
         let (table, history) = (Guard::patient("table", table), Guard::patient("shards", history));
         Self { window: Window::new(table, history, span), clock: VirtualClock::at(at(0)) }
     }
@@ -270,4 +274,29 @@ fn an_id_takes_little_room() {
         );
         assert!(in_memory / 60_000 < bytes_max && units < 60_000 / 40, "{told}");
     }
+}
+
+#[test]
+fn a_window_of_too_many_ids_is_short_and_says_so() {
+    const IDS_MAX: usize = 1_000;
+    let table = Table::default();
+    let mut warm = Instance::holding(IDS_MAX, &table, History::default());
+    let many = |batch: usize| -> Vec<String> {
+        (0..IDS_MAX / 4).map(|number| format!("{batch}-{number}")).collect()
+    };
+    for batch in 0..5_i64 {
+        let (sequence, ids) = (format!("{}", 100 + batch), many(usize::try_from(batch).unwrap()));
+        let events: Vec<Event<'_>> = ids.iter().map(|id| (sequence.as_str(), batch, id.as_str())).collect();
+        assert!(warm.batch(&events).iter().all(|known| *known == New));
+        assert_eq!(warm.window.is_short(), batch == 4, "as soon as the window before the batch is full");
+    }
+    // The oldest are forgotten, by who was there and by who comes new; the newest are not.
+    for mut instance in [warm, Instance::holding(IDS_MAX, &table, History::default())] {
+        assert_eq!(instance.batch(&[("200", 10, "0-0"), ("201", 10, "4-0")]), [New, Duplicate]);
+        assert!(instance.window.is_short() && instance.window.ids() <= IDS_MAX + IDS_MAX / 4);
+    }
+    // Where the window has moved on, it is whole again.
+    let mut later = Instance::holding(IDS_MAX, &table, History::default());
+    later.batch(&[("300", 2 * HOUR_MS, "x")]);
+    assert!(!later.window.is_short());
 }

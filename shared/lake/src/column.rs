@@ -3,6 +3,7 @@
 use millrace_core::event::{Event, Id, Number, Value};
 use millrace_core::pipeline::ColumnType;
 use millrace_core::time::Micros;
+use std::cmp::Ordering;
 use std::ops::Range;
 
 /// What stands before a text in the encoding PLAIN: its length, little endian.
@@ -163,6 +164,31 @@ impl Column {
 /// The text of a value in the encoding PLAIN.
 pub(crate) fn text_of(plain: &[u8]) -> &[u8] {
     plain.get(LENGTH_BYTES..).unwrap_or_default()
+}
+
+/// Whether values are the same; those of one or two words without a call.
+#[inline]
+pub(crate) fn is_same(one: &[u8], other: &[u8]) -> bool {
+    if one.len() != other.len() {
+        return false;
+    }
+    match (one.first_chunk::<8>(), other.first_chunk::<8>(), one.last_chunk::<8>(), other.last_chunk::<8>()) {
+        (Some(one_first), Some(other_first), Some(one_last), Some(other_last)) if one.len() <= 16 => {
+            one_first == other_first && one_last == other_last
+        }
+        _ => one == other,
+    }
+}
+
+/// The order of texts, which their first eight bytes mostly tell.
+#[inline]
+pub(crate) fn order_of_texts(one: &[u8], other: &[u8]) -> Ordering {
+    match (one.first_chunk(), other.first_chunk()) {
+        (Some(first), Some(second)) if first != second => {
+            u64::from_be_bytes(*first).cmp(&u64::from_be_bytes(*second))
+        }
+        _ => one.cmp(other),
+    }
 }
 
 /// The bits of a value of fixed size.

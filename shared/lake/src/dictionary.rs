@@ -1,7 +1,7 @@
 //! The values of a column once each, and for each row the number of its value: smaller where values repeat.
 
 use crate::bits;
-use crate::column::Column;
+use crate::column::{Column, is_same};
 use millrace_core::pipeline::ColumnType;
 use twox_hash::XxHash3_64;
 
@@ -76,7 +76,7 @@ impl Dictionary {
                 break;
             }
             let code = place.1 - 1;
-            if place.0 == hash && value_of(&self.values, &self.ends, code as usize) == value {
+            if place.0 == hash && is_same(value_of(&self.values, &self.ends, code as usize), value) {
                 return code;
             }
         }

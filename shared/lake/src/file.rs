@@ -4,7 +4,7 @@
 //! costs more than compressing; here one context serves all. <https://parquet.apache.org/docs/file-format/>
 
 use crate::bits;
-use crate::column::{Column, bits_of, text_of};
+use crate::column::{Column, bits_of, order_of_texts, text_of};
 use crate::dictionary::Dictionary;
 use crate::{Error, Layout};
 use bytes::Bytes;
@@ -237,7 +237,7 @@ impl Chunk<'_> {
                 statistics!(Boolean, bounds(values.map(|value| value == [1]), Ord::cmp))
             }
             ColumnType::String => {
-                let (min, max) = bounds(values.map(text_of), Ord::cmp).unzip();
+                let (min, max) = bounds(values.map(text_of), |one, other| order_of_texts(one, other)).unzip();
                 let exact = |text: Option<&[u8]>| text.is_none_or(|text| text.len() <= BOUND_BYTES);
                 let (least, greatest) = (min.map(|min| below(min).to_vec()), max.and_then(above));
                 let (least, greatest) = (least.map(ByteArray::from), greatest.map(ByteArray::from));

@@ -95,6 +95,7 @@ impl Pipeline {
     }
 
     /// The names of the steps, in their order.
+    #[must_use]
     pub fn steps(&self) -> impl ExactSizeIterator<Item = &'static str> {
         self.steps.iter().map(|step| step.name())
     }

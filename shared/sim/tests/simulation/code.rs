@@ -44,7 +44,7 @@ pub(crate) const TABLE: &str = "orders";
 const START_MS: i64 = 8_000;
 
 /// For how long ids are known, and records may be tried again: what the template has by default.
-const SPAN: Span = Span { window_ms: 3_600_000, retries_ms: RETENTION_MS };
+const SPAN: Span = Span { window_ms: 3_600_000, retries_ms: RETENTION_MS, ids_max: 1_000_000 };
 
 /// A function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -214,6 +214,10 @@ impl<M: Memory> Memory for Bent<M> {
     fn health(&self) -> Vec<Health> {
         self.port.health()
     }
+
+    fn is_short(&self) -> bool {
+        self.port.is_short()
+    }
 }
 
 /// The pipeline that transform has.
