@@ -2,8 +2,9 @@
 
 Between the functions and the local AWS stands a proxy that answers some requests with errors, late, or not at all though
 they were carried out (faults.py); processes of functions end by SIGKILL at any moment; for some seconds nothing of AWS can be
-reached. A client sends again what was not answered with 202. Then the faults end, what is in queues drains, and each event
-that was accepted must be in one place: once in the lake, or in the quarantine if it is bad. Exit code 0 only if so.
+reached, and later all of the local AWS is restarted with what it holds. A client sends again what was not answered with 202.
+Then the faults end, what is in queues drains, and each event that was accepted must be in one place: once in the lake, or in
+the quarantine if it is bad. Exit code 0 only if so.
 
 `chaos.py [--seed N] [--seconds N]`. The same seed makes the same choices, but not the same order of processes.
 """
@@ -44,7 +45,7 @@ def main() -> int:
             print("a stack was up: it went down")
         faults = Faults(args.seed)
         try:
-            return chaos(stack.up(faults.before), faults, args.seed, args.seconds)
+            return chaos(stack.up(faults.before, keeps=True), faults, args.seed, args.seconds)
         finally:
             with step("down"):
                 stack.down()
@@ -60,10 +61,13 @@ def chaos(outputs: dict, faults: Faults, seed: int, seconds: int) -> int:
         faults.is_on = True
         for thread in (killer, *clients):
             thread.start()
-        time.sleep(seconds / 2)
+        time.sleep(seconds / 4)
         faults.is_down = True
         time.sleep(DOWN_S)
         faults.is_down = False
+        time.sleep(seconds / 4)
+        with step("restart"):
+            stack.restart()
         for thread in clients:
             thread.join()
         over.set()

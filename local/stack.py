@@ -51,15 +51,16 @@ class Failed(Exception):
 # ---- up ----
 
 
-def up(before=None) -> dict:
+def up(before=None, keeps: bool = False) -> dict:
     """Builds, starts and deploys, and returns the outputs. What it started ends with it if it fails. `before` is told the
-    port of the local AWS, and says by which URL the functions are to reach it."""
+    port of the local AWS, and says by which URL the functions are to reach it. One that `keeps` what it holds can be
+    restarted."""
     was_up = endpoint() is not None
     try:
         with step("build"):
             build()
         with step("start"):
-            url = endpoint() or start(before)
+            url = endpoint() or start(before, keeps)
         with step("deploy"):
             outputs = deploy(url)
     except BaseException:
@@ -77,7 +78,7 @@ def build() -> None:
     sam("build", client_environment("http://127.0.0.1:1"))
 
 
-def start(before=None) -> str:
+def start(before=None, keeps: bool = False) -> str:
     """Starts MiniStack and waits until it answers."""
     down()  # what an `up` that was killed may have left
     SCRATCH.mkdir(parents=True)
@@ -94,20 +95,36 @@ def start(before=None) -> str:
         "TMPDIR": str(SCRATCH),
         "TZ": "UTC",  # in which its Athena shows times, as AWS does
     }
-    with SERVER_LOG.open("wb") as log:
+    if keeps:
+        kept = {"STATE_DIR": str(SCRATCH / "state"), "S3_DATA_DIR": str(SCRATCH / "s3")}
+        settings |= {"PERSIST_STATE": "1", "S3_PERSIST": "1", **kept}
+    SERVER.write_text(json.dumps({"url": url, "settings": settings}))
+    SERVER_LOG.unlink(missing_ok=True)
+    serve()
+    return url
+
+
+def serve() -> None:
+    """Starts the server that SERVER describes, and waits until it answers."""
+    url, settings = json.loads(SERVER.read_text()).values()
+    with SERVER_LOG.open("ab") as log:
         # A session of its own, so that Ctrl-C in a terminal reaches us and we decide.
         server = subprocess.Popen(
             [AWS_BIN / "python", SERVER_PROGRAM], env=environment(settings), cwd=SCRATCH, start_new_session=True,
             stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
         )
-    SERVER.write_text(json.dumps({"url": url}))
     deadline = time.monotonic() + HEALTHY_WITHIN_S
     while not healthy(url):
         if server.poll() is not None or time.monotonic() > deadline:
             tail = "\n".join(SERVER_LOG.read_text(errors="replace").splitlines()[-20:])
             raise Failed(f"the local AWS did not come up within {HEALTHY_WITHIN_S} s; the end of {SERVER_LOG}:\n{tail}")
         time.sleep(0.1)
-    return url
+
+
+def restart() -> None:
+    """Ends the local AWS with all its functions, in mid-work, and starts it again with what it holds."""
+    end()
+    serve()
 
 
 def deploy(url: str) -> dict:
@@ -131,6 +148,15 @@ def deploy(url: str) -> dict:
 def down() -> bool:
     """Ends what `up` started, the functions' processes included, and removes its scratch space. True if there was any."""
     found = bool(processes())
+    end()
+    shutil.rmtree(SCRATCH, ignore_errors=True)
+    for file in (OUTPUTS, SERVER):
+        file.unlink(missing_ok=True)
+    return found
+
+
+def end() -> None:
+    """Ends all processes that `up` started."""
     for kind, patience_s in ((signal.SIGTERM, ENDS_WITHIN_S), (signal.SIGKILL, ENDS_WITHIN_S)):
         deadline = time.monotonic() + patience_s
         while (left := processes()) and time.monotonic() < deadline:
@@ -143,10 +169,6 @@ def down() -> bool:
     with contextlib.suppress(ChildProcessError):
         while os.waitpid(-1, os.WNOHANG)[0]:
             pass
-    shutil.rmtree(SCRATCH, ignore_errors=True)
-    for file in (OUTPUTS, SERVER):
-        file.unlink(missing_ok=True)
-    return found
 
 
 def processes() -> list:
