@@ -25,12 +25,13 @@ pub struct Block {
     bytes: usize,
 }
 
+/// An event of a block.
 #[derive(Debug, Default)]
-struct Slot {
-    event: Event,
-    arrived_at: Micros,
+pub(crate) struct Slot {
+    pub(crate) event: Event,
+    pub(crate) arrived_at: Micros,
     /// What became of it, as soon as that is known.
-    outcome: Option<Outcome>,
+    pub(crate) outcome: Option<Outcome>,
 }
 
 impl Block {
@@ -68,11 +69,7 @@ impl Block {
         self.bytes = 0;
         let steps = pipeline.steps().len();
         for step in 0..steps {
-            for Slot { event, arrived_at, outcome } in &mut *slots {
-                if outcome.is_none() {
-                    *outcome = pipeline.apply_step(step, event, &Context { key, arrived_at: *arrived_at });
-                }
-            }
+            pipeline.apply_step_to(step, slots, key);
         }
         for Slot { event, arrived_at, outcome } in &mut *slots {
             if outcome.is_none() {

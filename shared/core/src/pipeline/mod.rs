@@ -11,6 +11,7 @@ pub use schema::schema;
 pub use warn::CheckSettings;
 
 use crate::account::StepTally;
+use crate::block::Slot;
 use crate::event::{DEPTH_MAX, Event, Flaw, New, Path, Value};
 use crate::files::Files;
 use crate::mistake::{Mistake, Mistakes};
@@ -131,12 +132,19 @@ impl Pipeline {
     /// Runs one step on an event, that of this place, from 0: none where the event goes on to the next.
     #[must_use]
     pub fn apply_step(&mut self, at: usize, event: &mut Event, cx: &Context<'_>) -> Option<Outcome> {
-        match self.step(at, event, cx) {
-            Verdict::Keep => None,
-            Verdict::Drop => Some(Outcome::Filtered(at)),
-            Verdict::Reject(reason, detail) => {
-                let stage = self.tallies.get(at).map_or("step", |tally| tally.step);
-                Some(Outcome::Rejected(Reject { stage, reason, detail }))
+        let (step, tally) = (self.steps.get_mut(at)?, self.tallies.get_mut(at)?);
+        run(step.as_mut(), tally, at, event, cx)
+    }
+
+    /// Runs one step on the events of which it is open what becomes of them.
+    pub(crate) fn apply_step_to(&mut self, at: usize, slots: &mut [Slot], key: &TokenKey) {
+        let (Some(step), Some(tally)) = (self.steps.get_mut(at), self.tallies.get_mut(at)) else { return };
+        for Slot { event, arrived_at, outcome } in slots {
+            if outcome.is_none()
+                && let end @ Some(_) =
+                    run(step.as_mut(), tally, at, event, &Context { key, arrived_at: *arrived_at })
+            {
+                *outcome = end;
             }
         }
     }
@@ -145,31 +153,6 @@ impl Pipeline {
     #[must_use]
     pub fn land(&self, event: &mut Event, cx: &Context<'_>) -> Outcome {
         self.seal(event, cx.arrived_at).map_or_else(Outcome::Rejected, |()| Outcome::Out)
-    }
-
-    /// Runs the step of this place, and counts what it did.
-    fn step(&mut self, at: usize, event: &mut Event, cx: &Context<'_>) -> Verdict {
-        let (Some(step), Some(tally)) = (self.steps.get_mut(at), self.tallies.get_mut(at)) else {
-            return Verdict::Keep;
-        };
-        let edits = event.edits();
-        let verdict = match (step.apply(event, cx), event.outgrown()) {
-            (Verdict::Keep, Some(Flaw::TooDeep)) => Verdict::Reject(
-                "too_deep",
-                format!("it nests the event deeper than {DEPTH_MAX} levels").into(),
-            ),
-            (Verdict::Keep, Some(_)) => {
-                Verdict::Reject("too_large", "it makes the event too large for the memory".into())
-            }
-            (verdict, _) => verdict,
-        };
-        tally.r#in += 1;
-        match verdict {
-            Verdict::Keep => tally.changed += usize::from(event.edits() != edits),
-            Verdict::Drop => tally.dropped += 1,
-            Verdict::Reject(..) => tally.quarantined += 1,
-        }
-        verdict
     }
 
     /// Makes sure that the event has an id, a type and a time that can land.
@@ -212,6 +195,37 @@ impl Pipeline {
         }
         Ok(())
     }
+}
+
+/// Runs a step on an event, and counts what it did.
+fn run(
+    step: &mut dyn Apply,
+    tally: &mut StepTally,
+    at: usize,
+    event: &mut Event,
+    cx: &Context<'_>,
+) -> Option<Outcome> {
+    let edits = event.edits();
+    tally.r#in += 1;
+    let (reason, detail) = match step.apply(event, cx) {
+        Verdict::Keep => match event.outgrown() {
+            None => {
+                tally.changed += usize::from(event.edits() != edits);
+                return None;
+            }
+            Some(Flaw::TooDeep) => {
+                ("too_deep", format!("it nests the event deeper than {DEPTH_MAX} levels").into())
+            }
+            Some(_) => ("too_large", "it makes the event too large for the memory".into()),
+        },
+        Verdict::Drop => {
+            tally.dropped += 1;
+            return Some(Outcome::Filtered(at));
+        }
+        Verdict::Reject(reason, detail) => (reason, detail),
+    };
+    tally.quarantined += 1;
+    Some(Outcome::Rejected(Reject { stage: tally.step, reason, detail }))
 }
 
 impl std::fmt::Debug for Pipeline {
