@@ -51,10 +51,11 @@ pub async fn from_env<F: Fn(&str) -> Option<String>, M: Memory>(
     })
 }
 
-/// How many ids are known in a function of so much memory, MB: they take half of it.
+/// How many ids are known in a function of so much memory, MB: they take half of it at the most.
 fn ids_max(memory: Option<&str>) -> usize {
-    const IDS_A_MB: usize = 14_000; // 71 bytes each, at the most
-    memory.and_then(|memory| memory.parse().ok()).unwrap_or(512_usize) / 2 * IDS_A_MB
+    const IDS_A_MB: usize = 9_000; // of 116 bytes each, see `Span::ids_max`
+    let memory = memory.and_then(|memory| memory.parse().ok()).unwrap_or(512_usize);
+    (memory / 2).saturating_mul(IDS_A_MB)
 }
 
 /// The ids that a lane of `RAW_STREAM` let out, in `STATE_TABLE`, for `DEDUPE_WINDOW_SECONDS`; a record may be tried again

@@ -31,8 +31,8 @@ pub struct Span {
     pub window_ms: i64,
     /// For how long a record may be tried again, milliseconds: an attempt needs what the first one knew.
     pub retries_ms: i64,
-    /// The most ids in memory, over all lanes; 71 bytes each at the most. Where a window has more, its oldest are forgotten
-    /// early.
+    /// The most ids in memory, over all lanes: each takes some 70 bytes where it came in a record of its own, and up to 116
+    /// while a window is read. Where a window has more, its oldest are forgotten early.
     pub ids_max: usize,
 }
 

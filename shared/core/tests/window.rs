@@ -273,6 +273,16 @@ fn an_id_takes_little_room() {
             "{per_record} a record: {in_table} bytes, {units} write units, {in_memory} bytes in memory"
         );
         assert!(in_memory / 60_000 < bytes_max && units < 60_000 / 40, "{told}");
+        // A new instance has them twice for a moment: as they were read, and as they are kept.
+        let mut new = Instance::new(&table, History::default());
+        let read = allocation_counter::measure(|| {
+            let (first, at) = (format!("49590338271490256608559693{:030}", 0), at(60_000));
+            let bounds =
+                Bounds { source: &source, first: &first, arrived_at: at, until: at, redriven: false };
+            run(new.window.open(bounds, &new.clock, new.clock.now().plus_ms(60_000))).unwrap();
+        });
+        assert_eq!(new.window.ids(), 60_000);
+        assert!(read.bytes_max / 60_000 < 116, "{told}, {} bytes while it is read", read.bytes_max);
     }
 }
 
