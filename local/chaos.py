@@ -56,8 +56,12 @@ def chaos(outputs: dict, faults: Faults, seed: int, seconds: int) -> int:
     with step(f"send for {seconds} s, seed {seed}"):
         over = threading.Event()
         ends = time.monotonic() + seconds
-        killer = threading.Thread(target=kill, args=(random.Random(seed), over, killed))
-        clients = [threading.Thread(target=client, args=(outputs, f"{seed}-{n}", ends, accepted, answers)) for n in range(CLIENTS)]
+        # Daemons, so that a restart that fails ends the run.
+        killer = threading.Thread(target=kill, args=(random.Random(seed), over, killed), daemon=True)
+        clients = [
+            threading.Thread(target=client, args=(outputs, f"{seed}-{n}", ends, accepted, answers), daemon=True)
+            for n in range(CLIENTS)
+        ]
         faults.is_on = True
         for thread in (killer, *clients):
             thread.start()

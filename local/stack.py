@@ -106,7 +106,8 @@ def start(before=None, keeps: bool = False) -> str:
 
 def serve() -> None:
     """Starts the server that SERVER describes, and waits until it answers."""
-    url, settings = json.loads(SERVER.read_text()).values()
+    server = json.loads(SERVER.read_text())
+    url, settings = server["url"], server["settings"]
     with SERVER_LOG.open("ab") as log:
         # A session of its own, so that Ctrl-C in a terminal reaches us and we decide.
         server = subprocess.Popen(
@@ -123,7 +124,8 @@ def serve() -> None:
 
 def restart() -> None:
     """Ends the local AWS with all its functions, in mid-work, and starts it again with what it holds."""
-    end()
+    if not end():
+        raise Failed(f"the local AWS did not end within {ENDS_WITHIN_S} s, and what it held is lost")
     serve()
 
 
@@ -155,20 +157,26 @@ def down() -> bool:
     return found
 
 
-def end() -> None:
-    """Ends all processes that `up` started."""
-    for kind, patience_s in ((signal.SIGTERM, ENDS_WITHIN_S), (signal.SIGKILL, ENDS_WITHIN_S)):
-        deadline = time.monotonic() + patience_s
-        while (left := processes()) and time.monotonic() < deadline:
-            for pid in left:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, kind)
-            time.sleep(0.1)
-    if left := processes():
+def end() -> bool:
+    """Ends all processes that `up` started. True if none had to be killed."""
+    gently = not left_after(signal.SIGTERM)
+    if left := left_after(signal.SIGKILL):
         raise Failed(f"processes that do not end: {left}")
     with contextlib.suppress(ChildProcessError):
         while os.waitpid(-1, os.WNOHANG)[0]:
             pass
+    return gently
+
+
+def left_after(kind: signal.Signals) -> list:
+    """Sends all of them a signal, and hands back those that do not end by it."""
+    deadline = time.monotonic() + ENDS_WITHIN_S
+    while (left := processes()) and time.monotonic() < deadline:
+        for pid in left:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, kind)
+        time.sleep(0.1)
+    return left
 
 
 def processes() -> list:
