@@ -706,30 +706,45 @@ impl Operator {
         }
     }
 
+    /// None for a remainder, which doubles have not.
+    #[inline]
+    pub(super) fn of_doubles(self, left: f64, right: f64) -> Option<f64> {
+        match self {
+            Self::Add => Some(left + right),
+            Self::Subtract => Some(left - right),
+            Self::Multiply => Some(left * right),
+            Self::Divide => Some(left / right),
+            Self::Remainder => None,
+        }
+    }
+
+    /// None where 64 bits do not reach, and of a division by zero.
+    #[inline]
+    pub(super) fn of_ints(self, left: i64, right: i64) -> Option<i64> {
+        match self {
+            Self::Add => left.checked_add(right),
+            Self::Subtract => left.checked_sub(right),
+            Self::Multiply => left.checked_mul(right),
+            Self::Divide => left.checked_div(right),
+            Self::Remainder => left.checked_rem(right),
+        }
+    }
+
     /// Both sides are of one type, as CEL wants it; integers end where 64 bits do.
     fn apply<'e>(self, left: &Value<'e>, right: &Value<'e>, budget: &mut Budget) -> Answer<'e> {
         let overflow = Error::Overflow(self.sign());
         let divides = matches!(self, Self::Divide | Self::Remainder);
         match (left, right) {
-            (Value::Double(left), Value::Double(right)) => Ok(Value::Double(match self {
-                Self::Add => left + right,
-                Self::Subtract => left - right,
-                Self::Multiply => left * right,
-                Self::Divide => left / right,
-                Self::Remainder => return Err(Error::Overload(&"%", Kind::Double, Some(Kind::Double))),
-            })),
+            (Value::Double(left), Value::Double(right)) => {
+                let overload = Error::Overload(&"%", Kind::Double, Some(Kind::Double));
+                self.of_doubles(*left, *right).map(Value::Double).ok_or(overload)
+            }
             (Value::Int(_), Value::Int(0)) | (Value::UInt(_), Value::UInt(0)) if divides => {
                 Err(Error::DivisionByZero)
             }
-            (Value::Int(left), Value::Int(right)) => match self {
-                Self::Add => left.checked_add(*right),
-                Self::Subtract => left.checked_sub(*right),
-                Self::Multiply => left.checked_mul(*right),
-                Self::Divide => left.checked_div(*right),
-                Self::Remainder => left.checked_rem(*right),
+            (Value::Int(left), Value::Int(right)) => {
+                self.of_ints(*left, *right).map(Value::Int).ok_or(overflow)
             }
-            .map(Value::Int)
-            .ok_or(overflow),
             (Value::UInt(left), Value::UInt(right)) => match self {
                 Self::Add => left.checked_add(*right),
                 Self::Subtract => left.checked_sub(*right),

@@ -174,20 +174,18 @@ pub(super) fn call_with<'e>(
     let (Some(text), Some(part)) = (value.text(), other.text()) else {
         return Err(Error::overload(&function.name, value, other));
     };
-    Ok(Value::Bool(match function.name {
-        "startsWith" => {
-            budget.spend_bytes(part.len())?;
-            text.starts_with(part)
-        }
-        "endsWith" => {
-            budget.spend_bytes(part.len())?;
-            text.ends_with(part)
-        }
-        _ => {
-            budget.spend_bytes(text.len() + part.len())?;
-            text.contains(part)
-        }
-    }))
+    let read = if let "startsWith" | "endsWith" = function.name { 0 } else { text.len() };
+    budget.spend_bytes(read + part.len())?;
+    Ok(Value::Bool(finds(function, text, part)))
+}
+
+/// Whether a text has a part where `startsWith`, `endsWith` or else `contains` looks for it.
+pub(super) fn finds(function: &Function, text: &str, part: &str) -> bool {
+    match function.name {
+        "startsWith" => text.starts_with(part),
+        "endsWith" => text.ends_with(part),
+        _ => text.contains(part),
+    }
 }
 
 /// A double stays one; of an integer there is nothing but its absolute value.

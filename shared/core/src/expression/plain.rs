@@ -5,7 +5,8 @@
 //! answer from there: expressions are pure, and as long as they may be, what is done here costs less than
 //! [`COST_MAX`](super::evaluate::COST_MAX).
 
-use super::evaluate::{Node, Operator, Place, Program, Relation};
+use super::evaluate::{Node, Place, Program};
+use super::functions;
 use super::value::Value;
 use crate::event::{Event, Id, Kind, Value as Field};
 
@@ -64,7 +65,13 @@ impl<'e> Short<'e> {
             }
             Node::Arithmetic(operator, sides) => {
                 let [left, right] = &**sides;
-                return operator.plainly(self.eval(left)?, self.eval(right)?);
+                return match (self.eval(left)?, self.eval(right)?) {
+                    (Plain::Double(left), Plain::Double(right)) => {
+                        operator.of_doubles(left, right).map(Plain::Double)
+                    }
+                    (Plain::Int(left), Plain::Int(right)) => operator.of_ints(left, right).map(Plain::Int),
+                    _ => None,
+                };
             }
             Node::Call(function, nodes) => match (function.name, nodes.as_slice()) {
                 ("double", [of]) => match self.eval(of)? {
@@ -76,16 +83,13 @@ impl<'e> Short<'e> {
                     Plain::Int(int) => Plain::Double(int as f64),
                     _ => return None,
                 },
-                (name, [of, part]) => {
-                    let (Plain::Text(text), Plain::Text(part)) = (self.eval(of)?, self.eval(part)?) else {
-                        return None;
-                    };
-                    Plain::Bool(match name {
-                        "contains" => text.contains(part),
-                        "endsWith" => text.ends_with(part),
-                        "startsWith" => text.starts_with(part),
+                ("contains" | "endsWith" | "startsWith", [of, part]) => {
+                    match (self.eval(of)?, self.eval(part)?) {
+                        (Plain::Text(text), Plain::Text(part)) => {
+                            Plain::Bool(functions::finds(function, text, part))
+                        }
                         _ => return None,
-                    })
+                    }
                 }
                 _ => return None,
             },
@@ -115,7 +119,11 @@ impl<'e> Short<'e> {
             }
             Node::Order(relation, sides) => {
                 let [left, right] = &**sides;
-                relation.plainly(self.eval(left)?, self.eval(right)?)?
+                relation.holds(match (self.eval(left)?, self.eval(right)?) {
+                    (Plain::Double(left), Plain::Double(right)) => left.partial_cmp(&right)?,
+                    (Plain::Int(left), Plain::Int(right)) => left.cmp(&right),
+                    _ => return None,
+                })
             }
             Node::In(sides) => {
                 let [key, of] = &**sides;
@@ -192,39 +200,5 @@ fn equal(left: Plain<'_>, right: Plain<'_>) -> Option<bool> {
         | (Plain::Double(_), Plain::Double(_))
         | (Plain::Text(_), Plain::Text(_)) => Some(left == right),
         _ => None,
-    }
-}
-
-impl Relation {
-    fn plainly(self, left: Plain<'_>, right: Plain<'_>) -> Option<bool> {
-        let order = match (left, right) {
-            (Plain::Double(left), Plain::Double(right)) => left.partial_cmp(&right)?,
-            (Plain::Int(left), Plain::Int(right)) => left.cmp(&right),
-            _ => return None,
-        };
-        Some(self.holds(order))
-    }
-}
-
-impl Operator {
-    fn plainly<'e>(self, left: Plain<'e>, right: Plain<'e>) -> Option<Plain<'e>> {
-        match (left, right) {
-            (Plain::Double(left), Plain::Double(right)) => Some(Plain::Double(match self {
-                Self::Add => left + right,
-                Self::Subtract => left - right,
-                Self::Multiply => left * right,
-                Self::Divide => left / right,
-                Self::Remainder => return None,
-            })),
-            (Plain::Int(left), Plain::Int(right)) => match self {
-                Self::Add => left.checked_add(right),
-                Self::Subtract => left.checked_sub(right),
-                Self::Multiply => left.checked_mul(right),
-                Self::Divide => left.checked_div(right),
-                Self::Remainder => left.checked_rem(right),
-            }
-            .map(Plain::Int),
-            _ => None,
-        }
     }
 }

@@ -543,9 +543,15 @@ proptest! {
 
     #[test]
     fn the_crate_gives_the_same(seed in 0..u64::MAX / 2) {
-        let (answers, shorts) = ask_both(seed..seed + 64);
-        prop_assert!(answers > 16 && shorts > 0, "the questions are no good: {answers} answers of 64, {shorts} short");
+        let (answers, _) = ask_both(seed..seed + 32);
+        prop_assert!(answers > 8, "the questions are no good: {answers} answers of 32");
     }
+}
+
+#[test]
+fn the_short_way_is_asked_too() {
+    let (answers, shorts) = ask_both(0..300);
+    assert!(answers > 100 && shorts > 30, "the questions are no good: {answers} answers, {shorts} short");
 }
 
 /// For who changes the evaluation: `cargo test -p millrace-core --release -- --ignored many_questions`.
