@@ -142,9 +142,9 @@ impl Job<'_> {
 
     /// What becomes of the events of a block.
     fn settle(&mut self, until: Until, work: &mut Work) -> Done {
-        let Work { block, seen, table, .. } = work;
+        let Work { block, seen, table } = work;
         if until <= Until::Parse {
-            block.release();
+            block.clear();
             return Ok(());
         }
         for (event, outcome) in block.apply(&mut self.pipeline, &self.key) {

@@ -184,11 +184,6 @@ impl<'a> Run<'a> {
         self.batch.inflated = room;
     }
 
-    /// Takes one record.
-    pub fn record(&mut self, record: &Record<'_>) {
-        self.records([*record]);
-    }
-
     /// Takes one event by its JSON.
     pub fn event(&mut self, sequence: &str, arrived_at: Micros, json: &[u8]) {
         let mut waiting = Waiting::new();
@@ -324,11 +319,11 @@ mod tests {
         let key = TokenKey::new("k1", b"0123456789abcdef0123456789abcdef").unwrap();
         let source = Source { stream: "raw".into(), shard: "shardId-000000000000".into() };
         let mut batch = Batch::default();
-        let mut run = batch.begin(&mut pipeline, &key, &source);
-        for (n, data) in records.iter().enumerate() {
-            let arrived_at = Micros::new(1_573_841_200_000_000).unwrap();
-            run.record(&Record { sequence: &n.to_string(), arrived_at, data });
-        }
+        let arrived_at = Micros::new(1_573_841_200_000_000).unwrap();
+        let sequences: Vec<_> = (0..records.len()).map(|n| n.to_string()).collect();
+        let records =
+            sequences.iter().zip(records).map(|(sequence, data)| Record { sequence, arrived_at, data });
+        batch.begin(&mut pipeline, &key, &source).records(records);
         assert!(batch.tally(None).balances());
         batch
     }

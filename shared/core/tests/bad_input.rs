@@ -34,11 +34,11 @@ fn run(steps: &str, records: &[&str]) -> Vec<String> {
     let key = TokenKey::new("k1", b"0123456789abcdef0123456789abcdef").unwrap();
     let source = Source { stream: "raw".into(), shard: "shardId-000000000000".into() };
     let mut batch = Batch::default();
-    let mut run = batch.begin(&mut pipeline, &key, &source);
-    for (n, data) in records.iter().enumerate() {
-        let arrived_at = Micros::new(1_573_841_200_000_000).unwrap();
-        run.record(&Record { sequence: &n.to_string(), arrived_at, data: data.as_bytes() });
-    }
+    let arrived_at = Micros::new(1_573_841_200_000_000).unwrap();
+    let sequences: Vec<_> = (0..records.len()).map(|n| n.to_string()).collect();
+    let records = sequences.iter().zip(records);
+    let records = records.map(|(sequence, data)| Record { sequence, arrived_at, data: data.as_bytes() });
+    batch.begin(&mut pipeline, &key, &source).records(records);
     assert!(batch.tally(None).balances());
     let mut out = Vec::new();
     let mut reader = Reader::default();

@@ -83,6 +83,10 @@ fn record<'a>(sequence: &'a str, data: &'a [u8]) -> Record<'a> {
     Record { sequence, arrived_at: Micros::new(1_573_841_200_000_000).unwrap(), data }
 }
 
+fn sequences(many: usize) -> Vec<String> {
+    (0..many).map(|n| n.to_string()).collect()
+}
+
 proptest! {
     #[test]
     fn a_frame_gives_back_its_events(events in prop::collection::vec((1_u32..50, event()), 1..40)) {
@@ -111,9 +115,10 @@ proptest! {
     #[test]
     fn no_bytes_panic_and_the_counts_balance(records in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..200), 0..20)) {
         let (key, mut pipeline, mut batch, mut reader) = (key(), pipeline(), Batch::default(), Reader::default());
-        let mut run = batch.begin(&mut pipeline, &key, &source());
-        for (n, data) in records.iter().enumerate() {
-            run.record(&record(&n.to_string(), data));
+        let sequences = sequences(records.len());
+        let all = sequences.iter().zip(&records).map(|(sequence, data)| record(sequence, data));
+        batch.begin(&mut pipeline, &key, &source()).records(all);
+        for data in &records {
             let _ = reader.read(data);
             let mut framed = vec![frame::VERSION];
             framed.extend_from_slice(data);
@@ -130,10 +135,9 @@ proptest! {
     #[test]
     fn any_event_ends_in_exactly_one_place(events in prop::collection::vec(event(), 1..20)) {
         let (key, mut pipeline, mut batch) = (key(), pipeline(), Batch::default());
-        let mut run = batch.begin(&mut pipeline, &key, &source());
-        for (n, event) in events.iter().enumerate() {
-            run.record(&record(&n.to_string(), event.to_string().as_bytes()));
-        }
+        let (sequences, texts) = (sequences(events.len()), events.iter().map(Value::to_string).collect::<Vec<_>>());
+        let all = sequences.iter().zip(&texts).map(|(sequence, text)| record(sequence, text.as_bytes()));
+        batch.begin(&mut pipeline, &key, &source()).records(all);
         let tally = batch.tally(None);
         prop_assert!(tally.balances());
         prop_assert_eq!(tally.r#in, events.len());
@@ -144,6 +148,13 @@ proptest! {
         prop_assert_eq!(steps[0].r#in, events.len());
         for step in steps.windows(2) {
             prop_assert_eq!(step[0].r#in - step[0].dropped - step[0].quarantined, step[1].r#in);
+        }
+    }
+
+    #[test]
+    fn a_single_event_is_what_splitting_finds(payload in "[ \n]{0,2}\\{?[a-z{}\\[\\]\" \r\n]{0,20}") {
+        if let Some(json) = decode::single(payload.as_bytes()) {
+            prop_assert_eq!(decode::split(payload.as_bytes()).unwrap().collect::<Vec<_>>(), [json]);
         }
     }
 
@@ -167,7 +178,7 @@ proptest! {
 #[test]
 fn no_canary_passes_the_shipped_pipeline() {
     let (key, mut pipeline, mut batch) = (key(), pipeline(), Batch::default());
-    let mut run = batch.begin(&mut pipeline, &key, &source());
+    let mut records: Vec<(String, String)> = Vec::new();
     let canary = "ann.canary@example.com";
     let variants = [
         serde_json::json!(canary),
@@ -185,11 +196,13 @@ fn no_canary_passes_the_shipped_pipeline() {
             if field == "id" || field == "eventType" {
                 event[field] = serde_json::json!([value]);
             }
-            run.record(&record(&sequence, event.to_string().as_bytes()));
+            records.push((sequence.clone(), event.to_string()));
         }
-        run.record(&record(&sequence, format!("{{\"email\":\"{canary}\"").as_bytes()));
-        run.record(&record(&sequence, format!("[\"{canary}\"]").as_bytes()));
+        records.push((sequence.clone(), format!("{{\"email\":\"{canary}\"")));
+        records.push((sequence, format!("[\"{canary}\"]")));
     }
+    let all = records.iter().map(|(sequence, data)| record(sequence, data.as_bytes()));
+    batch.begin(&mut pipeline, &key, &source()).records(all);
     let tally = batch.tally(None);
     assert!(tally.out > 10 && tally.quarantined > 10);
     let mut reader = Reader::default();

@@ -140,11 +140,8 @@ impl Pipeline {
     pub(crate) fn apply_step_to(&mut self, at: usize, slots: &mut [Slot], key: &TokenKey) {
         let (Some(step), Some(tally)) = (self.steps.get_mut(at), self.tallies.get_mut(at)) else { return };
         for Slot { event, arrived_at, outcome } in slots {
-            if outcome.is_none()
-                && let end @ Some(_) =
-                    run(step.as_mut(), tally, at, event, &Context { key, arrived_at: *arrived_at })
-            {
-                *outcome = end;
+            if outcome.is_none() {
+                *outcome = run(step.as_mut(), tally, at, event, &Context { key, arrived_at: *arrived_at });
             }
         }
     }

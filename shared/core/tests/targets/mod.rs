@@ -336,10 +336,8 @@ pub(crate) fn pipeline(data: &[u8]) {
 fn outcome(pipeline: &mut Pipeline, batch: &mut Batch, data: &[u8]) -> (Vec<String>, Vec<String>) {
     let key = TokenKey::new("k1", b"0123456789abcdef0123456789abcdef").unwrap();
     let arrived_at = Micros::new(1_573_841_200_000_000).unwrap();
-    let mut run = batch.begin(pipeline, &key, &source());
-    for sequence in ["1", "2"] {
-        run.record(&Record { sequence, arrived_at, data });
-    }
+    let records = ["1", "2"].map(|sequence| Record { sequence, arrived_at, data });
+    batch.begin(pipeline, &key, &source()).records(records);
     let tally = batch.tally(None);
     assert!(tally.balances());
     assert!(tally.out <= tally.duplicates, "the second record brings what the first one brought");
