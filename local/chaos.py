@@ -3,8 +3,9 @@
 Between the functions and the local AWS stands a proxy that answers some requests with errors, late, or not at all though
 they were carried out (faults.py); processes of functions end by SIGKILL at any moment; for some seconds nothing of AWS can be
 reached, and later all of the local AWS is restarted with what it holds. A client sends again what was not answered with 202.
-Then the faults end, what is in queues drains, and each event that was accepted must be in one place: once in the lake, or in
-the quarantine if it is bad. Exit code 0 only if so.
+The event source mappings give a batch up when it fails once, and redrive, which is killed like all others, brings back what
+the dead letters point to. Then the faults end, what is in queues drains, and each event that was accepted must be in one place:
+once in the lake, or in the quarantine if it is bad. Exit code 0 only if so.
 
 `chaos.py [--seed N] [--seconds N]`. The same seed makes the same choices, but not the same order of processes.
 """
@@ -23,15 +24,19 @@ from datetime import UTC, datetime
 
 import demo
 import stack
+from botocore.exceptions import BotoCoreError, ClientError
 from faults import Faults
 from stack import Failed, step
 
 CLIENTS = 4
 BAD_EVERY = 9  # one of so many events has no time that can be read
-KILL_AFTER_S = (0.3, 1.5)
+KILL_AFTER_S = (0.1, 0.8)
 DOWN_S = 4
 PLACED_WITHIN_S = 300
 ATTEMPTS = 60
+RETRY_ATTEMPTS = 0
+REDRIVE_EVERY_S = 5
+LETTER_HIDDEN_S = 20  # by default as long as redrive may run, and who redrives and is killed leaves its letter for so long
 
 
 def main() -> int:
@@ -45,14 +50,16 @@ def main() -> int:
             print("a stack was up: it went down")
         faults = Faults(args.seed)
         try:
-            return chaos(stack.up(faults.before, keeps=True), faults, args.seed, args.seconds)
+            outputs = stack.up(faults.before, keeps=True, RetryAttempts=RETRY_ATTEMPTS)
+            return chaos(outputs, faults, args.seed, args.seconds)
         finally:
             with step("down"):
                 stack.down()
 
 
 def chaos(outputs: dict, faults: Faults, seed: int, seconds: int) -> int:
-    accepted, answers, killed = [], collections.Counter(), collections.Counter()
+    accepted, answers, killed, redriven = [], collections.Counter(), collections.Counter(), collections.Counter()
+    show_letters_again_soon(outputs)
     with step(f"send for {seconds} s, seed {seed}"):
         over = threading.Event()
         ends = time.monotonic() + seconds
@@ -62,8 +69,9 @@ def chaos(outputs: dict, faults: Faults, seed: int, seconds: int) -> int:
             threading.Thread(target=client, args=(outputs, f"{seed}-{n}", ends, accepted, answers), daemon=True)
             for n in range(CLIENTS)
         ]
+        redriver = threading.Thread(target=redrive, args=(outputs, over, redriven), daemon=True)
         faults.is_on = True
-        for thread in (killer, *clients):
+        for thread in (killer, redriver, *clients):
             thread.start()
         time.sleep(seconds / 4)
         faults.is_down = True
@@ -76,10 +84,16 @@ def chaos(outputs: dict, faults: Faults, seed: int, seconds: int) -> int:
             thread.join()
         over.set()
         killer.join()
+        redriver.join()
         faults.is_on = False
     with step("drain"):
+        over.clear()
+        redriver = threading.Thread(target=redrive, args=(outputs, over, redriven), daemon=True)
+        redriver.start()
         places = wait_for_places(outputs, accepted)
-    return show(accepted, answers, faults.counts, killed, places, seed)
+        over.set()
+        redriver.join()
+    return show(accepted, answers, faults.counts, killed, redriven, places, seed)
 
 
 # ---- clients, and who kills ----
@@ -113,12 +127,32 @@ def event(name: str, number: int) -> dict:
 def kill(dice: random.Random, over: threading.Event, killed: collections.Counter) -> None:
     """Ends processes of functions, one after the other."""
     while not over.wait(dice.uniform(*KILL_AFTER_S)):
-        running = sorted(functions().items())
+        running = functions()
         if running:
-            pid, name = dice.choice(running)
+            name = dice.choice(sorted(set(running.values())))
+            pid = dice.choice(sorted(pid for pid, each in running.items() if each == name))
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
                 killed[name] += 1
+
+
+def show_letters_again_soon(outputs: dict) -> None:
+    queues = stack.client(outputs["EndpointUrl"], "sqs")
+    for name in outputs:
+        if name.endswith("DlqUrl"):
+            queues.set_queue_attributes(QueueUrl=outputs[name], Attributes={"VisibilityTimeout": str(LETTER_HIDDEN_S)})
+
+
+def redrive(outputs: dict, over: threading.Event, redriven: collections.Counter) -> None:
+    """Has dead letters brought back again and again, as the schedule would."""
+    functions = stack.client(outputs["EndpointUrl"], "lambda")
+    while not over.wait(REDRIVE_EVERY_S):
+        try:
+            answer = functions.invoke(FunctionName=outputs["RedriveFunction"], Payload=b"{}")
+        except (BotoCoreError, ClientError):  # the local AWS is down
+            continue
+        if "FunctionError" not in answer:
+            redriven.update(json.loads(answer["Payload"].read()))
 
 
 def functions() -> dict:
@@ -142,7 +176,7 @@ def wait_for_places(outputs: dict, accepted: list) -> dict:
     while True:
         found = places(outputs)
         missing = [each for each in accepted if each not in found]
-        waiting = sum(depth for name, depth in demo.depths(outputs).items() if not name.endswith("DlqUrl"))
+        waiting = sum(demo.depths(outputs).values())
         quiet = 0 if missing or waiting else quiet + 1
         if quiet == 3 or time.monotonic() > deadline:
             return found
@@ -163,14 +197,14 @@ def places(outputs: dict) -> dict:
     return found
 
 
-def show(accepted: list, answers, faults, killed, places: dict, seed: int) -> int:
+def show(accepted: list, answers, faults, killed, redriven, places: dict, seed: int) -> int:
     dead = [each for each in accepted if each not in places]
     twice = [each for each in accepted if places.get(each, []).count("lake") > 1]
     both = [each for each in accepted if len(set(places.get(each, []))) > 1]
     landed = sum(places.get(each) == ["lake"] for each in accepted)
     quarantined = sum(set(places.get(each, [])) == {"quarantine"} for each in accepted)
     said = {"no answer" if status == 0 else str(status): count for status, count in sorted(answers.items())}
-    for title, what in (("Answers of the API", said), ("Faults", faults), ("Functions killed", killed)):
+    for title, what in (("Answers of the API", said), ("Faults", faults), ("Functions killed", killed), ("Dead letters", redriven)):
         print(f"\n{title}: {', '.join(f'{name} {count}' for name, count in what.items())}")
     print("\nThe balance")
     demo.table(

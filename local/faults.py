@@ -36,6 +36,7 @@ class Faults:
         self.is_down = False  # nothing of AWS can be reached
         self.counts = collections.Counter()
         self.port = None
+        self.connections = set()  # the loop itself holds its tasks weakly
         self.loop = asyncio.new_event_loop()
 
     def before(self, port: int) -> str:
@@ -56,6 +57,9 @@ class Faults:
 
     async def connection(self, reader, writer) -> None:
         """One request, then the connection ends."""
+        task = asyncio.current_task()
+        self.connections.add(task)
+        task.add_done_callback(self.connections.discard)
         try:
             head = await reader.readuntil(b"\r\n\r\n")
             headers = headers_of(head)

@@ -51,10 +51,10 @@ class Failed(Exception):
 # ---- up ----
 
 
-def up(before=None, keeps: bool = False) -> dict:
+def up(before=None, keeps: bool = False, **parameters) -> dict:
     """Builds, starts and deploys, and returns the outputs. What it started ends with it if it fails. `before` is told the
     port of the local AWS, and says by which URL the functions are to reach it. One that `keeps` what it holds can be
-    restarted."""
+    restarted. `parameters` are the template's, over those of samconfig.toml."""
     was_up = endpoint() is not None
     try:
         with step("build"):
@@ -62,7 +62,7 @@ def up(before=None, keeps: bool = False) -> dict:
         with step("start"):
             url = endpoint() or start(before, keeps)
         with step("deploy"):
-            outputs = deploy(url)
+            outputs = deploy(url, **parameters)
     except BaseException:
         if not was_up:
             down()
@@ -129,9 +129,9 @@ def restart() -> None:
     serve()
 
 
-def deploy(url: str) -> dict:
+def deploy(url: str, **parameters) -> dict:
     """`sam deploy`, as to AWS, and the stack's outputs with what a client needs to reach it."""
-    sam("deploy", client_environment(url))
+    sam("deploy", client_environment(url), **parameters)
     stacks = client(url, "cloudformation").describe_stacks(StackName="millrace-local")["Stacks"]
     outputs = {output["OutputKey"]: output["OutputValue"] for output in stacks[0]["Outputs"]}
     outputs |= {
@@ -249,14 +249,12 @@ def free_port() -> int:
 # ---- running tools ----
 
 
-def sam(command: str, env: dict) -> None:
+def sam(command: str, env: dict, **parameters) -> None:
+    config = (ROOT / "samconfig.toml").read_text().partition(f"[local.{command}.parameters]")[2]
+    ours = re.search(r'parameter_overrides = "(.*)"', config)[1]
     # On an Arm machine the local functions are Arm's, too.
-    overrides = []
-    if architecture() != "x86_64":
-        config = (ROOT / "samconfig.toml").read_text().partition("[local.build.parameters]")[2]
-        parameters = re.search(r'parameter_overrides = "(.*)"', config)[1]
-        overrides = ["--parameter-overrides", *parameters.replace("x86_64", architecture()).split()]
-    run("sam", command, "--config-env", "local", *overrides, env=env)
+    overrides = [*ours.replace("x86_64", architecture()).split(), *(f"{name}={value}" for name, value in parameters.items())]
+    run("sam", command, "--config-env", "local", "--parameter-overrides", *overrides, env=env)
 
 
 def run(*command: str, env=None) -> None:
