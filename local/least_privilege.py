@@ -173,6 +173,7 @@ class Stage:
             ("lake", "Quarantine", "s3:PutObject"): (self.lake_bad,),
             ("redrive", "SpillAgain", "sqs:SendMessage"): (self.redrive_spilled,),
             ("redrive", "Quarantine", "s3:PutObject"): (self.redrive_forgotten,),
+            ("redrive", "Consume", "sqs:ChangeMessageVisibility"): (self.redrive_looks,),
         }
         for sid, action in [
             ("Consume", "sqs:ReceiveMessage"),
@@ -279,6 +280,15 @@ class Stage:
         answer = self.invoke("redrive", {})
         left = self.depth(queue)
         return f"{left} dead letter is left: {answer}\n{self.log}" if left else None
+
+    def redrive_looks(self) -> str | None:
+        """A letter that was only looked at can be had at once."""
+        url = self.names["TransformDlq"]
+        self.aws["sqs"].purge_queue(QueueUrl=url)
+        self.aws["sqs"].send_message(QueueUrl=url, MessageBody="no letter")
+        answers = [self.invoke("redrive", {"dryRun": True}) for _ in range(2)]
+        self.aws["sqs"].purge_queue(QueueUrl=url)
+        return None if all(answer["letters"] == 1 for answer in answers) else f"letters: {answers}\n{self.log}"
 
     def redrive_spilled(self) -> str | None:
         data = base64.b64encode(json.dumps(self.event()).encode()).decode()

@@ -33,7 +33,13 @@ mod with {
     fn config() -> Result<aws_types::SdkConfig, Error> {
         let mut env = Env::of_process();
         let config = clients::config(&mut env);
-        env.check().map_err(|why| Error::Refused(why.to_string()))?;
+        env.check().map_err(|missing| {
+            Error::Refused(format!(
+                "the environment wants for {}: `eval \"$(aws configure export-credentials --format env)\"` sets the \
+                 credentials, and AWS_REGION is the stack's region",
+                missing.names()
+            ))
+        })?;
         Ok(config)
     }
 

@@ -140,7 +140,8 @@ where
         queues.chain(rest.into_iter().chain(more).flatten()).collect()
     }
 
-    /// Takes the messages of a queue, and deletes those that are done.
+    /// Takes the messages of a queue, and deletes those that are done. Those that are left are given back in the end, so
+    /// that who looked first and then redrives, or redrives again when a dependency is back, need not wait.
     async fn drain(
         &self,
         name: &str,
@@ -150,13 +151,15 @@ where
         tally: &mut Tally,
         work: impl AsyncFn(&Message, &mut Tally) -> Result<End, Error>,
     ) {
+        let mut left = Vec::new();
         while self.has_time(deadline) {
             let received = queue.call(&self.clock, deadline, async |queue| queue.receive().await).await;
             let messages = match received {
                 Ok(messages) if !messages.is_empty() => messages,
-                Ok(_) => return,
+                Ok(_) => break,
                 Err(why) => {
-                    return tracing::error!(queue = name, why = why.chain(), "no dead letters can be had");
+                    tracing::error!(queue = name, why = why.chain(), "no dead letters can be had");
+                    break;
                 }
             };
             for message in messages {
@@ -167,7 +170,7 @@ where
                         queue.call(&self.clock, deadline, async |queue| queue.delete(receipt).await).await
                     }
                     Ok(End::Done | End::Left) => {
-                        tally.left += 1;
+                        left.push(message.receipt);
                         continue;
                     }
                     Err(why) => Err(why),
@@ -175,7 +178,7 @@ where
                 match end {
                     Ok(()) => tally.done += 1,
                     Err(why) => {
-                        tally.left += 1;
+                        left.push(message.receipt);
                         tracing::warn!(
                             queue = name,
                             id = message.id,
@@ -184,6 +187,18 @@ where
                         );
                     }
                 }
+            }
+        }
+        tally.left += left.len();
+        for receipt in left {
+            let given =
+                queue.call(&self.clock, deadline, async |queue| queue.give_back(&receipt).await).await;
+            if let Err(why) = given {
+                tracing::warn!(
+                    queue = name,
+                    why = why.chain(),
+                    "a dead letter that waits stays hidden for a while"
+                );
             }
         }
     }

@@ -4,7 +4,7 @@
 
 use millrace_core::decode;
 use millrace_core::guard::Guard;
-use millrace_core::port::{Clock as _, Invoked, Kept, Kind};
+use millrace_core::port::{Clock as _, Inbox as _, Invoked, Kept, Kind};
 use millrace_core::time::Micros;
 use millrace_redrive::{Deps, Order, Tally};
 use millrace_sim::{History, Messages, Played, Store, VirtualClock, run};
@@ -42,6 +42,8 @@ fn history(from: u32) -> History {
 struct Done {
     tally: Tally,
     left: Vec<String>,
+    /// How many of them whoever asks next gets.
+    waiting: usize,
     spilled: Vec<String>,
     /// The records of each event, and whether it was marked.
     calls: Vec<(Vec<String>, bool)>,
@@ -90,6 +92,7 @@ fn redrive(
         spilled: deps.spilled.1.port().sent(),
         quarantined,
         calls: calls.take(),
+        waiting: run(deps.letters[0].1.port().receive()).unwrap().len(),
     }
 }
 
@@ -129,7 +132,7 @@ fn a_function_whose_dependency_is_down_leaves_the_letter() {
     assert_eq!((done.tally.left, done.tally.done, done.tally.redriven), (1, 0, 0));
     assert_eq!((done.left.len(), done.calls.len(), done.quarantined.len()), (1, 1, 0));
     let done = redrive(RUN, vec![letter(103, 104)], vec![], history(100), |_| Err(Kind::Permanent));
-    assert_eq!((done.tally.left, done.left.len()), (1, 1));
+    assert_eq!((done.tally.left, done.left.len(), done.waiting), (1, 1, 1));
 }
 
 #[test]
@@ -145,6 +148,7 @@ fn a_dry_run_looks_and_does_nothing() {
     let done = redrive(order, vec![letter(103, 107), letter(90, 101)], vec![], history(100), |_| safe());
     assert_eq!(done.tally, Tally { letters: 2, left: 2, records: 7, forgotten: 1, ..Tally::default() });
     assert!(done.calls.is_empty() && done.quarantined.is_empty() && done.left.len() == 2);
+    assert_eq!(done.waiting, 2, "a run that follows can have them at once");
 }
 
 #[test]

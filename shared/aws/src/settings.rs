@@ -60,8 +60,16 @@ impl<F: Fn(&str) -> Option<String>> Env<F> {
 
 /// Environment variables that must be set and are not.
 #[derive(PartialEq, Eq, thiserror::Error)]
-#[error("environment variables that must be set are not, or hold no number where one is wanted: {}; Lambda sets AWS_*, template.yaml the others", .0.join(", "))]
+#[error("environment variables that must be set are not, or hold no number where one is wanted: {}; Lambda sets AWS_*, template.yaml the others", self.names())]
 pub struct Missing(Vec<&'static str>);
+
+impl Missing {
+    /// What they are called.
+    #[must_use]
+    pub fn names(&self) -> String {
+        self.0.join(", ")
+    }
+}
 
 /// What `main` returns shows through Debug, and is meant for people.
 impl fmt::Debug for Missing {

@@ -55,4 +55,12 @@ impl Inbox for SqsQueue {
             failed(format!("delete a message of the queue {}", self.url), error.into_service_error())
         })
     }
+
+    async fn give_back(&self, receipt: &str) -> Result<(), Error> {
+        let call = self.client.change_message_visibility().queue_url(&self.url).receipt_handle(receipt);
+        let sent = Box::pin(call.visibility_timeout(0).send()).await; // boxed: the SDK's futures are large
+        sent.map(drop).map_err(|error| {
+            failed(format!("give a message back to the queue {}", self.url), error.into_service_error())
+        })
+    }
 }

@@ -217,6 +217,9 @@ pub trait Inbox {
 
     /// Deletes a message that was received.
     fn delete(&self, receipt: &str) -> impl Future<Output = Result<(), Error>>;
+
+    /// Gives a message that was received back: whoever asks next may have it.
+    fn give_back(&self, receipt: &str) -> impl Future<Output = Result<(), Error>>;
 }
 
 /// A message out of a queue.
@@ -224,7 +227,7 @@ pub trait Inbox {
 pub struct Message {
     /// What it is known by.
     pub id: String,
-    /// What deletes it.
+    /// What deletes it, or gives it back.
     pub receipt: String,
     /// Its text.
     pub body: String,
@@ -283,8 +286,12 @@ impl Error {
         let mut text = self.to_string();
         let mut cause = std::error::Error::source(self);
         while let Some(error) = cause {
-            text.push_str(": ");
-            text.push_str(&error.to_string());
+            let beneath = error.to_string();
+            // Some errors show all that lies beneath them already.
+            if !text.ends_with(&beneath) {
+                text.push_str(": ");
+                text.push_str(&beneath);
+            }
             cause = error.source();
         }
         text

@@ -34,7 +34,7 @@ use millrace_core::port::{
 };
 use millrace_core::time::Micros;
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -298,11 +298,11 @@ impl<F: Fn(&str, String) -> Result<Invoked, Kind>> Functions for Played<F> {
     }
 }
 
-/// A queue in memory. Each message is handed out once, and is there until it is deleted.
+/// A queue in memory. Each message is handed out once, until it is given back, and is there until it is deleted.
 #[derive(Debug, Default)]
 pub struct Messages {
     sent: RefCell<Vec<String>>,
-    received: Cell<usize>,
+    received: RefCell<BTreeSet<usize>>,
     deleted: RefCell<Vec<usize>>,
     faults: Faults,
 }
@@ -338,10 +338,9 @@ impl Inbox for Messages {
             receipt: place.to_string(),
             body: body.clone(),
         };
-        let begin = self.received.get();
-        let messages: Vec<_> = sent.iter().enumerate().skip(begin).take(PAGE_ITEMS).map(message).collect();
-        self.received.set(begin + messages.len());
-        Ok(messages)
+        let mut received = self.received.borrow_mut();
+        let there = sent.iter().enumerate().filter(|(place, _)| received.insert(*place));
+        Ok(there.take(PAGE_ITEMS).map(message).collect())
     }
 
     async fn delete(&self, receipt: &str) -> Result<(), Error> {
@@ -349,6 +348,16 @@ impl Inbox for Messages {
             return Err(error(kind));
         }
         self.deleted.borrow_mut().extend(receipt.parse::<usize>());
+        Ok(())
+    }
+
+    async fn give_back(&self, receipt: &str) -> Result<(), Error> {
+        if let Fault::Fails(kind) = self.faults.next() {
+            return Err(error(kind));
+        }
+        if let Ok(place) = receipt.parse() {
+            self.received.borrow_mut().remove(&place);
+        }
         Ok(())
     }
 }

@@ -147,6 +147,14 @@ impl Queue {
         }
     }
 
+    /// Gives a message back to whoever asks next.
+    pub fn give_back(&self, id: &str) {
+        for message in self.messages.borrow_mut().iter_mut().filter(|message| message.id == id) {
+            message.visible_at = self.account.now();
+        }
+        self.bell.ring();
+    }
+
     /// Makes a message that was received, deleted or not, come once more.
     pub fn deliver_twice(&self) {
         let mut messages = self.messages.borrow_mut();
@@ -200,6 +208,16 @@ impl port::Inbox for Client {
         let effect = move |_| {
             queue.account.tell(|| format!("  {}: {id} is deleted", queue.name));
             queue.delete(&id);
+            Ok(())
+        };
+        self.0.account.call(self.0.name, effect).await
+    }
+
+    async fn give_back(&self, receipt: &str) -> Result<(), Error> {
+        let (queue, id) = (Rc::clone(&self.0), receipt.to_owned());
+        let effect = move |_| {
+            queue.account.tell(|| format!("  {}: {id} is given back", queue.name));
+            queue.give_back(&id);
             Ok(())
         };
         self.0.account.call(self.0.name, effect).await

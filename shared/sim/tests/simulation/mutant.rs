@@ -164,6 +164,10 @@ impl<P: Inbox> Inbox for Bent<P> {
     async fn delete(&self, receipt: &str) -> Result<(), Error> {
         self.port.delete(receipt).await
     }
+
+    async fn give_back(&self, receipt: &str) -> Result<(), Error> {
+        self.port.give_back(receipt).await
+    }
 }
 
 /// The key of the tokens.
