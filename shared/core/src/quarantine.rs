@@ -74,7 +74,7 @@ struct Origin<'a> {
 
 /// The object that holds a batch's bad data; none where all is good.
 ///
-/// The key is `quarantine/date=<of the first entry>/<function>-<shard>-<first>-<last sequence>.ndjson.gz`.
+/// The key is `quarantine/date=<of the first entry>/<function>-<stream>-<shard>-<first>-<last sequence>.ndjson.gz`.
 #[must_use]
 pub fn page(function: &str, source: &Source, entries: &[Entry]) -> Option<Page> {
     let (first, last) = (entries.first()?, entries.last()?);
@@ -102,8 +102,9 @@ pub fn page(function: &str, source: &Source, entries: &[Entry]) -> Option<Page> 
     }
     Some(Page {
         key: format!(
-            "quarantine/date={}/{function}-{}-{}-{}.ndjson.gz",
+            "quarantine/date={}/{function}-{}-{}-{}-{}.ndjson.gz",
             first.at.date(),
+            source.stream, // redrive has records of several, whose sequence numbers may be the same
             source.shard,
             first.sequence,
             last.sequence
@@ -133,7 +134,7 @@ mod tests {
         let page =
             page("transform", &source, &[entry("7", Some(2), b"oops \"x\""), entry("9", None, b"\xff\x00")])
                 .unwrap();
-        expect!["quarantine/date=2019-11-15/transform-shardId-000000000000-7-9.ndjson.gz"]
+        expect!["quarantine/date=2019-11-15/transform-raw-shardId-000000000000-7-9.ndjson.gz"]
             .assert_eq(&page.key);
         let mut room = Vec::new();
         let body = crate::decode::inflate(&page.body, &mut room).unwrap();
