@@ -151,7 +151,11 @@ pub struct Checkpoints<T> {
 #[derive(Debug)]
 pub struct Lane {
     key: String,
+    /// From here on its log was read.
+    after: String,
     head: Option<(u64, Intent)>,
+    /// Whether the head's intent was fulfilled, and is among what landed.
+    is_fulfilled: bool,
     landed: Ranges,
 }
 
@@ -199,7 +203,8 @@ impl<T: KeyTable> Checkpoints<T> {
         &self.table
     }
 
-    /// Reads what landed of a lane from this record on.
+    /// Reads what landed of a lane from this record on: the head first, so that what others land meanwhile replaces it, or
+    /// is the intent in it.
     pub async fn read(
         &self,
         lane: &str,
@@ -209,15 +214,18 @@ impl<T: KeyTable> Checkpoints<T> {
     ) -> Result<Lane, Error> {
         let key = format!("{}/{lane}", self.sink);
         let digits = first.as_str();
-        let mut after = format!("{:03}{digits}", digits.len());
-        let mut found = Lane { key, head: None, landed: Ranges::default() };
+        let after = format!("{:03}{digits}", digits.len());
+        let mut found = Lane { key, after, head: None, is_fulfilled: false, landed: Ranges::default() };
+        let mut before = None;
         loop {
-            let between = Between { after: &after, before: None, backward: false };
+            let between = Between { after: &found.after, before: before.as_deref(), backward: true };
             let page = self.page(&found.key, between, clock, deadline).await?;
             for item in &page.items {
                 if item.position == HEAD {
                     found.head = Some((item.version, unpack(item)?));
                 } else {
+                    found.is_fulfilled |=
+                        found.head.as_ref().is_some_and(|(_, intent)| intent.position == item.position);
                     let logged: Vec<Logged> = unpack(item)?;
                     for range in logged {
                         found.landed.add(range.into());
@@ -225,7 +233,7 @@ impl<T: KeyTable> Checkpoints<T> {
                 }
             }
             match page.items.last() {
-                Some(last) if page.more => after.clone_from(&last.position),
+                Some(last) if page.more => before = Some(last.position.clone()),
                 _ => return Ok(found),
             }
         }
@@ -244,14 +252,23 @@ impl<T: KeyTable> Checkpoints<T> {
         let print = XxHash3_64::oneshot(&serde_json::to_vec(&ranges).unwrap_or_default());
         let mut stale = Vec::new();
         if let Some((version, intent)) = &lane.head
-            && !self.is_fulfilled(lane, *version, intent, clock, deadline).await?
+            && !lane.is_fulfilled
+            && self.fulfilled.get(&lane.key) != Some(version)
         {
-            let is_same = intent.position == position && intent.ranges == print && intent.keys == plan.keys;
-            if !is_same && clock.now() < intent.until {
-                return Err(NoClaim::Taken(intent.until));
+            if self.is_logged(lane, intent, clock, deadline).await? {
+                // What it landed is before all that was read, or came after it was read.
+                if intent.position > lane.after {
+                    return Err(NoClaim::Taken(clock.now()));
+                }
+            } else {
+                let is_same =
+                    intent.position == position && intent.ranges == print && intent.keys == plan.keys;
+                if !is_same && clock.now() < intent.until {
+                    return Err(NoClaim::Taken(intent.until));
+                }
+                stale.extend(intent.keys.iter().chain(&intent.stale).cloned());
+                stale.retain(|key| !plan.keys.contains(key));
             }
-            stale.extend(intent.keys.iter().chain(&intent.stale).cloned());
-            stale.retain(|key| !plan.keys.contains(key));
         }
         let until = deadline.plus_ms(GRACE_MS);
         let intent = Intent {
@@ -304,18 +321,14 @@ impl<T: KeyTable> Checkpoints<T> {
         })
     }
 
-    /// Whether what an intent wanted to land has landed.
-    async fn is_fulfilled(
+    /// Whether what an intent wanted to land has landed by now.
+    async fn is_logged(
         &self,
         lane: &Lane,
-        version: u64,
         intent: &Intent,
         clock: &impl Clock,
         deadline: Micros,
     ) -> Result<bool, Error> {
-        if self.fulfilled.get(&lane.key) == Some(&version) {
-            return Ok(true);
-        }
         // Its first and last positions had not landed when it was made. So an item in this place is of this intent, or of
         // the same attempt again.
         let before = format!("{}!", intent.position);

@@ -3,8 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use millrace_core::account::Landing;
-use millrace_core::checkpoint::{Checkpoints, RANGES_MAX};
-use millrace_core::frame::{Reader, Writer};
+use millrace_core::checkpoint::{Checkpoints, Plan, RANGES_MAX, Range};
+use millrace_core::frame::{Position, Reader, Writer};
 use millrace_core::guard::Guard;
 use millrace_core::port::{Clock as _, Kind};
 use millrace_core::record::{Record, Source};
@@ -221,26 +221,26 @@ fn an_attempt_with_other_objects_waits_until_the_one_before_it_is_surely_over() 
 #[test]
 fn of_two_attempts_at_once_only_one_has_the_lane() {
     let (table, store) = (Table::default(), Store::default());
-    let (one, two) = (World::new(&table, &store), World::new(&table, &store));
+    let (mut one, two) = (World::new(&table, &store), World::new(&table, &store));
     two.driver.clock.random(); // instances have chances of their own
-    let plan = |last| millrace_core::checkpoint::Plan {
-        ranges: vec![millrace_core::checkpoint::Range {
-            first: millrace_core::frame::Position { sequence: "5".into(), index: 0 },
-            last: millrace_core::frame::Position { sequence: last, index: 0 },
-        }],
-        keys: vec!["a".into()],
-    };
     let deadline = Micros::EPOCH.plus_ms(50_000);
-    let read = |world: &World<'_>| {
-        run(world.driver.checkpoints.read("lane", &"5".into(), &world.driver.clock, deadline)).unwrap()
+    let read = |world: &World<'_>, first: &str| {
+        run(world.driver.checkpoints.read("lane", &first.into(), &world.driver.clock, deadline)).unwrap()
     };
-    let (of_one, of_two) = (read(&one), read(&two));
-    let claim = |world: &World<'_>, lane, last: &str| {
-        run(world.driver.checkpoints.claim(lane, &plan(last.into()), &world.driver.clock, deadline)).is_ok()
+    let claim = |world: &World<'_>, lane, first: &str, last: &str| {
+        let position = |digits: &str| Position { sequence: digits.into(), index: 0 };
+        let ranges = vec![Range { first: position(first), last: position(last) }];
+        let plan = Plan { ranges, keys: vec!["a".into()] };
+        run(world.driver.checkpoints.claim(lane, &plan, &world.driver.clock, deadline))
     };
-    assert!(claim(&one, &of_one, "9"));
-    assert!(!claim(&two, &of_two, "7"), "it had read before the other one wrote");
-    assert!(!claim(&two, &read(&two), "7"), "and knows now that it must wait");
+    let (of_one, of_two) = (read(&one, "5"), read(&two, "5"));
+    let claimed = claim(&one, &of_one, "5", "7").unwrap();
+    assert!(claim(&two, &of_two, "5", "6").is_err(), "it had read before the other one wrote");
+    let (same, behind) = (read(&two, "5"), read(&two, "8"));
+    assert!(claim(&two, &same, "5", "6").is_err(), "and knows now that it must wait");
+    assert!(run(one.driver.checkpoints.fulfil(claimed, &one.driver.clock, deadline)).unwrap());
+    assert!(claim(&two, &same, "5", "6").is_err(), "what the other one landed since is not in what it read");
+    assert!(claim(&two, &behind, "8", "9").is_ok(), "but that is nothing to what lies behind");
 }
 
 #[test]
