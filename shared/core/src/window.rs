@@ -224,7 +224,7 @@ impl<T: KeyTable, L: Lineage> Window<T, L> {
         let mut found = Vec::new();
         while let Some(shard) = shards.pop() {
             let is_own = shard == source.shard;
-            let key = key(&Source { stream: source.stream.clone(), shard: shard.clone() });
+            let key = item::key(&Source { stream: source.stream.clone(), shard: shard.clone() });
             let is_old = |batch: &Batch| batch.until() < from && !batch.is_redriven();
             let room = self.span.ids_max.saturating_sub(found.iter().map(Batch::ids).sum());
             let all = Between { after: "", before: None, backward: true };
@@ -251,7 +251,7 @@ impl<T: KeyTable, L: Lineage> Window<T, L> {
         deadline: Micros,
     ) -> Result<(Lane, Vec<String>), Error> {
         let Source { stream, shard } = batch.source;
-        let of = |shard: &str| key(&Source { stream: stream.clone(), shard: shard.to_owned() });
+        let of = |shard: &str| item::key(&Source { stream: stream.clone(), shard: shard.to_owned() });
         let until = batch.until.plus_ms(self.span.window_ms);
         let is_old = |batch: &Batch| batch.until() < from && !batch.is_redriven();
         let is_late = |batch: &Batch| batch.since() > until;
@@ -354,7 +354,7 @@ impl<T: KeyTable, L: Lineage> Memory for Window<T, L> {
         let mut lane = match warm {
             Some(mut lane) => {
                 let new = Between { after: lane.last(), before: None, backward: true };
-                let key = key(batch.source);
+                let key = item::key(batch.source);
                 let (new, _) = self.read(&key, new, |_| false, self.span.ids_max, clock, deadline).await?;
                 for batch in new.into_iter().rev() {
                     lane.push(batch);
@@ -382,12 +382,12 @@ impl<T: KeyTable, L: Lineage> Memory for Window<T, L> {
         let expires_at = out.until().plus_ms(self.span.window_ms.saturating_add(self.span.retries_ms));
         let prefix = if self.redriven { REDRIVEN } else { "" };
         let heirs = if self.redriven { self.heirs.as_slice() } else { &[] };
+        let items = out.items(source, prefix, expires_at);
+        self.write(&items, clock, deadline).await?;
         for heir in heirs {
             let heir = Source { stream: source.stream.clone(), shard: heir.clone() };
-            self.write(&out.items(&key(&heir), prefix, expires_at), clock, deadline).await?;
+            self.write(&out.items(&heir, prefix, expires_at), clock, deadline).await?;
         }
-        let items = out.items(&key(source), prefix, expires_at);
-        self.write(&items, clock, deadline).await?;
         if let Some(lane) = self.lanes.get_mut(&self.open) {
             for item in &items {
                 lane.push(item::read(item)?);
@@ -403,9 +403,4 @@ impl<T: KeyTable, L: Lineage> Memory for Window<T, L> {
     fn is_short(&self) -> bool {
         self.is_short
     }
-}
-
-/// What the items of a lane are found by.
-fn key(source: &Source) -> String {
-    format!("seen/{}", source.lane())
 }

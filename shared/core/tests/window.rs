@@ -211,6 +211,21 @@ fn what_is_redriven_after_a_reshard_knows_parents_and_children() {
 }
 
 #[test]
+fn what_was_redriven_of_one_parent_says_nothing_of_the_other_ones_records() {
+    let table = Table::default();
+    let parents = vec!["one".to_owned(), "other".to_owned()];
+    let lineage = History { parents: [("child".to_owned(), parents)].into(), ..History::default() };
+    let mut instance = Instance::new(&table, lineage);
+    assert_eq!(instance.batch_of("one", true, &[("10", 1, "a"), ("14", 1, "b")]), [New, New]);
+    assert_eq!(
+        instance.batch_of("other", true, &[("12", 1, "c")]),
+        [New],
+        "it is between them, and was not there"
+    );
+    assert_eq!(instance.batch_of("other", true, &[("13", 1, "b")]), [Duplicate]);
+}
+
+#[test]
 fn what_another_version_of_the_pipeline_had_left_out_is_late() {
     let table = Table::default();
     let mut one = Instance::new(&table, History::default());

@@ -41,6 +41,11 @@ pub(super) fn place(sequence: &str) -> String {
     format!("{:03}{sequence}", sequence.len())
 }
 
+/// What the items of a shard are found by.
+pub(super) fn key(shard: &Source) -> String {
+    format!("seen/{}", shard.lane())
+}
+
 /// A record that let ids out, and how many.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Mark(pub(super) String, pub(super) Micros, pub(super) usize);
@@ -96,8 +101,9 @@ impl Outgoing {
         self.until
     }
 
-    /// The items that hold them. The first one names the records that were worked on.
-    pub(super) fn items(&self, key: &str, prefix: &str, expires_at: Micros) -> Vec<Item> {
+    /// The items that hold them. The first one names the records that were worked on, unless it tells another shard.
+    pub(super) fn items(&self, shard: &Source, prefix: &str, expires_at: Micros) -> Vec<Item> {
+        let (key, is_own) = (key(shard), self.source.as_ref() == Some(shard));
         let mut marks = self.marks.iter().cloned();
         let mut rest: Option<Mark> = None;
         let parts = self.hashes.chunks(IDS).enumerate().map(|(part, hashes)| {
@@ -112,7 +118,8 @@ impl Outgoing {
                 of_part.push(Mark(sequence, at, taken));
             }
             let (first, last) = &self.bounds;
-            let head = Head { bounds: (part == 0).then(|| (first.clone(), last.clone())), records: of_part };
+            let bounds = (is_own && part == 0).then(|| (first.clone(), last.clone()));
+            let head = Head { bounds, records: of_part };
             // Structs of texts and numbers cannot refuse, and neither can memory.
             let head = serde_json::to_vec(&head).unwrap_or_default();
             let head = zstd::bulk::compress(&head, 3).unwrap_or_default();
@@ -122,7 +129,7 @@ impl Outgoing {
             body.extend_from_slice(hashes.as_flattened());
             let tail = if part == 0 { String::new() } else { format!("/{part}") };
             let position = format!("{prefix}{}/{}{tail}", place(last), place(first));
-            Item { key: key.to_owned(), position, version: 0, expires_at, body }
+            Item { key: key.clone(), position, version: 0, expires_at, body }
         });
         parts.collect()
     }
@@ -225,7 +232,7 @@ mod tests {
                     out.id(id, sequence, at(2));
                 }
             }
-            let items = out.items("seen/raw", "", at(9));
+            let items = out.items(&source, "", at(9));
             assert!(items.iter().all(|item| item.body.len() <= ITEM_MAX && item.expires_at == at(9)));
             assert!(items.is_sorted_by(|a, b| a.position < b.position));
             let batches: Vec<_> = items.iter().map(|item| read(item).unwrap()).collect();
@@ -254,7 +261,7 @@ mod tests {
             out.record(&sequence, at(n));
             out.id(random.u128(..), &sequence, at(n));
         }
-        let items = out.items("seen/raw", "", at(9));
+        let items = out.items(&source, "", at(9));
         let [item] = items.as_slice() else { panic!("{} items", items.len()) };
         assert!(item.body.len() < ITEM_MAX, "{} bytes", item.body.len());
     }
@@ -267,10 +274,11 @@ mod tests {
     #[test]
     fn a_damaged_item_is_an_error() {
         let mut out = Outgoing::default();
-        out.begin(&Source { stream: "raw".into(), shard: "s".into() });
+        let source = Source { stream: "raw".into(), shard: "s".into() };
+        out.begin(&source);
         out.record("5", at(1));
         out.id(7, "5", at(1));
-        let item = out.items("seen/raw", "", at(9)).remove(0);
+        let item = out.items(&source, "", at(9)).remove(0);
         assert!(read(&item).is_ok());
         for end in 0..item.body.len() {
             let cut = Item { body: item.body[..end].to_vec(), ..item.clone() };
