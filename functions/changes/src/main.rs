@@ -7,6 +7,10 @@ use millrace_changes::handle;
 use millrace_core::window::Forgetful;
 use tokio::sync::Mutex;
 
+// Batches leave large buffers behind: with this allocator they stand in huge pages, where the system has them.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     telemetry::init();

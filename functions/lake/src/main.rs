@@ -14,6 +14,10 @@ use millrace_lake::{Frames, Layout};
 use millrace_lake_function::{Deps, Lake, handle};
 use tokio::sync::Mutex;
 
+// Batches leave large buffers behind: with this allocator they stand in huge pages, where the system has them.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     telemetry::init();

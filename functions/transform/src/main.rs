@@ -6,6 +6,10 @@ use millrace_aws::{serve::serve_batches, telemetry, transformer};
 use millrace_transform::handle;
 use tokio::sync::Mutex;
 
+// Batches leave large buffers behind: with this allocator they stand in huge pages, where the system has them.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     telemetry::init();
