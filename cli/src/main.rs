@@ -21,10 +21,6 @@ use clap::{Parser, Subcommand};
 use std::io::Write as _;
 use std::process::ExitCode;
 
-// Batches leave large buffers behind: with this allocator they stand in huge pages, where the system has them.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// Check and test a pipeline, see what it does to your events, make events to try it with.
 ///
 /// What runs here is the very code that the functions run on AWS.
