@@ -264,7 +264,7 @@ fn set() -> impl Strategy<Value = Set> {
 }
 
 fn edit() -> impl Strategy<Value = Edit> {
-    let patterns = ["a[]", "a[].a", "**", "**.a", "a.**", "**.a[]", "b", "**[]", "*", "a.**.b"];
+    let patterns = ["a[]", "a[].a", "**", "**.a", "a.**", "**.a[]", "b", "**[]", "\\*", "a.**.b"];
     let pattern = prop::sample::select(patterns.map(str::to_owned).to_vec());
     prop_oneof![
         4 => (path(), set()).prop_map(|(path, set)| Edit::Put(path, set)),

@@ -5,8 +5,8 @@ use super::special::needs_escape;
 use serde::Deserialize;
 use std::fmt;
 
-/// The way to one field: keys with dots between them, `data.x`. A dot that is part of a key has a backslash before
-/// it, `labels.app\.kubernetes\.io`.
+/// The way to one field: keys with dots between them, `data.x`. A sign that means something in a [`Pattern`] and is part
+/// of a key has a backslash before it, `labels.app\.kubernetes\.io`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Path {
@@ -90,6 +90,34 @@ pub enum NoPath {
     /// A key goes on after `[]`.
     #[error("`{0}` is no field path: after `[]` comes a dot or nothing, like `items[].sku`")]
     Items(String),
+    /// It is written as in another language, or has a sign in a key.
+    #[error("`{0}` is no field path{hint}: each element is `items[]`, any way down `**`, and where one of `[ ] *` is part of a key it has a backslash before it", hint = hint(.0))]
+    Foreign(String),
+    /// A key begins or ends with a blank.
+    #[error(
+        "`{0}` has a blank before or behind a key: where it is part of the key it has a backslash before it"
+    )]
+    Blank(String),
+}
+
+/// What was probably meant by a path in the manner of JSONPath, jq or JSON Pointer.
+fn hint(written: &str) -> String {
+    let text = written.strip_prefix("$.").or_else(|| written.strip_prefix('.')).unwrap_or(written);
+    let text = if text.starts_with('/') { text.replace('/', ".") } else { text.to_owned() };
+    let mut meant = String::new();
+    for (at, piece) in pieces(text.trim_start_matches('.')).enumerate() {
+        meant.push_str(if at > 0 { "." } else { "" });
+        let (key, rest) =
+            piece.split_once('[').map_or((piece, 0), |(key, rest)| (key, 1 + rest.matches('[').count()));
+        match key.strip_prefix('*').map(|key| key.trim_start_matches('*')) {
+            Some("") => meant.push_str("**"),
+            Some(key) => meant.extend(["**.", key]),
+            None => meant.push_str(key),
+        }
+        meant.push_str(&"[]".repeat(rest));
+    }
+    let meant = Pattern::try_from(meant).ok().filter(|meant| meant.to_string() != written);
+    meant.map(|meant| format!(", did you mean `{meant}`")).unwrap_or_default()
 }
 
 impl TryFrom<String> for Path {
@@ -215,18 +243,28 @@ impl TryFrom<String> for Pattern {
     fn try_from(text: String) -> Result<Self, NoPath> {
         let mut parts = Vec::new();
         for piece in pieces(&text) {
-            let (key, mut rest) = piece.split_at(piece.find("[]").unwrap_or(piece.len()));
+            let (key, mut rest) = piece.split_at(bare(piece, '[').unwrap_or(piece.len()));
             match key {
                 "" => return Err(NoPath::Empty(text.clone())),
                 "**" => parts.push(Part::Deep),
-                _ => parts.push(Part::Key(Key::new(key.replace("\\.", ".")))),
+                _ if bare(key, '*').or(bare(key, ']')).is_some() => {
+                    return Err(NoPath::Foreign(text.clone()));
+                }
+                "$" if parts.is_empty() => return Err(NoPath::Foreign(text.clone())),
+                _ if parts.is_empty() && key.starts_with('/') => return Err(NoPath::Foreign(text.clone())),
+                _ if key.starts_with(' ') || key.ends_with(' ') && !key.ends_with("\\ ") => {
+                    return Err(NoPath::Blank(text.clone()));
+                }
+                _ => parts.push(Part::Key(Key::new(unescaped(key)))),
             }
             while let Some(more) = rest.strip_prefix("[]") {
                 parts.push(Part::Items);
                 rest = more;
             }
-            if !rest.is_empty() {
-                return Err(NoPath::Items(text.clone()));
+            match rest {
+                "" => {}
+                rest if rest.starts_with('[') => return Err(NoPath::Foreign(text.clone())),
+                _ => return Err(NoPath::Items(text.clone())),
             }
         }
         if parts.iter().filter(|part| **part == Part::Deep).count() > 1 {
@@ -240,6 +278,29 @@ impl TryFrom<String> for Pattern {
 fn pieces(text: &str) -> impl Iterator<Item = &str> {
     let mut before = ' ';
     text.split(move |sign| std::mem::replace(&mut before, sign) != '\\' && sign == '.')
+}
+
+/// Where a sign stands that has no backslash.
+fn bare(text: &str, wanted: char) -> Option<usize> {
+    let mut before = ' ';
+    text.find(|sign| std::mem::replace(&mut before, sign) != '\\' && sign == wanted)
+}
+
+/// The signs that a backslash may stand before.
+fn is_sign(sign: char) -> bool {
+    matches!(sign, '.' | '[' | ']' | '*' | '$' | '/' | ' ')
+}
+
+/// A key as it is, of a key as it is written.
+fn unescaped(text: &str) -> String {
+    let mut key = String::with_capacity(text.len());
+    let mut signs = text.chars().peekable();
+    while let Some(sign) = signs.next() {
+        if sign != '\\' || !signs.peek().copied().is_some_and(is_sign) {
+            key.push(sign);
+        }
+    }
+    key
 }
 
 impl fmt::Display for Pattern {
@@ -281,7 +342,19 @@ impl Key {
 
 impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.name.replace('.', "\\."))
+        let name = self.name.as_str();
+        for (at, sign) in name.char_indices() {
+            let is_meant = match sign {
+                '.' | '[' | ']' | '*' => true,
+                '/' => at == 0,
+                ' ' => at == 0 || at + 1 == name.len(),
+                '$' => name == "$",
+                _ => false,
+            };
+            f.write_str(if is_meant { "\\" } else { "" })?;
+            write!(f, "{sign}")?;
+        }
+        Ok(())
     }
 }
 
@@ -384,10 +457,38 @@ mod tests {
             (r"a\\.b", r"a\.b"),
             (r"\a.b", r"\a"),
             ("a\0b.c", "a\0b"),
-            ("é[0.b", "é[0"),
+            (r"é\[0.b", "é[0"),
+            (r"\*", "*"),
+            (r"a\[\].b", "a[]"),
+            (r"\$.b", "$"),
+            (r"\/a/b", "/a/b"),
+            (r"\ a b\ .c", " a b "),
+            ("$set.a/b", "$set"),
         ] {
             let path = path(text);
             assert_eq!((path.to_string().as_str(), path.first()), (text, first));
+        }
+    }
+
+    #[test]
+    fn a_path_in_a_foreign_notation_is_told_what_it_is_here() {
+        for (text, meant) in [
+            ("items[0].sku", "items[].sku"),
+            ("items[*].sku", "items[].sku"),
+            ("a[0][1]", "a[][]"),
+            ("*.email", "**.email"),
+            ("data.*", "data.**"),
+            ("data.**email", "data.**.email"),
+            ("$.data.x", "data.x"),
+            ("/data/x", "data.x"),
+            ("data[x]", "data[]"),
+        ] {
+            let why = Pattern::try_from(text.to_owned()).unwrap_err().to_string();
+            assert!(why.contains(&format!("`{text}` is no field path, did you mean `{meant}`:")), "{why}");
+            assert_eq!(Path::try_from(text.to_owned()).unwrap_err().to_string(), why);
+        }
+        for text in ["a*b.c", "a].b", "[0]", "$", "/", "a[", "data.x ", " x", "a. b"] {
+            assert!(Pattern::try_from(text.to_owned()).is_err(), "{text}");
         }
     }
 

@@ -361,7 +361,7 @@ fn outcome(pipeline: &mut Pipeline, batch: &mut Batch, data: &[u8]) -> (Vec<Stri
 /// line is the pattern, the rest an event.
 pub(crate) fn path(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
-    if text.contains(HIDDEN) {
+    if text.contains(HIDDEN.map(|(_, hidden)| hidden)) {
         return;
     }
     let (line, json) = text.split_once('\n').unwrap_or((&text, "{}"));
@@ -408,8 +408,24 @@ pub(crate) fn path(data: &[u8]) {
     }
 }
 
-/// Stands for a dot that is part of a key.
-const HIDDEN: &str = "\u{fffe}";
+/// What stands for signs that are part of a key.
+const HIDDEN: [(&str, char); 7] = [
+    ("\\.", '\u{fffe}'),
+    ("\\[", '\u{fdd0}'),
+    ("\\]", '\u{fdd1}'),
+    ("\\*", '\u{fdd2}'),
+    ("\\$", '\u{fdd3}'),
+    ("\\/", '\u{fdd4}'),
+    ("\\ ", '\u{fdd5}'),
+];
+
+fn hide(path: &str) -> String {
+    HIDDEN.iter().fold(path.to_owned(), |path, (sign, hidden)| path.replace(sign, &hidden.to_string()))
+}
+
+fn show(key: &str) -> String {
+    HIDDEN.iter().fold(key.to_owned(), |key, (sign, hidden)| key.replace(*hidden, &sign[1..]))
+}
 
 trait ParseFirst {
     fn parse_first(&self) -> String;
@@ -418,8 +434,7 @@ trait ParseFirst {
 impl ParseFirst for String {
     /// The first key of a path: up to the first dot without a backslash.
     fn parse_first(&self) -> String {
-        let hidden = self.replace("\\.", HIDDEN);
-        hidden.split('.').next().unwrap().replace(HIDDEN, ".")
+        show(hide(self).split('.').next().unwrap())
     }
 }
 
@@ -432,8 +447,8 @@ enum Way {
 
 /// The values that a pattern fits, by looking at the ways to all values.
 fn search(event: &Json, pattern: &str) -> Vec<String> {
-    let hidden = pattern.replace("\\.", HIDDEN).replace("[]", ".[]");
-    let parts: Vec<_> = hidden.split('.').map(|part| part.replace(HIDDEN, ".")).collect();
+    let hidden = hide(pattern).replace("[]", ".[]");
+    let parts: Vec<_> = hidden.split('.').collect();
     let mut ways = vec![(Vec::new(), event)];
     let mut found = Vec::new();
     while let Some((way, value)) = ways.pop() {
@@ -452,14 +467,14 @@ fn search(event: &Json, pattern: &str) -> Vec<String> {
     found
 }
 
-fn fits(parts: &[String], way: &[Way], is_leaf: bool) -> bool {
+fn fits(parts: &[&str], way: &[Way], is_leaf: bool) -> bool {
     match (parts.split_first(), way.split_first()) {
         (None, None) => true,
-        (Some((part, [])), _) if part == "**" => is_leaf,
-        (Some((part, rest)), _) if part == "**" => (0..=way.len()).any(|at| fits(rest, &way[at..], is_leaf)),
-        (Some((part, rest)), Some((Way::Item, way))) => part == "[]" && fits(rest, way, is_leaf),
+        (Some((&"**", [])), _) => is_leaf,
+        (Some((&"**", rest)), _) => (0..=way.len()).any(|at| fits(rest, &way[at..], is_leaf)),
+        (Some((part, rest)), Some((Way::Item, way))) => *part == "[]" && fits(rest, way, is_leaf),
         (Some((part, rest)), Some((Way::Key(key), way))) => {
-            part != "[]" && part == key && fits(rest, way, is_leaf)
+            *part != "[]" && show(part) == *key && fits(rest, way, is_leaf)
         }
         _ => false,
     }
