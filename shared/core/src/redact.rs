@@ -91,7 +91,7 @@ impl TryFrom<String> for Kind {
 pub(crate) struct Kinds(u8);
 
 impl Kinds {
-    const fn has(self, kind: Kind) -> bool {
+    pub(crate) const fn has(self, kind: Kind) -> bool {
         self.0 & (1 << kind as u8) != 0
     }
 

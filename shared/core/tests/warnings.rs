@@ -76,12 +76,12 @@ fn a_step_that_comes_too_late_to_read_a_field_is_told() {
     check(
         "[[step]]\nanonymize.hmac = [\"url\"]\n[[step]]\nenrich.url = { from = \"url\", into = \"page\" }\n",
         expect![[r#"
-        pipeline.toml:10:23: warning: `enrich.url` cannot read the URL from `url`: `anonymize.hmac` in line 8 has made something else of it
-           |
-        10 | enrich.url = { from = "url", into = "page" }
-           |                       ^^^^^
-           = put this step before that one
-    "#]],
+            pipeline.toml:10:23: warning: `enrich.url` reads the URL from what `anonymize.hmac` in line 8 has left of `url`
+               |
+            10 | enrich.url = { from = "url", into = "page" }
+               |                       ^^^^^
+               = put this step before that one
+        "#]],
     );
 }
 
@@ -90,12 +90,12 @@ fn an_address_is_read_before_it_is_truncated() {
     check(
         "[[step]]\nfilter.ip = { field = \"ip\", deny = [\"10.0.0.0/8\"] }\n",
         expect![[r#"
-        pipeline.toml:8:23: warning: `filter.ip` cannot read the address from `ip`: `anonymize.truncate_ip` in line 6 has made something else of it
-          |
-        8 | filter.ip = { field = "ip", deny = ["10.0.0.0/8"] }
-          |                       ^^^^
-          = put this step before that one
-    "#]],
+            pipeline.toml:8:23: warning: `filter.ip` reads the address from what `anonymize.truncate_ip` in line 6 has left of `ip`
+              |
+            8 | filter.ip = { field = "ip", deny = ["10.0.0.0/8"] }
+              |                       ^^^^
+              = put this step before that one
+        "#]],
     );
 }
 
@@ -268,4 +268,82 @@ fn what_is_meant_so_can_be_said_and_only_what_needs_it() {
            = take it out
     "#]],
     );
+}
+
+#[test]
+fn redaction_hides_what_has_a_form_and_is_looked_for() {
+    let columns = "[lake]\ncolumns = [{ name = \"email\", type = \"string\" }, { name = \"userId\", type = \"string\" }]\n";
+    check(&format!("[[step]]\nanonymize.redact = [\"**\"]\n{columns}"), expect![[r#"
+        pipeline.toml:10:58: warning: `userId` looks personal, and has no form that `anonymize.redact` would find it by
+           |
+        10 | columns = [{ name = "email", type = "string" }, { name = "userId", type = "string" }]
+           |                                                          ^^^^^^^^
+           = add `anonymize.hmac = ["userId"]` or another anonymize step; if it is nobody's, say so: `[check]`, `allow = ["userId"]`
+    "#]]);
+    check(
+        &format!(
+            "[[step]]\nanonymize.redact = {{ fields = [\"email\"], find = [\"us_ssn\"] }}\n[[step]]\nanonymize.hmac = [\"userId\"]\n{columns}"
+        ),
+        expect![[r#"
+            pipeline.toml:12:21: warning: `email` looks personal, and has no form that `anonymize.redact` would find it by
+               |
+            12 | columns = [{ name = "email", type = "string" }, { name = "userId", type = "string" }]
+               |                     ^^^^^^^
+               = add `anonymize.hmac = ["email"]` or another anonymize step; if it is nobody's, say so: `[check]`, `allow = ["email"]`
+        "#]],
+    );
+    check(
+        "[[step]]\nanonymize.redact = [\"data.addr\", \"client_ip\"]\n[[step]]\nfilter.ip = { field = \"client_ip\", deny = [\"10.0.0.0/8\"] }\n",
+        expect![[r#"
+            pipeline.toml:10:23: warning: `filter.ip` reads the address from what `anonymize.redact` in line 8 has left of `client_ip`
+               |
+            10 | filter.ip = { field = "client_ip", deny = ["10.0.0.0/8"] }
+               |                       ^^^^^^^^^^^
+               = put this step before that one
+        "#]],
+    );
+}
+
+#[test]
+fn what_goes_on_in_another_field_is_told() {
+    check(
+        "[[step]]\nclean.rename = { email = \"contact\" }\n[lake]\ncolumns = [{ name = \"contact\", type = \"string\" }]\n",
+        expect![[r#"
+            pipeline.toml:8:26: warning: `contact` holds what `email` held, by `clean.rename` in line 8, and no step anonymizes it
+              |
+            8 | clean.rename = { email = "contact" }
+              |                          ^^^^^^^^^
+              = add `anonymize.hmac = ["contact"]` or another anonymize step behind it; if it is nobody's, say so: `[check]`, `allow = ["contact"]`
+        "#]],
+    );
+    check(
+        "[[step]]\nenrich.compute = { contact = \"has(user.email) ? user.email : null\", known = \"user.email != null\" }\n[[step]]\nclean.rename = { contact = \"whom\" }\n[[step]]\nanonymize.drop = [\"user.email\"]\n",
+        expect![[r#"
+            pipeline.toml:10:28: warning: `whom` holds what `user.email` held, by `clean.rename` in line 10, and no step anonymizes it
+               |
+            10 | clean.rename = { contact = "whom" }
+               |                            ^^^^^^
+               = add `anonymize.hmac = ["whom"]` or another anonymize step behind it; if it is nobody's, say so: `[check]`, `allow = ["whom"]`
+        "#]],
+    );
+    // Hidden behind it, or before it, it is hidden.
+    check(
+        "[[step]]\nclean.rename = { email = \"contact\" }\n[[step]]\nanonymize.hmac = [\"contact\"]\n",
+        expect![[""]],
+    );
+    check(
+        "[[step]]\nanonymize.hmac = [\"email\"]\n[[step]]\nclean.rename = { email = \"contact\" }\n",
+        expect![[""]],
+    );
+}
+
+#[test]
+fn a_time_that_is_no_time_any_more_is_told() {
+    check("[[step]]\nanonymize.hmac = [\"at\"]\n", expect![[r#"
+        pipeline.toml:4:8: warning: the time of an event can no longer be read: `anonymize.hmac` in line 8 has made something else of `at`
+          |
+        4 | time = "at"
+          |        ^^^^
+          = every event would go to the quarantine: leave the field, or name another here
+    "#]]);
 }

@@ -18,6 +18,13 @@ pub(super) struct Function {
     arguments: usize,
 }
 
+impl Function {
+    /// Whether what it gives holds something of what it takes, and does not only tell how that is.
+    pub(super) fn carries(&self) -> bool {
+        !matches!(self.name, "bool" | "contains" | "endsWith" | "size" | "startsWith" | "type")
+    }
+}
+
 const fn conversion(name: &'static str, usage: &'static str) -> Function {
     Function { name, usage, before: true, behind: false, arguments: 1 }
 }

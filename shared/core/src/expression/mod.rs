@@ -29,7 +29,7 @@ mod value;
 
 use crate::event::{Event, New, Pattern};
 use crate::mistake::Mistake;
-use evaluate::{Program, Run};
+use evaluate::{MacroKind, Node, Program, Run};
 use plain::{Plain, Short};
 use std::borrow::Cow;
 use toml::Spanned;
@@ -96,6 +96,41 @@ impl Expression {
 
     fn short<'e>(&'e self, event: &'e Event) -> Option<Short<'e>> {
         self.0.is_plain.then(|| Short::new(&self.0, event))
+    }
+
+    /// The fields of which its value may hold something, as text is held by what is cut from it: not those that it only
+    /// asks about.
+    pub(crate) fn carries(&self) -> Vec<Pattern> {
+        let (mut open, mut found) = (vec![&self.0.root], Vec::new());
+        while let Some(node) = open.pop() {
+            match node {
+                Node::Field(place) => {
+                    let place = self.0.fields.get(*place).filter(|place| !place.tested);
+                    found.extend(place.map(|place| place.path.clone().into()));
+                }
+                Node::Select(of, _) | Node::Negate(of) => open.push(of),
+                Node::Index(of) => open.extend(of.first()),
+                Node::If(of) => open.extend(of.iter().skip(1)),
+                Node::Arithmetic(_, of) => open.extend(of.iter()),
+                Node::Call(function, of) if function.carries() => open.extend(of),
+                Node::List(of) => open.extend(of),
+                Node::Map(of) => open.extend(of.iter().flat_map(|(key, value)| [key, value])),
+                Node::Macro(of) if of.kind == MacroKind::Map => open.extend([&of.range, &of.body]),
+                Node::Constant(_)
+                | Node::Variable(_)
+                | Node::Has(..)
+                | Node::Not(_)
+                | Node::And(_)
+                | Node::Or(_)
+                | Node::Equal(..)
+                | Node::Order(..)
+                | Node::In(_)
+                | Node::Call(..)
+                | Node::Matches(..)
+                | Node::Macro(_) => {}
+            }
+        }
+        found
     }
 
     /// The fields that it names, each as far down as it is named.

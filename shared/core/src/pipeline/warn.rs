@@ -7,6 +7,7 @@ use super::file::{Compiled, Words};
 use super::{EventSettings, LakeSettings};
 use crate::event::{Path, Pattern};
 use crate::mistake::Mistake;
+use crate::redact::Kind;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::HashSet;
@@ -54,62 +55,74 @@ const READING: [(&str, &str); 6] = [
 /// It reads a field and sets it where it is missing.
 const FILLING: &str = "clean.default";
 
-/// Names that personal data goes by, without signs and capitals.
-const PERSONAL: [&str; 46] = [
-    "address",
-    "addressline1",
-    "addressline2",
-    "birthdate",
-    "birthday",
-    "cardnumber",
-    "clientip",
-    "creditcard",
-    "customerid",
-    "customername",
-    "dateofbirth",
-    "dob",
-    "email",
-    "emailaddress",
-    "familyname",
-    "firstname",
-    "fullname",
-    "givenname",
-    "iban",
-    "idfa",
-    "ip",
-    "ipaddress",
-    "lastname",
-    "latitude",
-    "longitude",
-    "maidenname",
-    "mail",
-    "mobile",
-    "mobilenumber",
-    "mobilephone",
-    "passport",
-    "passportnumber",
-    "password",
-    "phone",
-    "phonenumber",
-    "remoteaddr",
-    "remoteip",
-    "socialsecuritynumber",
-    "ssn",
-    "streetaddress",
-    "surname",
-    "taxid",
-    "telephone",
-    "userid",
-    "username",
-    "xforwardedfor",
+/// A time is no time behind these.
+const TIMELESS: [&str; 4] =
+    ["anonymize.encrypt", "anonymize.hmac", "anonymize.mask", "anonymize.truncate_ip"];
+
+/// Names that personal data goes by, their words without signs and capitals: at the end of a name, whatever stands
+/// before. Some are of a kind that is found in text.
+const PERSONAL: [(&str, Option<Kind>); 52] = [
+    ("address", None),
+    ("addressline", None),
+    ("birthdate", None),
+    ("birthday", None),
+    ("cardnumber", Some(Kind::CreditCard)),
+    ("cellphone", None),
+    ("creditcard", Some(Kind::CreditCard)),
+    ("dateofbirth", None),
+    ("displayname", None),
+    ("dob", None),
+    ("email", Some(Kind::Email)),
+    ("emailaddress", Some(Kind::Email)),
+    ("familyname", None),
+    ("firstname", None),
+    ("fullname", None),
+    ("givenname", None),
+    ("iban", Some(Kind::Iban)),
+    ("idfa", None),
+    ("ip", Some(Kind::Ip)),
+    ("ipaddress", Some(Kind::Ip)),
+    ("lastname", None),
+    ("lat", None),
+    ("latitude", None),
+    ("lng", None),
+    ("lon", None),
+    ("longitude", None),
+    ("maidenname", None),
+    ("mail", Some(Kind::Email)),
+    ("middlename", None),
+    ("mobile", None),
+    ("mobilenumber", None),
+    ("mobilephone", None),
+    ("nickname", None),
+    ("passport", None),
+    ("passportnumber", None),
+    ("password", None),
+    ("phone", None),
+    ("phonenumber", None),
+    ("postalcode", None),
+    ("postcode", None),
+    ("remoteaddr", Some(Kind::Ip)),
+    ("socialsecuritynumber", Some(Kind::UsSsn)),
+    ("ssn", Some(Kind::UsSsn)),
+    ("streetaddress", None),
+    ("surname", None),
+    ("taxid", None),
+    ("telephone", None),
+    ("userid", None),
+    ("username", None),
+    ("xforwardedfor", Some(Kind::Ip)),
+    ("zip", None),
+    ("zipcode", None),
 ];
 
-/// `name` is a person's at the top of an event, or in one of these.
-const PEOPLE: [&str; 16] = [
+/// Whom an `id` or a `name` tells of: in an object of this name, or behind the word.
+const PEOPLE: [&str; 17] = [
     "account",
     "author",
     "billing",
     "buyer",
+    "client",
     "contact",
     "customer",
     "employee",
@@ -123,6 +136,12 @@ const PEOPLE: [&str; 16] = [
     "traits",
     "user",
 ];
+
+/// What a person has in an object, or behind a word, of [`PEOPLE`].
+const THEIRS: [&str; 5] = ["first", "id", "last", "login", "name"];
+
+/// They ask about something and do not hold it: `has_email`.
+const ASKING: [&str; 4] = ["has", "is", "verified", "wants"];
 
 /// What happened to fields on the way, in order.
 #[derive(Default)]
@@ -168,13 +187,25 @@ struct Named {
     at: Range<usize>,
 }
 
+/// A field that holds what a personal one held.
+struct Carried<'a> {
+    origin: Path,
+    into: Path,
+    by: &'a Compiled,
+    at: Range<usize>,
+    /// How many patterns were hidden before.
+    behind: usize,
+}
+
 /// All that is probably not meant so.
 pub(super) fn warnings(text: &str, parts: &Parts<'_>) -> Vec<Mistake> {
     let mut found: Vec<(Path, Mistake)> = Vec::new();
     let mut named = event_fields(text, parts);
     let mut log = Log::default();
     let (mut hidden, mut sometimes_hidden): (Vec<Pattern>, Vec<Pattern>) = Default::default();
+    let mut redacted: Vec<(Pattern, Kind)> = Vec::new();
     let mut own: Vec<Path> = Vec::new();
+    let mut carried: Vec<Carried<'_>> = Vec::new();
     for compiled in parts.steps {
         let (step, words) = (&compiled.step, &compiled.words);
         let (name, touches) = (step.name(), step.touches());
@@ -198,6 +229,20 @@ pub(super) fn warnings(text: &str, parts: &Parts<'_>) -> Vec<Mistake> {
             found.extend(gone.or_else(spoiled).map(|mistake| (field.clone(), mistake.within(at.clone()))));
         }
 
+        for (from, into) in &touches.carries {
+            let Some(from) = from.roughly().filter(|from| from != into) else { continue };
+            let before = carried.iter().find(|earlier| from.is_within(&earlier.into));
+            let origin = match before {
+                Some(earlier) => earlier.origin.clone(),
+                None if is_personal(&from) => from.clone(),
+                None => continue,
+            };
+            if !hidden.iter().any(|pattern| pattern.may_cover(&from)) && log.remover(&from).is_none() {
+                let (at, behind) = (words.find(text, &into.to_string()), hidden.len());
+                carried.push(Carried { origin, into: into.clone(), by: compiled, at, behind });
+            }
+        }
+
         // What a step makes itself is no producer's; what it makes a field of still is.
         if name.starts_with("enrich.") {
             let made = touches.writes.iter().filter(|path| !reads.iter().any(|read| read.field == **path));
@@ -215,6 +260,12 @@ pub(super) fn warnings(text: &str, parts: &Parts<'_>) -> Vec<Mistake> {
         log.entries.extend(touches.removes.into_iter().map(|fields| (Deed::Removed(fields), compiled)));
         log.entries.extend(touches.writes.into_iter().map(|field| (Deed::Wrote(field), compiled)));
         log.entries.extend(touches.keeps_only.map(|fields| (Deed::KeptOnly(fields), compiled)));
+        let is_found = |(fields, kind): &&(Pattern, Kind)| {
+            fields.roughly().is_some_and(|field| kind_of(&field) == Some(*kind))
+        };
+        let found_in = touches.redacts.iter().filter(is_found).map(|(fields, _)| fields.clone());
+        log.entries.extend(found_in.map(|fields| (Deed::Spoiled(fields), compiled)));
+        redacted.extend(touches.redacts);
         hidden.extend(touches.hides);
         sometimes_hidden.extend(touches.sometimes_hides);
     }
@@ -230,6 +281,16 @@ pub(super) fn warnings(text: &str, parts: &Parts<'_>) -> Vec<Mistake> {
             found.push((field.clone(), Mistake::warning(message).with_help(help).within(at)));
         }
     }
+    let time = &parts.event.time;
+    if let Some(by) = log.spoiler(time).filter(|by| TIMELESS.contains(&by.step.name())) {
+        let (line, name) = (line(text, by), by.step.name());
+        let message = format!(
+            "the time of an event can no longer be read: `{name}` in line {line} has made something else of `{time}`"
+        );
+        let help = "every event would go to the quarantine: leave the field, or name another here";
+        let at = parts.event_words.find(text, &time.to_string());
+        found.push((time.clone(), Mistake::warning(message).with_help(help).within(at)));
+    }
     for column in &parts.lake.columns {
         let (field, at) = (column.name.get_ref(), column.name.span());
         if let Some(by) = log.remover(field) {
@@ -244,6 +305,7 @@ pub(super) fn warnings(text: &str, parts: &Parts<'_>) -> Vec<Mistake> {
 
     let is_hidden = |field: &Path| {
         hidden.iter().any(|pattern| pattern.may_cover(field))
+            || redacted.iter().any(|(fields, kind)| kind_of(field) == Some(*kind) && fields.may_cover(field))
             || own.iter().any(|path| field.is_within(path))
             || log.remover(field).is_some()
     };
@@ -257,6 +319,8 @@ pub(super) fn warnings(text: &str, parts: &Parts<'_>) -> Vec<Mistake> {
                 format!(
                     "`{field}` looks personal, and is anonymized only in the events that a `when` is true of"
                 )
+            } else if redacted.iter().any(|(fields, _)| fields.may_cover(&field)) {
+                format!("`{field}` looks personal, and has no form that `anonymize.redact` would find it by")
             } else {
                 format!("`{field}` looks personal, and no step anonymizes it")
             };
@@ -264,6 +328,23 @@ pub(super) fn warnings(text: &str, parts: &Parts<'_>) -> Vec<Mistake> {
                 "add `anonymize.hmac = [\"{field}\"]` or another anonymize step; if it is nobody's, say so: `[check]`, `allow = [\"{field}\"]`"
             );
             found.push((field, Mistake::warning(message).with_help(help).within(at)));
+        }
+    }
+    for Carried { origin, into, by, at, behind } in carried {
+        let is_hidden = hidden.iter().skip(behind).any(|pattern| pattern.may_cover(&into))
+            || redacted
+                .iter()
+                .any(|(fields, kind)| kind_of(&origin) == Some(*kind) && fields.may_cover(&into))
+            || log.remover(&into).is_some();
+        if !is_hidden && told.insert(into.clone()) {
+            let (line, name) = (line(text, by), by.step.name());
+            let message = format!(
+                "`{into}` holds what `{origin}` held, by `{name}` in line {line}, and no step anonymizes it"
+            );
+            let help = format!(
+                "add `anonymize.hmac = [\"{into}\"]` or another anonymize step behind it; if it is nobody's, say so: `[check]`, `allow = [\"{into}\"]`"
+            );
+            found.push((into, Mistake::warning(message).with_help(help).within(at)));
         }
     }
     let ip = Path::from_key("ip");
@@ -307,7 +388,7 @@ fn gone(text: &str, name: &str, field: &Path, by: &Compiled) -> Mistake {
 fn spoiled(text: &str, name: &str, what: &str, field: &Path, by: &Compiled) -> Mistake {
     let (line, spoiler) = (line(text, by), by.step.name());
     Mistake::warning(format!(
-        "`{name}` cannot read the {what} from `{field}`: `{spoiler}` in line {line} has made something else of it"
+        "`{name}` reads the {what} from what `{spoiler}` in line {line} has left of `{field}`"
     ))
     .with_help("put this step before that one")
 }
@@ -318,17 +399,54 @@ fn line(text: &str, step: &Compiled) -> usize {
 
 /// Whether a field of this name usually holds something about a person.
 fn is_personal(field: &Path) -> bool {
-    let names: Vec<String> = field.names().map(plain).collect();
-    let Some((last, above)) = names.split_last() else { return false };
-    if last == "name" {
-        return above.last().is_none_or(|name| PEOPLE.contains(&name.as_str()));
+    let words = words(field.last());
+    let asks = |word: Option<&String>| word.is_some_and(|word| ASKING.contains(&word.as_str()));
+    if asks(words.first()) || asks(words.last()) {
+        return false;
     }
-    PERSONAL.contains(&last.as_str())
+    let Some((last, before)) = words.split_last() else { return false };
+    let whose = before
+        .last()
+        .cloned()
+        .or_else(|| field.parents().last().map(|above| self::words(above.last()).concat()));
+    if THEIRS.contains(&last.as_str()) {
+        let is_somebody = whose.as_ref().is_some_and(|whose| PEOPLE.contains(&whose.as_str()));
+        // A `name` at the top is a person's, an `id` or a `first` is not.
+        if is_somebody || last == "name" && whose.is_none() {
+            return true;
+        }
+    }
+    personal(&words).is_some()
 }
 
-/// A name without signs and capitals: `user_id`, `user-id` and `userId` are one.
-fn plain(name: &str) -> String {
-    name.chars().filter(|sign| sign.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+/// By what kind a field of this name is found in text, where it is.
+fn kind_of(field: &Path) -> Option<Kind> {
+    personal(&words(field.last())).and_then(|(_, kind)| *kind)
+}
+
+/// What a name that ends with these words is about.
+fn personal(words: &[String]) -> Option<&'static (&'static str, Option<Kind>)> {
+    (0..words.len()).find_map(|from| {
+        let end = words.get(from..)?.concat();
+        PERSONAL.iter().find(|(name, _)| *name == end)
+    })
+}
+
+/// The words of a name, without signs, capitals and numbers: of `user_id`, `user-id`, `userId` and `USER_ID2` the same.
+fn words(name: &str) -> Vec<String> {
+    let mut words = vec![String::new()];
+    let mut before = ' ';
+    for sign in name.chars() {
+        if !sign.is_alphabetic() || sign.is_uppercase() && before.is_lowercase() {
+            words.push(String::new());
+        }
+        if let Some(word) = words.last_mut().filter(|_| sign.is_alphabetic()) {
+            word.extend(sign.to_lowercase());
+        }
+        before = sign;
+    }
+    words.retain(|word| !word.is_empty());
+    words
 }
 
 #[cfg(test)]
@@ -347,6 +465,19 @@ mod tests {
             "name",
             "user.name",
             "X-Forwarded-For",
+            "user_email",
+            "customerEmail",
+            "home_phone",
+            "phone1",
+            "userIP",
+            "user.id",
+            "customer_id",
+            "display_name",
+            "contactName",
+            "customer.first",
+            "shipping_zip",
+            "geo.lat",
+            "address_line_2",
         ] {
             assert!(is_personal(&Path::try_from(name.to_owned()).unwrap()), "{name}");
         }
@@ -359,6 +490,15 @@ mod tests {
             "emailed",
             "userAgent",
             "sessionId",
+            "has_email",
+            "emailVerified",
+            "is_mobile",
+            "order.id",
+            "first",
+            "tip",
+            "zipped",
+            "flat",
+            "productName",
         ] {
             assert!(!is_personal(&Path::try_from(name.to_owned()).unwrap()), "{name}");
         }
@@ -366,7 +506,8 @@ mod tests {
 
     #[test]
     fn the_names_are_in_order_and_plain() {
-        assert!(PERSONAL.is_sorted() && PEOPLE.is_sorted());
-        assert!(PERSONAL.iter().chain(&PEOPLE).all(|name| plain(name) == *name));
+        assert!(PERSONAL.is_sorted_by_key(|(name, _)| *name) && PEOPLE.is_sorted());
+        let names = PERSONAL.iter().map(|(name, _)| name).chain(&PEOPLE).chain(&THEIRS).chain(&ASKING);
+        assert!(names.clone().all(|name| words(name) == [*name]));
     }
 }

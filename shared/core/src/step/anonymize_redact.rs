@@ -88,7 +88,10 @@ impl Step for Redact {
     }
 
     fn touches(&self) -> Touches {
-        Touches { hides: self.named.clone(), ..Touches::default() }
+        let kinds =
+            |fields: &Pattern| Kind::ALL.into_iter().map(|kind| (fields.clone(), kind)).collect::<Vec<_>>();
+        let redacts = self.named.iter().flat_map(kinds).filter(|(_, kind)| self.find.has(*kind));
+        Touches { redacts: redacts.collect(), ..Touches::default() }
     }
 
     fn apply(&mut self, event: &mut Event, _cx: &Context<'_>) -> Verdict {

@@ -31,6 +31,7 @@ impl Step for Rename {
         Touches {
             reads: self.0.iter().map(|(old, _)| old.clone().into()).collect(),
             writes: self.0.iter().map(|(_, new)| new.clone()).collect(),
+            carries: self.0.iter().map(|(old, new)| (old.clone().into(), new.clone())).collect(),
             removes: self.0.iter().map(|(old, _)| old.clone().into()).collect(),
             ..Touches::default()
         }

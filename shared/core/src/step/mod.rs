@@ -48,6 +48,7 @@ pub(crate) use when::When;
 use crate::event::{Event, Path, Pattern};
 use crate::files::Files;
 use crate::mistake::Mistake;
+use crate::redact::Kind;
 use crate::time::Micros;
 use crate::token::TokenKey;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
@@ -163,6 +164,10 @@ pub(crate) struct Touches {
     pub(crate) keeps_only: Option<Vec<Pattern>>,
     /// What no longer tells who somebody is behind it.
     pub(crate) hides: Vec<Pattern>,
+    /// The same, where it is of such a kind that it is found in text.
+    pub(crate) redacts: Vec<(Pattern, Kind)>,
+    /// What is to be found in another field behind it, whole or in part.
+    pub(crate) carries: Vec<(Pattern, Path)>,
     /// The same, of some events.
     pub(crate) sometimes_hides: Vec<Pattern>,
 }

@@ -18,9 +18,10 @@ impl Apply for When {
 
     /// What it hides and removes is still there in some events.
     fn touches(&self) -> Touches {
-        let Touches { mut reads, writes, hides, .. } = self.step.touches();
+        let Touches { mut reads, writes, mut hides, redacts, carries, .. } = self.step.touches();
         reads.extend(self.condition.reads());
-        Touches { reads, writes, sometimes_hides: hides, ..Touches::default() }
+        hides.extend(redacts.into_iter().map(|(fields, _)| fields));
+        Touches { reads, writes, carries, sometimes_hides: hides, ..Touches::default() }
     }
 
     fn needs_encryption_key(&self) -> bool {
