@@ -175,7 +175,7 @@ impl Lens<'_> {
         let read = piece.read(&mut event);
         let is_read = read.is_ok();
         let outcome = match read {
-            Ok(()) => self.steps(&mut event, piece.bytes.len(), &mut steps),
+            Ok(()) => self.steps(&mut event, &mut steps),
             Err(why) => Outcome::Rejected(why),
         };
         let (count, fate) = match outcome {
@@ -196,7 +196,7 @@ impl Lens<'_> {
         Story { number: piece.number, fate, steps, event }
     }
 
-    fn steps(&mut self, event: &mut Event, bytes_in: usize, chapters: &mut Vec<Chapter>) -> Outcome {
+    fn steps(&mut self, event: &mut Event, chapters: &mut Vec<Chapter>) -> Outcome {
         let names: Vec<_> = self.pipeline.steps().collect();
         let mut before = event.clone();
         for (at, step) in names.into_iter().enumerate() {
@@ -208,7 +208,7 @@ impl Lens<'_> {
             }
         }
         let landed = self.pipeline.land(event, &self.cx);
-        let outcome = match fits(event, bytes_in) {
+        let outcome = match fits(event) {
             Err(why) if landed == Outcome::Out => Outcome::Rejected(why),
             _ => landed,
         };

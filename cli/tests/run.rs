@@ -56,7 +56,7 @@ fn run(dir: &TempDir, args: &[&str], stdin: &[u8]) -> Output {
 }
 
 /// The line on stdout.
-#[derive(Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Counts {
     r#in: u64,
@@ -70,7 +70,7 @@ struct Counts {
 }
 
 /// What a step did.
-#[derive(Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Work {
     step: String,
@@ -254,6 +254,35 @@ fn received(line: &str) -> String {
     line.replacen('{', "{\"receivedAt\":\"2026-11-21T00:00:00Z\",", 1)
 }
 
+/// The events that came out of a run of so many threads, and the counts. The quarantine tells the time.
+fn by_threads(dir: &TempDir, format: &str, threads: &str) -> (Vec<(PathBuf, Vec<u8>)>, Counts) {
+    let args = ["--in", "events", "--out", "out", "--format", format, "--threads", threads];
+    let counts = Counts { bytes: 0, ..counts(dir, &args, b"") };
+    let mut all = written(dir);
+    all.retain(|(path, _)| !path.ends_with("quarantine.ndjson.gz"));
+    fs::remove_dir_all(dir.path().join("out")).unwrap();
+    (all, counts)
+}
+
+#[test]
+fn what_comes_out_does_not_depend_on_which_worker_is_faster() {
+    // Lines that cannot be stamped stay as they are.
+    let stamped = |line: &str| if line.starts_with("{\"id\"") { received(line) } else { line.to_owned() };
+    let events: Vec<_> = clickstream().lines().map(stamped).collect();
+    let dir = workplace(format!("{}\n", events.join("\n")).repeat(3).as_bytes());
+    let (lines, expected) = by_threads(&dir, "ndjson", "1");
+    assert!(expected.duplicates > 2 * expected.out && expected.quarantined > 0, "{expected:?}");
+    for threads in ["2", "3", "7"] {
+        assert!(
+            by_threads(&dir, "ndjson", threads) == (lines.clone(), expected.clone()),
+            "{threads} threads"
+        );
+        let (files, counts) = by_threads(&dir, "parquet", threads);
+        assert_eq!((counts.out, counts.duplicates), (expected.out, expected.duplicates));
+        assert!(by_threads(&dir, "parquet", threads) == (files, counts), "{threads} threads");
+    }
+}
+
 #[test]
 fn the_same_key_gives_the_same_bytes_and_another_key_other_tokens() {
     let lines: Vec<_> =
@@ -359,4 +388,14 @@ fn damaged_lines_never_break_a_run() {
         let counts = counts(&dir, &["--in", "events", "--out", "out", "--format", format], b"");
         assert!(counts.quarantined > 500 && counts.out > 50, "{counts:?}");
     }
+}
+
+#[test]
+fn what_a_step_made_too_large_for_the_functions_is_too_large_here() {
+    let event = format!(r#"{{"id":"1","t":"x","at":1790000000,"a":"{}"}}"#, "x".repeat(240_000));
+    let dir = workplace(event.as_bytes());
+    let pipeline = "[event]\nid = \"id\"\ntype = \"t\"\ntime = \"at\"\n[[step]]\nenrich.compute = { b = \"a + a + a + a + a\" }\n";
+    fs::write(dir.path().join("pipeline.toml"), pipeline).unwrap();
+    let counts = counts(&dir, &["--in", "events", "--out", "out"], b"");
+    assert_eq!((counts.out, counts.quarantined), (0, 1));
 }

@@ -12,7 +12,7 @@ use std::io::{BufWriter, Write as _};
 use std::ops::Add;
 use std::path::{Path, PathBuf};
 
-/// A part of the lake has at most so many events, or the events of so many bytes of input. It bounds the memory.
+/// A part of the lake has at most so many events, or events of so many bytes. It bounds the memory.
 const PART_EVENTS: usize = 256 << 10;
 const PART_BYTES: usize = 128 << 20;
 
@@ -70,25 +70,21 @@ impl Output {
     /// What one of so many workers writes to.
     pub(super) fn sheet(&self, worker: usize, workers: usize) -> Sheet {
         match self {
-            Self::Ndjson { .. } => Sheet::Lines { text: String::new(), ends: Vec::new() },
+            Self::Ndjson { .. } => Sheet::Lines(String::new()),
             Self::Parquet { dir, layout } => {
                 Sheet::Rows(Box::new(Parts::new(dir, layout.clone(), worker, workers)))
             }
         }
     }
 
-    /// Takes what is written in order, when its turn has come.
-    pub(super) fn take(&mut self, sheet: &mut Sheet) -> Result<(), Error> {
-        if let (Self::Ndjson { path, file }, Sheet::Lines { text, ends }) = (self, sheet) {
-            let mut start = 0;
-            for (end, stays) in ends.drain(..) {
-                let line = text.get(start..end).filter(|_| stays).unwrap_or_default();
-                file.write_all(line.as_bytes()).map_err(Error::io("cannot write", path))?;
-                start = end;
+    /// Writes a line, where lines are what it writes.
+    pub(super) fn write(&mut self, line: &str) -> Result<(), Error> {
+        match self {
+            Self::Ndjson { path, file } => {
+                file.write_all(line.as_bytes()).map_err(Error::io("cannot write", path))
             }
-            text.clear();
+            Self::Parquet { .. } => Ok(()),
         }
-        Ok(())
     }
 
     /// Writes what is left.
@@ -106,8 +102,8 @@ impl Output {
 
 /// The events of one worker.
 pub(super) enum Sheet {
-    /// Lines that wait for their turn: where each ends, and whether it stays.
-    Lines { text: String, ends: Vec<(usize, bool)> },
+    /// The lines of a chunk, which wait for its turn.
+    Lines(String),
     /// Rows, in files of the worker's own.
     Rows(Box<Parts>),
 }
@@ -115,55 +111,45 @@ pub(super) enum Sheet {
 /// Where an event is on a sheet.
 #[derive(Clone, Copy)]
 pub(super) enum Kept {
-    Line(usize),
+    /// It ends there, and begins where the one before it does.
+    Line {
+        end: usize,
+    },
     Row(Row),
 }
 
 impl Sheet {
-    /// Takes an event that came in so many bytes, or says why it has no place.
-    pub(super) fn push(&mut self, event: &mut Event, bytes_in: usize) -> Result<Kept, Reject> {
+    /// Takes an event, or says why it has no place.
+    pub(super) fn push(&mut self, event: &mut Event) -> Result<Kept, Reject> {
         match self {
-            Self::Rows(parts) => parts.push(event, bytes_in).map(Kept::Row),
-            Self::Lines { text, ends } => {
+            Self::Rows(parts) => parts.push(event).map(Kept::Row),
+            Self::Lines(text) => {
                 event.write(text);
                 text.push('\n');
-                ends.push((text.len(), true));
-                Ok(Kept::Line(ends.len() - 1))
+                Ok(Kept::Line { end: text.len() })
             }
         }
     }
 
-    /// Takes an event out again.
-    pub(super) fn take_back(&mut self, kept: Kept) {
-        match (self, kept) {
-            (Self::Rows(parts), Kept::Row(row)) => parts.table.take_back(row),
-            (Self::Lines { ends, .. }, Kept::Line(at)) => {
-                if let Some((_, stays)) = ends.get_mut(at) {
-                    *stays = false;
-                }
-            }
-            // A sheet keeps all its events alike.
-            (Self::Rows(_), Kept::Line(_)) | (Self::Lines { .. }, Kept::Row(_)) => {}
-        }
-    }
-
-    /// Writes a part of the lake where there is enough for one.
-    pub(super) fn flush_if_full(&mut self) -> Result<(), Error> {
+    /// Hands over the lines that it has, if lines are what it has.
+    pub(super) fn take_lines(&mut self) -> String {
         match self {
-            Self::Rows(parts) if parts.is_full() => parts.flush(),
-            Self::Rows(_) | Self::Lines { .. } => Ok(()),
+            Self::Lines(text) => std::mem::take(text),
+            Self::Rows(_) => String::new(),
         }
     }
 
-    /// Writes what is left.
-    pub(super) fn finish(self) -> Result<Written, Error> {
-        match self {
-            Self::Rows(mut parts) => {
-                parts.flush()?;
-                Ok(parts.written)
-            }
-            Self::Lines { .. } => Ok(Written::default()),
-        }
+    /// Whether there is enough for a part of the lake.
+    pub(super) fn is_full(&self) -> bool {
+        matches!(self, Self::Rows(parts) if parts.is_full())
+    }
+
+    /// Writes a part of the lake, without these rows, and tells what was written so far.
+    pub(super) fn flush(&mut self, taken_back: Vec<Row>) -> Result<Written, Error> {
+        let Self::Rows(parts) = self else { return Ok(Written::default()) };
+        taken_back.into_iter().for_each(|row| parts.table.take_back(row));
+        parts.flush()?;
+        Ok(parts.written)
     }
 }
 
@@ -175,7 +161,7 @@ pub(super) struct Parts {
     number: usize,
     workers: usize,
     events: usize,
-    bytes_in: usize,
+    bytes: usize,
     written: Written,
 }
 
@@ -187,21 +173,21 @@ impl Parts {
             number: worker,
             workers,
             events: 0,
-            bytes_in: 0,
+            bytes: 0,
             written: Written::default(),
         }
     }
 
-    fn push(&mut self, event: &mut Event, bytes_in: usize) -> Result<Row, Reject> {
+    fn push(&mut self, event: &mut Event) -> Result<Row, Reject> {
         let row = self.table.push(event)?;
         self.events += 1;
-        self.bytes_in += bytes_in;
+        self.bytes += event.weight();
         Ok(row)
     }
 
     /// The memory is bounded for all workers together.
     fn is_full(&self) -> bool {
-        self.events >= PART_EVENTS / self.workers || self.bytes_in >= PART_BYTES / self.workers
+        self.events >= PART_EVENTS / self.workers || self.bytes >= PART_BYTES / self.workers
     }
 
     /// Writes the part of each partition that has events.
@@ -213,7 +199,7 @@ impl Parts {
             fs::write(&path, &part.body).map_err(Error::io("cannot write", &path))?;
             self.written = self.written + Written { files: 1, bytes: part.body.len() as u64 };
         }
-        (self.number, self.events, self.bytes_in) = (self.number + self.workers, 0, 0);
+        (self.number, self.events, self.bytes) = (self.number + self.workers, 0, 0);
         Ok(())
     }
 }

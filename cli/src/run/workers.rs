@@ -1,8 +1,10 @@
 //! The work on a file, shared out among threads, with a result that does not depend on which of them is faster.
 //!
-//! The file is cut into chunks, and the workers read them in turn: chunk after chunk, worker after worker. What must
-//! be in order waits for its turn: whether an id was seen before, the quarantine, and NDJSON. Rows do not wait: one that
-//! turns out to be a duplicate is taken back.
+//! The file is cut into chunks, and the workers get them in turn: chunk after chunk, worker after worker. What must be in
+//! order is settled chunk by chunk: whether an id was seen before, the quarantine, and NDJSON. Nobody waits for that. A
+//! worker hands in what became of its chunk, and whoever hands in the chunk whose turn it is settles those that waited for
+//! it, too. A row that turns out to be a duplicate is taken back before its part is written. Nor does a worker that is
+//! held up stop the others at once: they read its chunks for it and go on, as far ahead as memory allows.
 
 use super::output::{Kept, Output, Quarantine, Sheet, Written};
 use crate::error::Error;
@@ -15,7 +17,9 @@ use millrace_core::pipeline::{Outcome, Pipeline};
 use millrace_core::quarantine::{Entry, Reject};
 use millrace_core::seen::{self, Seen};
 use millrace_core::step::Context;
+use millrace_lake::Row;
 use serde::Serialize;
+use std::collections::HashMap;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
@@ -39,16 +43,37 @@ pub(super) fn run(
 ) -> Result<Counts, Error> {
     let workers = pipelines.len();
     let sheets: Vec<_> = (0..workers).map(|worker| output.sheet(worker, workers)).collect();
-    let source =
-        Source { state: Mutex::new(Reading { input, next: 0, is_over: false }), moved: Condvar::new() };
-    let line = Line {
-        state: Mutex::new(InOrder { turn: 0, is_broken: false, seen: Seen::default(), output, quarantine }),
+    let ahead_max = AHEAD * workers;
+    let source = Source {
+        state: Mutex::new(Reading {
+            input,
+            next: 0,
+            ahead: HashMap::new(),
+            rooms: Vec::new(),
+            is_over: false,
+        }),
         moved: Condvar::new(),
+        ahead_max,
+    };
+    let line = Line {
+        state: Mutex::new(InOrder {
+            turn: 0,
+            lots: HashMap::new(),
+            is_broken: false,
+            seen: Seen::default(),
+            duplicates: 0,
+            taken_back: (0..workers).map(|_| Vec::new()).collect(),
+            output,
+            quarantine,
+        }),
+        moved: Condvar::new(),
+        ahead_max,
     };
     let done = thread::scope(|scope| {
         let mut running = Vec::new();
-        for (first, (pipeline, sheet)) in pipelines.into_iter().zip(sheets).enumerate() {
+        for (place, (pipeline, sheet)) in pipelines.into_iter().zip(sheets).enumerate() {
             let worker = Worker {
+                place,
                 pipeline,
                 cx: *cx,
                 line: &line,
@@ -58,7 +83,7 @@ pub(super) fn run(
                 tally: Tally::default(),
             };
             let source = &source;
-            running.push(scope.spawn(move || worker.run(source, (first..).step_by(workers))));
+            running.push(scope.spawn(move || worker.run(source, (place..).step_by(workers))));
         }
         let mut done = Vec::new();
         for worker in running {
@@ -70,7 +95,8 @@ pub(super) fn run(
         done.into_iter().collect::<Result<Vec<_>, _>>()
     })?;
 
-    let InOrder { output, quarantine, .. } = line.state.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let InOrder { duplicates, output, quarantine, .. } =
+        line.state.into_inner().unwrap_or_else(PoisonError::into_inner);
     let mut counts = Counts {
         tally: Tally::default(),
         written: output.finish()? + quarantine.finish()?,
@@ -85,39 +111,69 @@ pub(super) fn run(
             counts.steps.iter_mut().zip(steps).for_each(|(sum, more)| sum.add(&more));
         }
     }
+    counts.tally.duplicates += duplicates;
+    counts.tally.out -= duplicates;
     debug_assert!(counts.tally.balances(), "every event ends in exactly one place");
     Ok(counts)
 }
 
-/// The input, which the workers read in turn: who reads a chunk works on it, and has it in the cache of its core.
+/// How many chunks, for each worker, the fastest is ahead of the slowest at most.
+const AHEAD: usize = 4;
+
+/// The input. Who works on a chunk reads it, as a rule, and has it in the cache of its core.
 struct Source {
     state: Mutex<Reading>,
     moved: Condvar,
+    ahead_max: usize,
 }
 
 struct Reading {
     input: Input,
     /// The number of the chunk that is read next.
     next: usize,
+    /// What was read for a worker that has not come for it yet.
+    ahead: HashMap<usize, Chunk>,
+    /// The memory of chunks that are done.
+    rooms: Vec<Vec<u8>>,
     /// Whether there is no more, or nobody wants it.
     is_over: bool,
 }
 
 impl Source {
-    /// Reads the chunk of this number when its turn has come; none where there is none.
-    fn chunk(&self, number: usize, room: Vec<u8>) -> Result<Option<Chunk>, Error> {
+    /// The chunk of this number; none where there is none. Those before it that nobody came for are read, too.
+    fn chunk(&self, number: usize) -> Result<Option<Chunk>, Error> {
         let mut reading = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        while reading.next != number && !reading.is_over {
-            reading = self.moved.wait(reading).unwrap_or_else(PoisonError::into_inner);
+        loop {
+            if let Some(chunk) = reading.ahead.remove(&number) {
+                self.moved.notify_all();
+                return Ok(Some(chunk));
+            }
+            if reading.is_over {
+                return Ok(None);
+            }
+            if reading.ahead.len() >= self.ahead_max {
+                reading = self.moved.wait(reading).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            }
+            let room = reading.rooms.pop().unwrap_or_default();
+            match reading.input.chunk(room) {
+                Ok(Some(chunk)) => {
+                    let read = reading.next;
+                    reading.next += 1;
+                    reading.ahead.insert(read, chunk);
+                }
+                Ok(None) => {
+                    reading.is_over = true;
+                    self.moved.notify_all();
+                }
+                Err(why) => return Err(why),
+            }
         }
-        if reading.is_over {
-            return Ok(None);
-        }
-        let chunk = reading.input.chunk(room);
-        (reading.next, reading.is_over) = (number + 1, !matches!(chunk, Ok(Some(_))));
-        drop(reading);
-        self.moved.notify_all();
-        chunk
+    }
+
+    /// Takes back the memory of a chunk.
+    fn take_room(&self, chunk: Chunk) {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).rooms.push(chunk.into_room());
     }
 
     fn give_up(&self) {
@@ -130,26 +186,79 @@ impl Source {
 struct InOrder {
     /// The chunk whose turn it is.
     turn: usize,
+    /// What became of chunks whose turn has not come.
+    lots: HashMap<usize, Lot>,
     /// Whether a worker gave up, so that its turn never ends.
     is_broken: bool,
     seen: Seen,
+    duplicates: usize,
+    /// The rows of duplicates, by worker.
+    taken_back: Vec<Vec<Row>>,
     output: Output,
     quarantine: Quarantine,
+}
+
+impl InOrder {
+    /// Settles all whose turn has come.
+    fn settle(&mut self) -> Result<(), Error> {
+        while let Some(lot) = self.lots.remove(&self.turn) {
+            let mut start = 0;
+            for (id, kept) in lot.passed {
+                let is_new = self.seen.insert_hash(id);
+                self.duplicates += usize::from(!is_new);
+                match kept {
+                    Kept::Line { end } => {
+                        let line = lot.lines.get(start..end).filter(|_| is_new);
+                        self.output.write(line.unwrap_or_default())?;
+                        start = end;
+                    }
+                    Kept::Row(_) if is_new => {}
+                    Kept::Row(row) => {
+                        self.taken_back.get_mut(lot.worker).into_iter().for_each(|rows| rows.push(row))
+                    }
+                }
+            }
+            for entry in lot.rejects {
+                self.quarantine.push(entry)?;
+            }
+            self.turn += 1;
+        }
+        Ok(())
+    }
 }
 
 struct Line {
     state: Mutex<InOrder>,
     moved: Condvar,
+    ahead_max: usize,
 }
 
 impl Line {
-    /// Waits for a chunk's turn; none where it will never come.
-    fn wait(&self, number: usize) -> Option<MutexGuard<'_, InOrder>> {
+    /// Takes what became of a chunk. Waits where the worker is too far ahead.
+    fn hand_in(&self, number: usize, lot: Lot) -> Result<(), Error> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        while state.turn != number && !state.is_broken {
+        state.lots.insert(number, lot);
+        if state.turn == number {
+            state.settle()?;
+            self.moved.notify_all();
+        }
+        drop(self.wait(state, (number + 1).saturating_sub(self.ahead_max)));
+        Ok(())
+    }
+
+    /// The rows that a worker takes back, of all its chunks before this one.
+    fn taken_back(&self, worker: usize, number: usize) -> Vec<Row> {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.wait(state, number);
+        state.taken_back.get_mut(worker).map(std::mem::take).unwrap_or_default()
+    }
+
+    /// Waits until it is this chunk's turn, or it never will be.
+    fn wait<'a>(&self, mut state: MutexGuard<'a, InOrder>, turn: usize) -> MutexGuard<'a, InOrder> {
+        while state.turn < turn && !state.is_broken {
             state = self.moved.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
-        (!state.is_broken).then_some(state)
+        state
     }
 
     fn give_up(&self) {
@@ -159,6 +268,8 @@ impl Line {
 }
 
 struct Worker<'a> {
+    /// Its place among the workers.
+    place: usize,
     pipeline: Pipeline,
     cx: Context<'a>,
     line: &'a Line,
@@ -171,8 +282,11 @@ struct Worker<'a> {
 /// What became of a chunk, until its turn.
 #[derive(Default)]
 struct Lot {
+    worker: usize,
     /// The hashes of the ids of the events that passed, and where these are.
     passed: Vec<(u128, Kept)>,
+    /// The events that passed, where they are written as lines.
+    lines: String,
     rejects: Vec<Entry>,
 }
 
@@ -182,20 +296,33 @@ impl Worker<'_> {
         source: &Source,
         numbers: impl Iterator<Item = usize>,
     ) -> Result<(Tally, Written, Vec<StepTally>), Error> {
-        let mut room = Vec::new();
-        for number in numbers {
-            let Some(chunk) = source.chunk(number, room)? else { break };
-            if let Err(why) = self.chunk(number, &chunk) {
-                source.give_up();
-                self.line.give_up();
-                return Err(why);
-            }
-            room = chunk.into_room();
+        let done = self.chunks(source, numbers);
+        if done.is_err() {
+            source.give_up();
+            self.line.give_up();
         }
-        Ok((self.tally, self.sheet.finish()?, self.pipeline.take_tallies()))
+        Ok((self.tally, done?, self.pipeline.take_tallies()))
     }
 
-    fn chunk(&mut self, number: usize, chunk: &Chunk) -> Result<(), Error> {
+    /// Works on all its chunks, and tells what it wrote.
+    fn chunks(&mut self, source: &Source, numbers: impl Iterator<Item = usize>) -> Result<Written, Error> {
+        let mut handed_in = 0;
+        for number in numbers {
+            let Some(chunk) = source.chunk(number)? else { break };
+            self.chunk(&chunk)?;
+            source.take_room(chunk);
+            let lot =
+                Lot { worker: self.place, lines: self.sheet.take_lines(), ..std::mem::take(&mut self.lot) };
+            self.line.hand_in(number, lot)?;
+            handed_in = number + 1;
+            if self.sheet.is_full() {
+                self.sheet.flush(self.line.taken_back(self.place, handed_in))?;
+            }
+        }
+        self.sheet.flush(self.line.taken_back(self.place, handed_in))
+    }
+
+    fn chunk(&mut self, chunk: &Chunk) -> Result<(), Error> {
         // So that it does not matter which worker had the chunk before.
         self.pipeline.begin_batch();
         let mut waiting = Vec::with_capacity(BLOCK_EVENTS);
@@ -209,23 +336,7 @@ impl Worker<'_> {
             Ok(())
         })?;
         self.settle(&mut waiting);
-        let Some(mut state) = self.line.wait(number) else { return Ok(()) };
-        let InOrder { turn, seen, output, quarantine, .. } = &mut *state;
-        for (id, kept) in self.lot.passed.drain(..) {
-            if !seen.insert_hash(id) {
-                self.tally.duplicates += 1;
-                self.tally.out -= 1;
-                self.sheet.take_back(kept);
-            }
-        }
-        for entry in self.lot.rejects.drain(..) {
-            quarantine.push(entry)?;
-        }
-        output.take(&mut self.sheet)?;
-        *turn += 1;
-        drop(state);
-        self.line.moved.notify_all();
-        self.sheet.flush_if_full()
+        Ok(())
     }
 
     /// Runs the pipeline on the pieces that wait.
@@ -242,8 +353,7 @@ impl Worker<'_> {
         let kept = match outcome {
             Outcome::Out => {
                 let id = seen::hash(event.str(&self.pipeline.event().id).unwrap_or_default());
-                let bytes = piece.bytes.len();
-                fits(event, bytes).and_then(|()| Ok((id, self.sheet.push(event, bytes)?)))
+                fits(event).and_then(|()| Ok((id, self.sheet.push(event)?)))
             }
             Outcome::Filtered(_step) => {
                 self.tally.filtered += 1;
@@ -266,10 +376,9 @@ impl Worker<'_> {
     }
 }
 
-/// Refuses what would not fit a frame of the clean stream. The steps do not make an event four times as large, so only
-/// those that came large are measured.
-pub(crate) fn fits(event: &Event, bytes_in: usize) -> Result<(), Reject> {
-    if bytes_in > EVENT_MAX / 4 && event.to_string().len() > EVENT_MAX {
+/// Refuses what would not fit a frame of the clean stream.
+pub(crate) fn fits(event: &Event) -> Result<(), Reject> {
+    if event.may_exceed(EVENT_MAX) && event.to_string().len() > EVENT_MAX {
         let detail = format!("the event has more than {EVENT_MAX} bytes");
         return Err(Reject::new("encode", "too_large", detail));
     }

@@ -337,6 +337,19 @@ impl Event {
         self.outgrown
     }
 
+    /// The bytes of its text and of what was set since: what it takes of the memory, but for the table.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        self.text.len()
+    }
+
+    /// Whether it may have more than so many bytes when it is written. JSON makes at most six bytes of one, and what an
+    /// integer or a float has that is not in the text is shorter than a line.
+    #[must_use]
+    pub fn may_exceed(&self, bytes: usize) -> bool {
+        self.text.len() * 6 + self.nodes.len() * 32 > bytes
+    }
+
     /// Forgets the event, and gives back the memory that only a huge one needs.
     pub fn release(&mut self) {
         self.clear();
