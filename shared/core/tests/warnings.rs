@@ -273,13 +273,16 @@ fn what_is_meant_so_can_be_said_and_only_what_needs_it() {
 #[test]
 fn redaction_hides_what_has_a_form_and_is_looked_for() {
     let columns = "[lake]\ncolumns = [{ name = \"email\", type = \"string\" }, { name = \"userId\", type = \"string\" }]\n";
-    check(&format!("[[step]]\nanonymize.redact = [\"**\"]\n{columns}"), expect![[r#"
+    check(
+        &format!("[[step]]\nanonymize.redact = [\"**\"]\n{columns}"),
+        expect![[r#"
         pipeline.toml:10:58: warning: `userId` looks personal, and has no form that `anonymize.redact` would find it by
            |
         10 | columns = [{ name = "email", type = "string" }, { name = "userId", type = "string" }]
            |                                                          ^^^^^^^^
            = add `anonymize.hmac = ["userId"]` or another anonymize step; if it is nobody's, say so: `[check]`, `allow = ["userId"]`
-    "#]]);
+    "#]],
+    );
     check(
         &format!(
             "[[step]]\nanonymize.redact = {{ fields = [\"email\"], find = [\"us_ssn\"] }}\n[[step]]\nanonymize.hmac = [\"userId\"]\n{columns}"
@@ -339,11 +342,14 @@ fn what_goes_on_in_another_field_is_told() {
 
 #[test]
 fn a_time_that_is_no_time_any_more_is_told() {
-    check("[[step]]\nanonymize.hmac = [\"at\"]\n", expect![[r#"
+    check(
+        "[[step]]\nanonymize.hmac = [\"at\"]\n",
+        expect![[r#"
         pipeline.toml:4:8: warning: the time of an event can no longer be read: `anonymize.hmac` in line 8 has made something else of `at`
           |
         4 | time = "at"
           |        ^^^^
           = every event would go to the quarantine: leave the field, or name another here
-    "#]]);
+    "#]],
+    );
 }
