@@ -133,6 +133,12 @@ impl Landing {
         Self { r#in: self.r#in, landed: 0, skipped: self.r#in, quarantined: 0 }
     }
 
+    /// The same without so many of the skipped ones, which had not landed but were left for the next attempt.
+    #[must_use]
+    pub const fn without_skipped(self, events: usize) -> Self {
+        Self { r#in: self.r#in.saturating_sub(events), skipped: self.skipped.saturating_sub(events), ..self }
+    }
+
     /// Whether every event taken ended in exactly one place.
     #[must_use]
     pub fn balances(&self) -> bool {

@@ -9,7 +9,8 @@
 //! - the *head* of a lane, one item: the *intent* of the last attempt, which objects it is about to put and until when.
 //!   Who wants to land something replaces the head, if it is still the one that was read: so one attempt at a time works on
 //!   a lane. Where the intent in it was never fulfilled, its objects go first. Its owner may be alive: so nobody replaces
-//!   it before its time is over, but for an attempt at the very same objects, which only overwrites them.
+//!   it before its time is over, but for an attempt at the very same objects, which only overwrites them. A deletion may be
+//!   late as well: until it surely is over, nobody puts an object of that key, and each new head hands on what is doomed.
 //! - the *log*, an item for each batch that landed: its ranges. With that item the intent is fulfilled.
 
 use crate::frame::Position;
@@ -18,7 +19,7 @@ use crate::port::{Between, Clock, Error, Item, KeyTable, Kind, When, Written};
 use crate::record::Sequence;
 use crate::time::Micros;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use twox_hash::XxHash3_64;
 
 /// The position of a lane's head, behind all of its log.
@@ -126,6 +127,26 @@ struct Intent {
     stale: Vec<String>,
     /// Until when it may have effects.
     until: Micros,
+    /// What attempts before it deleted, as far as these deletions may still be on their way.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    doomed: Vec<Doomed>,
+}
+
+/// Objects that an attempt deletes.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Doomed {
+    keys: Vec<String>,
+    /// Until when.
+    until: Micros,
+}
+
+impl Intent {
+    /// All deletions that may still be on their way.
+    fn doomed(&self, now: Micros) -> Vec<Doomed> {
+        let own = Doomed { keys: self.stale.clone(), until: self.until };
+        let all = self.doomed.iter().cloned().chain([own]);
+        all.filter(|doomed| !doomed.keys.is_empty() && now < doomed.until).collect()
+    }
 }
 
 /// What an item of the log holds: for each range the first position and, where that is another one, the last.
@@ -250,6 +271,12 @@ impl<T: KeyTable> Checkpoints<T> {
         let position = plan.position();
         let ranges = plan.ranges.iter().map(Logged::from).collect::<Vec<_>>();
         let print = XxHash3_64::oneshot(&serde_json::to_vec(&ranges).unwrap_or_default());
+        let keys: HashSet<_> = plan.keys.iter().collect();
+        let doomed = lane.head.as_ref().map(|(_, intent)| intent.doomed(clock.now())).unwrap_or_default();
+        let in_the_way = doomed.iter().filter(|doomed| doomed.keys.iter().any(|key| keys.contains(key)));
+        if let Some(until) = in_the_way.map(|doomed| doomed.until).max() {
+            return Err(NoClaim::Taken(until));
+        }
         let mut stale = Vec::new();
         if let Some((version, intent)) = &lane.head
             && !lane.is_fulfilled
@@ -267,7 +294,7 @@ impl<T: KeyTable> Checkpoints<T> {
                     return Err(NoClaim::Taken(intent.until));
                 }
                 stale.extend(intent.keys.iter().chain(&intent.stale).cloned());
-                stale.retain(|key| !plan.keys.contains(key));
+                stale.retain(|key| !keys.contains(key));
             }
         }
         let until = deadline.plus_ms(GRACE_MS);
@@ -277,6 +304,7 @@ impl<T: KeyTable> Checkpoints<T> {
             keys: plan.keys.clone(),
             stale: stale.clone(),
             until,
+            doomed,
         };
         let version = clock.random();
         let expires_at = clock.now().plus_ms(self.kept_ms);

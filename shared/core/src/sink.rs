@@ -18,6 +18,10 @@ use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 /// How many objects are put side by side. A batch whose events' times are scattered has thousands of them.
 const PUTS_AT_ONCE: usize = 16;
 
+/// How many objects are put of a lane at a time, but for the last few: so many, at 50 ms each, are put in a quarter of a
+/// minute. A batch whose events' times are made up may have ten times as many.
+pub const OBJECTS_MAX: usize = 4_000;
+
 /// What a sink makes of events.
 pub trait Sink {
     /// A fault of its own, never of the data.
@@ -132,7 +136,7 @@ impl<T: KeyTable, O: ObjectStore, Q: ObjectStore, C: Clock> Driver<T, O, Q, C> {
             let Some(first) = frames.first().map(|(record, _)| Sequence::from(record.sequence)) else {
                 continue;
             };
-            match self.land_lane(sink, source, &lane, frames, deadline).await? {
+            match self.land_lane(sink, source, &lane, &frames, deadline).await? {
                 Ok((landing, rest)) => {
                     out.landing = out.landing + landing;
                     out.rest = out.rest.into_iter().chain(rest).min();
@@ -164,39 +168,41 @@ impl<T: KeyTable, O: ObjectStore, Q: ObjectStore, C: Clock> Driver<T, O, Q, C> {
         sink: &mut S,
         source: &Source,
         lane: &str,
-        frames: Vec<(Record<'_>, Header)>,
+        frames: &[(Record<'_>, Header)],
         deadline: Micros,
     ) -> Result<Result<(Landing, Option<Sequence>), Error>, S::Error> {
-        let Some(first) = frames.iter().map(|(_, header)| &header.first).min().cloned() else {
+        let Some(first) = frames.iter().map(|(_, header)| &header.first).min() else {
             return Ok(Ok((Landing::default(), None)));
         };
-        let mut found = match self.checkpoints.read(lane, &first, &self.clock, deadline).await {
-            Ok(found) => found,
-            Err(why) => return Ok(Err(why)),
-        };
-        let New { cuts, ranges, skipped, rest } = self.cut(found.landed().clone(), frames);
-        let seen = Landing { r#in: skipped, skipped, ..Landing::default() };
-        if ranges.is_empty() {
-            return Ok(Ok((seen, rest)));
-        }
-        let Laid { objects, rejects, landing } = sink.lay_out(&name(lane, &ranges), &cuts)?;
-        let plan = Plan { ranges, keys: objects.iter().map(|object| object.key.clone()).collect() };
+        let mut events_max = usize::MAX;
         loop {
+            let found = match self.checkpoints.read(lane, first, &self.clock, deadline).await {
+                Ok(found) => found,
+                Err(why) => return Ok(Err(why)),
+            };
+            let New { cuts, ranges, events, put_off, skipped, rest } =
+                self.cut(found.landed().clone(), frames, events_max);
+            let seen = Landing { r#in: skipped, skipped, ..Landing::default() };
+            if ranges.is_empty() {
+                return Ok(Ok((seen, rest)));
+            }
+            let Laid { objects, rejects, landing } = sink.lay_out(&name(lane, &ranges), &cuts)?;
+            if objects.len() > OBJECTS_MAX && events > 1 {
+                events_max = (events * OBJECTS_MAX / objects.len()).max(1);
+                continue;
+            }
+            let landing = landing.without_skipped(put_off);
+            let plan = Plan { ranges, keys: objects.iter().map(|object| object.key.clone()).collect() };
             match self.checkpoints.claim(&found, &plan, &self.clock, deadline).await {
                 Ok(claim) => {
                     let done = self.put(claim, objects, &rejects, source, deadline).await;
                     let fate = |is_first| if is_first { landing } else { landing.seen() };
                     return Ok(done.map(|is_first| (seen + fate(is_first), rest)));
                 }
-                // Where there is time left to work afterwards, it is waited for here.
+                // Where there is time left to work afterwards, it is waited for here. What is new is worked out anew: its
+                // owner may have been alive.
                 Err(NoClaim::Taken(until)) if self.has_time_after(until, deadline) => {
                     self.clock.sleep(self.clock.now().until(until)).await;
-                    found = match self.checkpoints.read(lane, &first, &self.clock, deadline).await {
-                        Ok(again) if again.landed() == found.landed() => again,
-                        // Its owner was alive: what is new has to be worked out anew.
-                        Ok(_) => return Ok(Err(taken(lane))),
-                        Err(why) => return Ok(Err(why)),
-                    };
                 }
                 Err(NoClaim::Taken(_)) => return Ok(Err(taken(lane))),
                 Err(NoClaim::Failed(why)) => return Ok(Err(why)),
@@ -210,12 +216,15 @@ impl<T: KeyTable, O: ObjectStore, Q: ObjectStore, C: Clock> Driver<T, O, Q, C> {
         now.until(moment) <= moment.until(deadline)
     }
 
-    /// Works out what of the frames is new, and cuts off the rest.
-    fn cut<'r>(&mut self, mut landed: Ranges, frames: Vec<(Record<'r>, Header)>) -> New<'r> {
-        let mut new = New { cuts: Vec::new(), ranges: Vec::new(), skipped: 0, rest: None };
+    /// Works out what of the frames is new, so many events at most, and cuts off the rest.
+    fn cut<'r>(&mut self, mut landed: Ranges, frames: &[(Record<'r>, Header)], events_max: usize) -> New<'r> {
+        let mut new = New::default();
         for (record, header) in frames {
-            let whole = whole(&header);
-            let (lands, ranges) = if !header.scattered && !landed.meet(&whole) {
+            let whole = whole(header);
+            let room = events_max - new.events;
+            let fits = header.events as usize <= room;
+            let mut put_off = 0;
+            let (lands, ranges) = if fits && !header.scattered && !landed.meet(&whole) {
                 (Lands::All, vec![whole])
             } else if !header.scattered && landed.cover(&whole) {
                 new.skipped += header.events as usize;
@@ -223,7 +232,16 @@ impl<T: KeyTable, O: ObjectStore, Q: ObjectStore, C: Clock> Driver<T, O, Q, C> {
             } else if let Ok((_, body)) = self.reader.read(record.data)
                 && let Ok(positions) = body.positions()
             {
-                let lands: Vec<_> = positions.iter().map(|position| !landed.has(position)).collect();
+                let mut taken = 0;
+                let lands: Vec<_> = positions
+                    .iter()
+                    .map(|position| {
+                        let is_new = !landed.has(position);
+                        taken += usize::from(is_new);
+                        put_off += usize::from(is_new && taken > room);
+                        is_new && taken <= room
+                    })
+                    .collect();
                 let ranges = runs(positions, &lands, header.scattered);
                 (Lands::Those(lands), ranges)
             } else if header.scattered {
@@ -232,7 +250,9 @@ impl<T: KeyTable, O: ObjectStore, Q: ObjectStore, C: Clock> Driver<T, O, Q, C> {
             } else {
                 (Lands::All, vec![whole]) // it is damaged too
             };
-            if !new.ranges.is_empty() && new.ranges.len() + ranges.len() > RANGES_MAX {
+            // What is damaged cannot be cut.
+            let is_over = !fits && lands == Lands::All || new.ranges.len() + ranges.len() > RANGES_MAX;
+            if is_over && !new.ranges.is_empty() || ranges.is_empty() && put_off > 0 {
                 new.rest = Some(record.sequence.into());
                 break;
             }
@@ -242,7 +262,16 @@ impl<T: KeyTable, O: ObjectStore, Q: ObjectStore, C: Clock> Driver<T, O, Q, C> {
             }
             ranges.iter().cloned().for_each(|range| landed.add(range));
             new.ranges.extend(ranges);
-            new.cuts.push(Cut { record, lands });
+            new.events += match &lands {
+                Lands::All => header.events as usize,
+                Lands::Those(lands) => lands.iter().filter(|lands| **lands).count(),
+            };
+            new.cuts.push(Cut { record: *record, lands });
+            if put_off > 0 {
+                new.put_off = put_off;
+                new.rest = Some(record.sequence.into());
+                break;
+            }
         }
         new
     }
@@ -295,9 +324,14 @@ impl Landed {
 }
 
 /// What is new of a lane.
+#[derive(Default)]
 struct New<'r> {
     cuts: Vec<Cut<'r>>,
     ranges: Vec<Range>,
+    /// The events that are to land.
+    events: usize,
+    /// Events of the last frame that are left for the next time.
+    put_off: usize,
     skipped: usize,
     rest: Option<Sequence>,
 }

@@ -2,7 +2,7 @@
 //!
 //! A resent event has the same partition key, so it arrives on the same shard, and one function at a time works on a
 //! shard. So what is known is kept by lane and batch: **an item holds the ids that a batch lets out, and is written
-//! before any of them goes out**. An event is a duplicate only where its id was let out at a *lower* position: a batch
+//! before any of them goes out**. An event is a duplicate only where its id was let out at *another* position: a batch
 //! that comes again, whole or cut otherwise, finds its own ids at their own positions and lets them out again. The
 //! window is measured by arrival times, and by no clock, so that an attempt decides like the one before it.
 //!
@@ -137,8 +137,27 @@ pub struct Window<T, L> {
     heirs: Vec<String>,
     /// Counts batches, to tell which lane nobody used for long.
     batches: u64,
-    /// Whether the lane that is open has forgotten ids early, or could not read them.
-    is_short: bool,
+}
+
+/// Where reading a lane's items ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// At the last one.
+    End,
+    /// At one that is not wanted any more.
+    Stop,
+    /// There was no room for the next one, which had ids until this moment.
+    Room(Micros),
+}
+
+impl End {
+    /// Up to which moment there may be ids that were not read.
+    fn cut(self) -> Micros {
+        match self {
+            Self::Room(until) => until,
+            Self::End | Self::Stop => Micros::EPOCH,
+        }
+    }
 }
 
 impl<T: KeyTable, L: Lineage> Window<T, L> {
@@ -153,7 +172,6 @@ impl<T: KeyTable, L: Lineage> Window<T, L> {
             redriven: false,
             heirs: Vec::new(),
             batches: 0,
-            is_short: false,
         }
     }
 
@@ -173,8 +191,8 @@ impl<T: KeyTable, L: Lineage> Window<T, L> {
         self.lanes.values().map(Lane::ids).sum()
     }
 
-    /// Reads items of a lane, in the order that is asked for, until one says stop or there is no more room. Tells whether
-    /// it went to the end.
+    /// Reads items of a lane, in the order that is asked for, until one says stop or there is no more room. Tells where
+    /// it ended.
     async fn read(
         &self,
         key: &str,
@@ -183,7 +201,7 @@ impl<T: KeyTable, L: Lineage> Window<T, L> {
         room: usize,
         clock: &impl Clock,
         deadline: Micros,
-    ) -> Result<(Vec<Batch>, bool), Error> {
+    ) -> Result<(Vec<Batch>, End), Error> {
         let mut batches = Vec::new();
         let mut ids = 0;
         let mut last: Option<String> = None;
@@ -196,15 +214,18 @@ impl<T: KeyTable, L: Lineage> Window<T, L> {
             let page = self.table.call(clock, deadline, async |table| table.page(key, between).await).await?;
             for item in &page.items {
                 let batch = item::read(item)?;
-                if stop(&batch) || ids >= room {
-                    return Ok((batches, false));
+                if stop(&batch) {
+                    return Ok((batches, End::Stop));
+                }
+                if ids >= room {
+                    return Ok((batches, End::Room(batch.until())));
                 }
                 ids += batch.ids();
                 batches.push(batch);
             }
             match page.items.last() {
                 Some(item) if page.more => last = Some(item.position.clone()),
-                _ => return Ok((batches, true)),
+                _ => return Ok((batches, End::End)),
             }
         }
     }
@@ -228,9 +249,10 @@ impl<T: KeyTable, L: Lineage> Window<T, L> {
             let is_old = |batch: &Batch| batch.until() < from && !batch.is_redriven();
             let room = self.span.ids_max.saturating_sub(found.iter().map(Batch::ids).sum());
             let all = Between { after: "", before: None, backward: true };
-            let (batches, to_the_end) = self.read(&key, all, is_old, room, clock, deadline).await?;
+            let (batches, end) = self.read(&key, all, is_old, room, clock, deadline).await?;
             found.extend(batches.into_iter().map(|batch| if is_own { batch } else { batch.inherited() }));
-            if to_the_end {
+            lane.cut(end.cut());
+            if end == End::End {
                 let parents = self.parents(&shard, clock, deadline).await?;
                 shards.extend(parents.into_iter().filter(|parent| met.insert(parent.clone())));
             }
@@ -261,22 +283,30 @@ impl<T: KeyTable, L: Lineage> Window<T, L> {
         let redriven = Between { after: REDRIVEN, before: None, backward: false };
         let room = self.span.ids_max;
 
+        let mut lane = Lane::new(from);
         let before = Between { before: Some(&here), ..all };
-        let (mut found, to_the_end) = self.read(&of(shard), before, is_old, room, clock, deadline).await?;
+        let (mut found, end) = self.read(&of(shard), before, is_old, room, clock, deadline).await?;
         found.reverse();
+        lane.cut(end.cut());
         let after = Between { after: &here, ..live };
-        found.extend(self.read(&of(shard), after, is_late, room, clock, deadline).await?.0);
-        found.extend(self.read(&of(shard), redriven, |_| false, room, clock, deadline).await?.0);
+        let (later, cut) = self.read(&of(shard), after, is_late, room, clock, deadline).await?;
+        found.extend(later);
+        lane.cut(cut.cut());
+        let (again, cut) = self.read(&of(shard), redriven, |_| false, room, clock, deadline).await?;
+        found.extend(again);
+        lane.cut(cut.cut());
 
         let mut met = BTreeSet::new();
-        let mut parents = if to_the_end { self.parents(shard, clock, deadline).await? } else { Vec::new() };
+        let mut parents =
+            if end == End::End { self.parents(shard, clock, deadline).await? } else { Vec::new() };
         while let Some(parent) = parents.pop() {
             if !met.insert(parent.clone()) {
                 continue;
             }
-            let (batches, to_the_end) = self.read(&of(&parent), all, is_old, room, clock, deadline).await?;
+            let (batches, end) = self.read(&of(&parent), all, is_old, room, clock, deadline).await?;
             found.extend(batches.into_iter().map(Batch::of_another_shard));
-            if to_the_end {
+            lane.cut(end.cut());
+            if end == End::End {
                 parents.extend(self.parents(&parent, clock, deadline).await?);
             }
         }
@@ -286,13 +316,15 @@ impl<T: KeyTable, L: Lineage> Window<T, L> {
             if heirs.contains(&child) {
                 continue;
             }
-            let (batches, _) = self.read(&of(&child), live, is_late, room, clock, deadline).await?;
+            let (batches, cut) = self.read(&of(&child), live, is_late, room, clock, deadline).await?;
             found.extend(batches.into_iter().map(Batch::of_another_shard));
-            found.extend(self.read(&of(&child), redriven, |_| false, room, clock, deadline).await?.0);
+            lane.cut(cut.cut());
+            let (batches, cut) = self.read(&of(&child), redriven, |_| false, room, clock, deadline).await?;
+            found.extend(batches);
+            lane.cut(cut.cut());
             children.extend(self.children(&child, clock, deadline).await?);
             heirs.push(child);
         }
-        let mut lane = Lane::new(from);
         for batch in found {
             lane.push(batch);
         }
@@ -338,9 +370,9 @@ impl<T: KeyTable, L: Lineage> Window<T, L> {
 
 impl<T: KeyTable, L: Lineage> Knows for Window<T, L> {
     fn known(&self, id: u128, sequence: &str, arrived_at: Micros) -> Known {
-        self.lanes.get(&self.open).map_or(Known::New, |lane| {
-            lane.known(item::short(id), sequence, arrived_at, self.span.window_ms, self.redriven)
-        })
+        self.lanes
+            .get(&self.open)
+            .map_or(Known::New, |lane| lane.known(item::short(id), sequence, arrived_at, self.span.window_ms))
     }
 }
 
@@ -355,7 +387,8 @@ impl<T: KeyTable, L: Lineage> Memory for Window<T, L> {
             Some(mut lane) => {
                 let new = Between { after: lane.last(), before: None, backward: true };
                 let key = item::key(batch.source);
-                let (new, _) = self.read(&key, new, |_| false, self.span.ids_max, clock, deadline).await?;
+                let (new, end) = self.read(&key, new, |_| false, self.span.ids_max, clock, deadline).await?;
+                lane.cut(end.cut());
                 for batch in new.into_iter().rev() {
                     lane.push(batch);
                 }
@@ -371,7 +404,6 @@ impl<T: KeyTable, L: Lineage> Memory for Window<T, L> {
         lane.forget_before(from);
         lane.begin(batch.first);
         lane.used = self.batches;
-        self.is_short = lane.ids() >= self.span.ids_max;
         self.lanes.insert(self.open.clone(), lane);
         self.make_room();
         Ok(())
@@ -401,6 +433,6 @@ impl<T: KeyTable, L: Lineage> Memory for Window<T, L> {
     }
 
     fn is_short(&self) -> bool {
-        self.is_short
+        self.lanes.get(&self.open).is_some_and(Lane::is_short)
     }
 }

@@ -8,7 +8,7 @@ use millrace_core::frame::{Position, Reader, Writer};
 use millrace_core::guard::Guard;
 use millrace_core::port::{Clock as _, Kind};
 use millrace_core::record::{Record, Source};
-use millrace_core::sink::{Cut, Driver, Laid, Landed, Object, Sink};
+use millrace_core::sink::{Cut, Driver, Laid, Landed, OBJECTS_MAX, Object, Sink};
 use millrace_core::time::Micros;
 use millrace_sim::{Fault, Store, Table, VirtualClock, run};
 use std::convert::Infallible;
@@ -285,4 +285,49 @@ fn the_largest_item_fits() {
     world.land(&frames);
     let largest = table.items().iter().map(|item| item.body.len()).max().unwrap();
     assert!(largest < millrace_core::port::ITEM_MAX, "{largest} bytes");
+}
+
+/// Writes each line as an object of its own.
+struct Scattered(Reader);
+
+impl Sink for Scattered {
+    type Error = Infallible;
+
+    fn lay_out(&mut self, name: &str, frames: &[Cut<'_>]) -> Result<Laid, Infallible> {
+        let mut whole = Lines(std::mem::take(&mut self.0)).lay_out(name, frames)?;
+        let text =
+            whole.objects.pop().map(|object| String::from_utf8(object.body).unwrap()).unwrap_or_default();
+        let object =
+            |line: &str| Object { key: format!("{line}/{name}.txt"), body: format!("{line}\n").into_bytes() };
+        whole.objects = text.lines().map(object).collect();
+        Ok(whole)
+    }
+}
+
+#[test]
+fn a_batch_with_too_many_objects_lands_in_several() {
+    let (table, store) = (Table::default(), Store::default());
+    let mut world = World::new(&table, &store);
+    let count = u32::try_from(OBJECTS_MAX).unwrap();
+    let events = |from: u32, many: u32| (from..from + many).map(|n| (100_000 + n, 0)).collect::<Vec<_>>();
+    let frames = [frame(&events(0, 10)), frame(&events(10, 2 * count)), frame(&events(10 + 2 * count, 10))];
+    let mut sink = Scattered(Reader::default());
+    let (mut landed, mut from) = (0, 0);
+    for _ in 0..4 {
+        let batch = (from..).zip(&frames[from..]);
+        let sequences: Vec<_> = batch.map(|(n, data)| (format!("{}", 100 + n), data)).collect();
+        let records =
+            sequences.iter().map(|(sequence, data)| Record { sequence, arrived_at: Micros::EPOCH, data });
+        let source = Source { stream: "clean".into(), shard: "shard-0".into() };
+        let deadline = world.driver.clock.now().plus_ms(60_000);
+        let done = run(world.driver.land(&mut sink, &source, records, deadline)).unwrap();
+        assert!(done.stuck.is_none() && done.landing.balances(), "{done:?}");
+        assert!(done.landing.landed <= OBJECTS_MAX && done.landing.landed > 0, "{done:?}");
+        landed += done.landing.landed;
+        match done.rest {
+            Some(rest) => from = rest.as_str().parse::<usize>().unwrap() - 100,
+            None => break,
+        }
+    }
+    assert_eq!((landed, lines(&store).len()), (2 * OBJECTS_MAX + 20, 2 * OBJECTS_MAX + 20));
 }

@@ -313,7 +313,7 @@ fn a_window_of_too_many_ids_is_short_and_says_so() {
         let (sequence, ids) = (format!("{}", 100 + batch), many(usize::try_from(batch).unwrap()));
         let events: Vec<Event<'_>> = ids.iter().map(|id| (sequence.as_str(), batch, id.as_str())).collect();
         assert!(warm.batch(&events).iter().all(|known| *known == New));
-        assert_eq!(warm.window.is_short(), batch == 4, "as soon as the window before the batch is full");
+        assert!(!warm.window.is_short(), "nothing was forgotten before the batch");
     }
     // The oldest are forgotten, by who was there and by who comes new; the newest are not.
     for mut instance in [warm, Instance::holding(IDS_MAX, &table, History::default())] {
@@ -324,4 +324,49 @@ fn a_window_of_too_many_ids_is_short_and_says_so() {
     let mut later = Instance::holding(IDS_MAX, &table, History::default());
     later.batch(&[("300", 2 * HOUR_MS, "x")]);
     assert!(!later.window.is_short());
+}
+
+#[test]
+fn a_window_that_was_cut_says_so_though_ids_repeat() {
+    let table = Table::default();
+    let mut one = Instance::new(&table, History::default());
+    one.batch(&[("9", 0, "old")]);
+    // The same ten records, written down by attempts with other boundaries: ten ids, nine, eight …
+    let all: Vec<_> = (0..10).map(|n| (format!("{}", 20 + n), 10 + n, format!("id-{n}"))).collect();
+    let all: Vec<Event<'_>> = all.iter().map(|(s, ms, id)| (s.as_str(), *ms, id.as_str())).collect();
+    for end in (1..=10).rev() {
+        one.batch(&all[..end]);
+    }
+    let mut two = Instance::holding(15, &table, History::default());
+    assert_eq!(two.batch(&[("40", 1000, "old")]), [New]);
+    assert!(two.window.is_short() && two.window.ids() <= 15);
+}
+
+#[test]
+fn a_window_that_was_cut_stays_short_until_it_has_moved_on() {
+    let table = Table::default();
+    let mut one = Instance::holding(10, &table, History::default());
+    let ids: Vec<_> = (0..40).map(|n| (format!("{}", 100 + n), n, format!("id-{n}"))).collect();
+    let all: Vec<Event<'_>> = ids.iter().map(|(s, ms, id)| (s.as_str(), *ms, id.as_str())).collect();
+    one.batch(&all[..8]);
+    one.batch(&all[8..16]);
+    for event in &all[16..20] {
+        one.batch(std::slice::from_ref(event));
+        assert!(one.window.is_short());
+    }
+    assert_eq!(one.batch(&[("200", 100, "id-0")]), [New]);
+    assert!(one.window.is_short());
+    one.batch(&[("300", HOUR_MS + 1_000, "x")]);
+    assert!(!one.window.is_short());
+}
+
+#[test]
+fn what_was_let_out_behind_a_record_makes_it_a_duplicate() {
+    let table = Table::default();
+    let mut one = Instance::new(&table, History::default());
+    // The record before it was given up; another poller begins with it again.
+    assert_eq!(one.batch(&[("20", 1_000, "a")]), [New]);
+    for mut instance in [one, Instance::new(&table, History::default())] {
+        assert_eq!(instance.batch(&[("10", 0, "a"), ("20", 1_000, "a")]), [Duplicate, New]);
+    }
 }

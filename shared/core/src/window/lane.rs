@@ -20,8 +20,10 @@ pub(super) struct Lane {
     batches: VecDeque<Held>,
     /// The number of the next id.
     next: u32,
-    /// From when on it knows all.
+    /// From when on it was asked to know all.
     from: Micros,
+    /// Up to this moment there may have been ids for which there was no room.
+    cut: Micros,
     /// The position of the last item that is in it.
     last: String,
     /// Those that a redrive wrote, which are read again and again.
@@ -65,6 +67,7 @@ impl Lane {
             batches: VecDeque::new(),
             next: 0,
             from,
+            cut: Micros::EPOCH,
             last: String::new(),
             redriven: BTreeSet::new(),
             attempted: Vec::new(),
@@ -83,6 +86,16 @@ impl Lane {
     /// Whether it knows all from this moment on, and has numbers left for more.
     pub(super) fn reaches(&self, from: Micros) -> bool {
         self.from <= from && self.next < u32::MAX / 2
+    }
+
+    /// There was no room for ids up to this moment.
+    pub(super) fn cut(&mut self, until: Micros) {
+        self.cut = self.cut.max(until);
+    }
+
+    /// Whether there was no room for all from its first moment on.
+    pub(super) fn is_short(&self) -> bool {
+        self.cut >= self.from && self.cut > Micros::EPOCH
     }
 
     /// Adds a batch, if it is not there.
@@ -124,14 +137,7 @@ impl Lane {
     }
 
     /// What is known of an id that came with this record.
-    pub(super) fn known(
-        &self,
-        hash: Hash,
-        sequence: &str,
-        arrived_at: Micros,
-        window_ms: i64,
-        redriven: bool,
-    ) -> Known {
+    pub(super) fn known(&self, hash: Hash, sequence: &str, arrived_at: Micros, window_ms: i64) -> Known {
         let latest = self.ids.get(&hash).into_iter();
         let all = latest.chain(self.earlier.get(&hash).into_iter().flatten());
         let mut is_duplicate = false;
@@ -140,7 +146,8 @@ impl Lane {
             match if held.inherited { Ordering::Less } else { order(&let_out, sequence) } {
                 Ordering::Equal => return Known::New,
                 Ordering::Less => is_duplicate |= apart_ms <= window_ms,
-                Ordering::Greater => is_duplicate |= redriven && -apart_ms <= window_ms,
+                // It did not go out when it came, or another instance was at work: meanwhile a later one with its id did.
+                Ordering::Greater => is_duplicate |= -apart_ms <= window_ms,
             }
         }
         if is_duplicate {
@@ -167,21 +174,25 @@ impl Lane {
 
     /// Forgets the oldest batches, until so many ids are left.
     pub(super) fn forget_to(&mut self, ids: usize) {
-        self.forget_while(|lane| {
+        let forgotten = self.forget_while(|lane| {
             lane.batches.front().is_some_and(|held| (lane.next - held.first) as usize > ids)
         });
+        self.cut(forgotten);
         self.tidy();
     }
 
-    fn forget_while(&mut self, is_over: impl Fn(&Self) -> bool) {
+    /// Tells when the last of what it forgot was let out.
+    fn forget_while(&mut self, is_over: impl Fn(&Self) -> bool) -> Micros {
+        let mut until = Micros::EPOCH;
         while is_over(self) {
-            self.batches.pop_front();
+            until = until.max(self.batches.pop_front().map_or(until, |held| held.until));
         }
         // The map is tidied up when a quarter of it is of no use, so that it costs a few steps an id.
         let live = self.batches.front().map_or(0, |held| (self.next - held.first) as usize);
         if self.ids.len() > live + live / 3 + 1000 {
             self.tidy();
         }
+        until
     }
 
     fn tidy(&mut self) {

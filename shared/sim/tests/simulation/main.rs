@@ -11,6 +11,7 @@
 )]
 
 mod code;
+mod found;
 mod logs;
 mod mutant;
 mod oracle;
