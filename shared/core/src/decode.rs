@@ -54,7 +54,7 @@ pub fn unpack<'a>(data: &'a [u8], room: &'a mut Vec<u8>) -> Result<Payloads<'a>,
             let detail = format!("the records of the aggregate inflate to more than {INFLATED_MAX} bytes");
             return Err(Reject::new(STAGE, "too_large", detail));
         }
-        inflated.push(outcome.map(|inflates| inflates.then(|| start..room.len())));
+        inflated.push(outcome.map(|inflates| inflates.then_some(start..room.len())));
     }
     let room = room.as_slice();
     let mut events = 0;

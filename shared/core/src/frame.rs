@@ -73,9 +73,16 @@ impl FromStr for Encoding {
 }
 
 /// There is no such encoding.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("an encoding of the clean stream is `frames` or `kpl`")]
+#[derive(Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the encoding of the clean stream, CLEAN_ENCODING, is `frames` or `kpl`")]
 pub struct NoEncoding;
+
+/// What `main` returns shows through Debug, and is meant for people.
+impl fmt::Debug for NoEncoding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
 
 /// Where an event came from: a record of its lane, and the place in that record.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
