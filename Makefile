@@ -24,6 +24,9 @@ chaos: tools ## The stack on a bad day, and each event looked for: make chaos SE
 least-privilege: tools ## Each permission of each function taken away in turn: something has to fail
 	@.tools/aws/bin/python local/least_privilege.py
 
+kpl: tools .tools/kpl/ready ## KPL aggregates in and out of the local stack, by AWS's own library
+	@.tools/kpl/bin/python local/kpl.py
+
 up: tools ## The stack on this machine, to play with: outputs in target/local/outputs.json
 	@.tools/aws/bin/python local/stack.py up
 
@@ -127,4 +130,4 @@ tools: .tools/build/ready .tools/aws/ready
 	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
 	@touch $@
 
-.PHONY: demo chaos least-privilege up down invoke test sim fuzz bench check fmt check-rust check-core check-pipeline lint-template build deploy clean help tools
+.PHONY: demo chaos least-privilege kpl up down invoke test sim fuzz bench check fmt check-rust check-core check-pipeline lint-template build deploy clean help tools

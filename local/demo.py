@@ -21,6 +21,7 @@ from stack import Failed, step
 CLICKSTREAM = stack.ROOT / "events" / "clickstream.ndjson"
 CONNECTIONS = 6
 BALANCED_WITHIN_S = 180
+DELIVERED_WITHIN_S = 30
 RETRIES = 8
 SEED = 20261120
 
@@ -61,6 +62,9 @@ def demo(outputs: dict) -> int:
     landed = tally["lake"]["landed"]
     if len(whole) != landed:
         raise Failed(f"the lake says it landed {landed} events, Athena counts {len(whole)}")
+    if "DeliveryStream" in outputs:
+        with step("firehose"):
+            deliver(outputs)
     with step("privacy"):
         private = show_privacy(outputs, lines, whole)
 
@@ -160,6 +164,21 @@ def change_orders(outputs: dict) -> int:
     )
     orders.delete_item(TableName=name, Key={"orderId": {"S": "o-1002"}})
     return len(ORDERS) + 2
+
+
+def deliver(outputs: dict) -> None:
+    """Sends orders to the delivery stream, two in one record and one in a record with bad data, and looks for them in Athena."""
+    firehose = stack.client(outputs["EndpointUrl"], "firehose")
+    lines = [json.dumps({"id": f"d-{n}", "eventType": "order", "timestamp": 1795179900 + n, **order}).encode() for n, order in enumerate(ORDERS)]
+    records = [{"Data": lines[0] + b"\n" + lines[1]}, {"Data": lines[2] + b"\nno event"}]
+    answer = firehose.put_record_batch(DeliveryStreamName=outputs["DeliveryStream"], Records=records)
+    if answer["FailedPutCount"]:
+        raise Failed(f"the delivery stream takes no records: {answer}")
+    deadline = time.monotonic() + DELIVERED_WITHIN_S
+    while (rows := athena(outputs, "SELECT id, price, userid FROM delivered ORDER BY id")[1]) == [] and time.monotonic() < deadline:
+        time.sleep(0.5)
+    if [(row[0], float(row[1])) for row in rows] != [("d-0", 129.0), ("d-1", 19.0)] or not all(row[2].startswith("k1:") for row in rows):
+        raise Failed(f"the delivery stream delivered {len(rows)} events, and not the two that it should have")
 
 
 # ---- balance ----

@@ -171,6 +171,7 @@ class Stage:
             ("lake", "Remember", "dynamodb:Query"): (self.lake,),
             ("lake", "Remember", "dynamodb:PutItem"): (self.lake,),
             ("lake", "Quarantine", "s3:PutObject"): (self.lake_bad,),
+            ("firehose", "Key", "secretsmanager:GetSecretValue"): (self.firehose,),
             ("redrive", "SpillAgain", "sqs:SendMessage"): (self.redrive_spilled,),
             ("redrive", "Quarantine", "s3:PutObject"): (self.redrive_forgotten,),
             ("redrive", "Consume", "sqs:ChangeMessageVisibility"): (self.redrive_looks,),
@@ -255,6 +256,11 @@ class Stage:
         while (told := self.batch("lake", [first, second])) and time.monotonic() < deadline:
             time.sleep(1)
         return told
+
+    def firehose(self) -> str | None:
+        answer = self.invoke("firehose", sample("firehose"))
+        results = [record["result"] for record in answer.get("records", [])]
+        return None if results == ["Ok", "Dropped", "Ok", "ProcessingFailed"] else f"{answer}"
 
     def redrive(self) -> str | None:
         return self.redrive_letter(self.put_raw(), "TransformDlq", "KinesisBatchInfo", self.outputs["RawStream"], "Transform")

@@ -1,17 +1,19 @@
 //! A file of events, cut into pieces as `core::decode` cuts a record, but in bounded memory.
 //!
-//! NDJSON is read in chunks of whole lines, through gzip or zstd where the file is that; only a JSON array has to be
-//! there as a whole.
+//! NDJSON is read in chunks of whole lines, through gzip or zstd where the file is that; only a JSON array, or a record of
+//! a stream that is a KPL aggregate, has to be there as a whole.
 
 use crate::error::Error;
 use flate2::bufread::MultiGzDecoder;
 use indicatif::{ProgressBar, ProgressStyle};
-use millrace_core::decode;
+use millrace_core::decode::{self, Payload, Pieces};
 use millrace_core::event::Event;
+use millrace_core::kpl;
 use millrace_core::quarantine::Reject;
 use serde::de::IgnoredAny;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Cursor, Read};
+use std::iter;
 use std::path::Path;
 
 /// The longest line taken, bytes: more than any record that the pipeline can get. It bounds the memory.
@@ -22,7 +24,7 @@ const CHUNK: usize = 256 << 10;
 
 /// One event as it came, or what stands in an event's place.
 pub(crate) struct Piece<'a> {
-    /// The line that it stands in, or its place in the array; from 1.
+    /// The line that it stands in, or its place in the array or aggregate; from 1.
     pub(crate) number: u64,
     pub(crate) bytes: &'a [u8],
     /// Why it cannot be parsed, where that is known already.
@@ -54,6 +56,8 @@ enum Shape {
     Object,
     /// An array.
     Array,
+    /// The events of an aggregate, one after the other: where each ends, and its flaw.
+    Aggregate(Vec<(usize, Option<Reject>)>),
 }
 
 impl Chunk {
@@ -70,6 +74,14 @@ impl Chunk {
                     .try_for_each(|(number, bytes)| take(Piece { number, bytes, flaw: None })),
                 Err(flaw) => take(Piece { number: self.first, bytes: &self.bytes, flaw: Some(flaw) }),
             },
+            Shape::Aggregate(ends) => {
+                let mut start = 0;
+                (self.first..).zip(ends).try_for_each(|(number, (end, flaw))| {
+                    let bytes = self.bytes.get(start..*end).unwrap_or_default();
+                    start = *end;
+                    take(Piece { number, bytes, flaw: flaw.clone() })
+                })
+            }
             Shape::Lines(flaw) => {
                 let mut start = 0;
                 let ends = memchr::memchr_iter(b'\n', &self.bytes).chain([self.bytes.len()]);
@@ -155,11 +167,17 @@ impl Input {
         }
         let first = 1 + self.skip_blanks()?;
         self.next = Some(first);
-        match self.reader.fill_buf()?.first() {
+        let head = self.reader.fill_buf()?;
+        let is_aggregate = kpl::begins(head);
+        match head.first().copied() {
             None => Ok(None),
             Some(b'[') => {
                 self.reader.read_to_end(&mut bytes)?;
                 Ok(Some(Chunk { first: 1, bytes, shape: Shape::Array }))
+            }
+            Some(_) if is_aggregate => {
+                self.reader.read_to_end(&mut bytes)?;
+                Ok(Some(aggregate(&bytes)))
             }
             Some(_) => match self.object()? {
                 Some(bytes) => Ok(Some(Chunk { first, bytes, shape: Shape::Object })),
@@ -219,6 +237,23 @@ impl Input {
         self.next = Some(first + lines + u64::from(flaw.is_some()));
         Ok((!bytes.is_empty()).then_some(Chunk { first, bytes, shape: Shape::Lines(flaw) }))
     }
+}
+
+/// The events of an aggregate; of one that is damaged there is one, all of it.
+fn aggregate(bytes: &[u8]) -> Chunk {
+    let (mut room, mut events, mut ends) = (Vec::new(), Vec::new(), Vec::new());
+    let damaged = |flaw| iter::once(Payload { data: bytes, pieces: Err(flaw) }).collect();
+    for payload in decode::unpack(bytes, &mut room).unwrap_or_else(damaged) {
+        let (pieces, flaw) = match payload.pieces {
+            Ok(pieces) => (pieces, None),
+            Err(flaw) => (Pieces::One(Some(payload.data)), Some(flaw)),
+        };
+        for piece in pieces {
+            events.extend_from_slice(piece);
+            ends.push((events.len(), flaw.clone()));
+        }
+    }
+    Chunk { first: 1, bytes: events, shape: Shape::Aggregate(ends) }
 }
 
 /// Whether this is JSON as far as it goes.
@@ -312,6 +347,30 @@ mod tests {
         );
         check("", expect![""]);
         check(" \n\t\n", expect![""]);
+    }
+
+    #[test]
+    fn an_aggregate_is_its_events() {
+        let sound = include_bytes!("../../shared/core/tests/kpl/payloads.kpl");
+        let pieces = |data: &[u8]| pieces(data).unwrap();
+        expect![[r#"
+            1: {"id": "k-0", "eventType": "view", "timestamp": 1573841100}
+            2: {"id": "k-1", "eventType": "view", "timestamp": 1573841101}
+            3: oops
+            4: {"id": "k-2", "eventType": "view", "timestamp": 1573841102}
+            5: {"id": "k-3", "eventType": "view", "timestamp": 1573841103}
+            6: {"id": "k-4", "eventType": "view", "timestamp": 1573841104}
+            7: {"id": "k-5", "eventType": "view", "timestamp": 1573841105}
+            8: {"id": "k-6", "eventType": "view", "timestamp": 1573841106}
+            9:  decode: empty: there is nothing in it
+            10: �damaged decode: bad_gzip: the gzip data is damaged or cut off
+            11: no
+            12: lines
+            13: at all
+            14: {"id": "k-7", "eventType": "view", "timestamp": 1573841107}"#]]
+        .assert_eq(&pieces(sound).join("\n"));
+        let damaged = pieces(include_bytes!("../../shared/core/tests/kpl/bad_md5.kpl"));
+        assert!(damaged.len() == 1 && damaged[0].contains("decode: bad_kpl"), "{damaged:?}");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 #![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "tests fail by panicking")]
 
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use flate2::{Compression, write::GzEncoder};
 use serde_json::{Value, json};
 use std::fs;
@@ -112,6 +113,23 @@ fn replay_takes_out_what_passes_now_and_leaves_the_rest() {
     assert_eq!(left, ["8", "9"]);
     let (told, _) = millrace(&["quarantine", "replay", place, "--out", out.to_str().unwrap()]);
     assert_eq!(told, "{\"left\":2,\"passing\":0,\"sent\":0}\n", "a second time there is nothing");
+}
+
+#[test]
+fn replay_takes_an_aggregate_apart_if_all_of_it_passes() {
+    let (dir, kpl) = (TempDir::new().unwrap(), Path::new("../shared/core/tests/kpl"));
+    let aggregate = |sequence, name| {
+        let payload = BASE64_STANDARD.encode(fs::read(kpl.join(name)).unwrap());
+        let mut entry = entry(sequence, None, "redrive", "function_died", &payload);
+        entry["encoding"] = json!("base64");
+        entry
+    };
+    let all = [aggregate("1", "keys.kpl"), aggregate("2", "payloads.kpl"), aggregate("3", "bad_md5.kpl")];
+    put(dir.path(), "redrive-s-1-3.ndjson.gz", &all);
+    let (place, out) = (dir.path().to_str().unwrap(), dir.path().join("events.ndjson"));
+    let (told, _) = millrace(&["quarantine", "replay", place, "--out", out.to_str().unwrap()]);
+    assert_eq!(told, "{\"left\":2,\"passing\":4,\"sent\":4}\n");
+    assert_eq!(fs::read_to_string(&out).unwrap().lines().count(), 4);
 }
 
 #[cfg(not(feature = "aws"))]

@@ -240,16 +240,18 @@ fn passing(line: &Line, pipeline: &mut Pipeline, key: &TokenKey) -> Option<Passi
     }
     let arrived_at = Micros::read_rfc3339(&line.at)?;
     let mut room = Vec::new();
-    let pieces = decode::inflate(&payload, &mut room).and_then(decode::split).ok()?;
+    let payloads = decode::unpack(&payload, &mut room).ok()?;
     let mut events = Vec::new();
     let mut event = Event::default();
-    for piece in pieces {
-        decode::event(piece, &mut event).ok()?;
-        let partition_key = pipeline.event().partition_key_of(&event);
-        if let Outcome::Rejected(_) = pipeline.apply(&mut event, &Context { key, arrived_at }) {
-            return None;
+    for payload in payloads {
+        for piece in payload.pieces.ok()? {
+            decode::event(piece, &mut event).ok()?;
+            let partition_key = pipeline.event().partition_key_of(&event);
+            if let Outcome::Rejected(_) = pipeline.apply(&mut event, &Context { key, arrived_at }) {
+                return None;
+            }
+            events.push(Entry { partition_key, data: piece.to_vec() });
         }
-        events.push(Entry { partition_key, data: piece.to_vec() });
     }
     (!events.is_empty()).then_some(Passing::Events(events))
 }

@@ -6,6 +6,7 @@ use base64::prelude::{BASE64_STANDARD, Engine as _};
 use millrace_aws::source::BatchResponse;
 use millrace_core::account::Tally;
 use millrace_core::batch::Batch;
+use millrace_core::frame::Encoding;
 use millrace_core::guard::Guard;
 use millrace_core::keys::Keys;
 use millrace_core::pipeline::Pipeline;
@@ -14,7 +15,7 @@ use millrace_core::time::Micros;
 use millrace_core::token::TokenKey;
 use millrace_core::transformer::Transformer;
 use millrace_core::window::{Span, Window};
-use millrace_core::{decode, frame};
+use millrace_core::{decode, frame, kpl};
 use millrace_sim::{Fault, History, Store, Stream, Table, VirtualClock, run};
 use millrace_transform::handle;
 use serde_json::{Value, json};
@@ -284,6 +285,55 @@ fn a_start_without_settings_names_them_all() {
     ] {
         assert!(told.contains(name), "{told}");
     }
+}
+
+#[test]
+fn a_start_with_an_encoding_that_nobody_knows_says_so() {
+    let names = ["RAW_STREAM", "CLEAN_STREAM", "QUARANTINE_BUCKET", "TOKEN_KEY_SECRET", "STATE_TABLE"];
+    let numbers = ["DEDUPE_WINDOW_SECONDS", "STREAM_RETENTION_HOURS"];
+    let of_lambda = ["AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"];
+    let settings = names.into_iter().chain(of_lambda).map(|name| (name, "x"));
+    let out = std::process::Command::new(env!("CARGO_BIN_EXE_transform"))
+        .env_clear()
+        .envs(settings.chain(numbers.map(|name| (name, "60"))))
+        .env("CLEAN_ENCODING", "avro")
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&out.stderr);
+    assert!(!out.status.success() && told.contains("`frames` or `kpl`"), "{told}");
+}
+
+/// `events/transform-kpl.json` is made by `local/kpl_fixtures.py`.
+#[test]
+fn the_aggregate_of_the_sample_is_taken_apart() {
+    let mut transformer = transformer(Stream::default(), Store::default());
+    let sample = &serde_json::from_str(include_str!("../../../events/transform-kpl.json")).unwrap();
+    let deadline = Micros::new(1_573_841_210_000_000).unwrap();
+    let (response, counts) = run(handle(sample, deadline, &mut transformer));
+    assert_eq!(response, BatchResponse::safe());
+    assert_eq!(counts.tally, Tally { r#in: 5, out: 2, filtered: 1, duplicates: 0, quarantined: 2 });
+    assert_eq!(ids(transformer.clean.port()), ["e-2001", "e-2002"]);
+    assert_eq!(quarantined(transformer.quarantine.port()), ["cannot_cast", "bad_kpl"]);
+    let header = frame::header(&transformer.clean.port().records()[0].data).unwrap().0;
+    assert_eq!((&header.first, header.first_index), (&header.last, 0));
+    assert_eq!(header.last_index, 1, "both came with one record");
+}
+
+#[test]
+fn aggregates_for_other_readers_come_again_from_the_one_that_failed() {
+    let faults = [vec![Fault::None], vec![Fault::Fails(Kind::Transient); 1000]].concat();
+    let mut transformer = transformer(Stream::failing(faults), Store::default());
+    transformer.batch = Batch::writing(Encoding::Kpl);
+    let events: Vec<_> = (0..600).map(|n| good(&n.to_string())).collect();
+    let (response, tally) = invoke(&mut transformer, &events.iter().map(Vec::as_slice).collect::<Vec<_>>());
+    assert_eq!((response, tally.out), (unsafe_from("600"), 500));
+    let records = transformer.clean.port().records();
+    let [record] = records.as_slice() else { panic!("{} records", records.len()) };
+    assert_eq!(record.partition_key, "raw/shardId-000000000000");
+    let lines = kpl::read(&record.data).unwrap();
+    assert_eq!(lines.len(), kpl::RECORDS_MAX);
+    let ids = lines.iter().map(|line| serde_json::from_slice::<Value>(line).unwrap()["id"].clone());
+    assert!(ids.eq((0..500).map(|n| json!(n.to_string()))));
 }
 
 /// `events/lake.json` is what this function makes of `events/transform.json`. `UPDATE_EXPECT=1` renews it.

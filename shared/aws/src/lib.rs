@@ -3,7 +3,7 @@
 //! | module | what it does |
 //! | --- | --- |
 //! | [`settings`] | the environment, read once at start, and the pipeline that was built in |
-//! | [`source`] | AWS's event shapes become plain records, and answers AWS's |
+//! | [`source`], [`firehose`] | AWS's event shapes become plain records, and answers AWS's |
 //! | [`clients`], [`dynamodb`], [`kinesis`], [`s3`], [`secrets`], [`sqs`] | the core's ports over the SDK, one file a service |
 //! | `history`, `functions` | what only `redrive` needs of the SDK: streams read again, functions called |
 //! | [`clock`] | the port that tells the time |
@@ -16,6 +16,7 @@ pub mod clients;
 pub mod clock;
 #[cfg(feature = "sdk")]
 pub mod dynamodb;
+pub mod firehose;
 #[cfg(feature = "redrive")]
 pub mod functions;
 #[cfg(feature = "redrive")]

@@ -10,6 +10,7 @@ use crate::settings::{Env, FILES, PIPELINE};
 use aws_types::SdkConfig;
 use lambda_runtime::Error;
 use millrace_core::batch::Batch;
+use millrace_core::frame::Encoding;
 use millrace_core::guard::Guard;
 use millrace_core::keys::Keys;
 use millrace_core::pipeline::Pipeline;
@@ -23,8 +24,8 @@ pub type Later<M> = Box<dyn FnOnce(&SdkConfig) -> M>;
 /// How long a start waits for the key, milliseconds: Lambda gives a start 10 s.
 const START_MS: i64 = 8_000;
 
-/// Reads `CLEAN_STREAM`, `QUARANTINE_BUCKET` and `TOKEN_KEY_SECRET`, and what the memory reads, and fetches the key from
-/// the secret.
+/// Reads `CLEAN_STREAM`, `CLEAN_ENCODING` where it is set, `QUARANTINE_BUCKET` and `TOKEN_KEY_SECRET`, and what the memory
+/// reads, and fetches the key from the secret.
 pub async fn from_env<F: Fn(&str) -> Option<String>, M: Memory>(
     function: &'static str,
     mut env: Env<F>,
@@ -32,13 +33,12 @@ pub async fn from_env<F: Fn(&str) -> Option<String>, M: Memory>(
 ) -> Result<Transformer<Stream, Bucket, M, Stored, SystemClock>, Error> {
     let (clean, quarantine) = (env.text("CLEAN_STREAM"), env.text("QUARANTINE_BUCKET"));
     let secret = env.text("TOKEN_KEY_SECRET");
+    let encoding = env.optional("CLEAN_ENCODING");
     let memory = memory(&mut env);
     let config = clients::config(&mut env);
     env.check()?;
-    let pipeline = Pipeline::compile(PIPELINE, &FILES)?;
-    let secret = Guard::patient("token key", Stored::new(&config, secret));
-    let deadline = SystemClock.now().plus_ms(START_MS);
-    let keys = Keys::fetch(secret, &SystemClock, deadline, |key| pipeline.check_key(key)).await?;
+    let encoding: Option<Encoding> = encoding.map(|name| name.parse()).transpose()?;
+    let (pipeline, keys) = pipeline(&config, secret).await?;
     Ok(Transformer {
         function,
         clean: Guard::patient("CleanStream", Stream::new(&config, clean)),
@@ -47,8 +47,17 @@ pub async fn from_env<F: Fn(&str) -> Option<String>, M: Memory>(
         clock: SystemClock,
         pipeline,
         keys,
-        batch: Batch::default(),
+        batch: Batch::writing(encoding.unwrap_or_default()),
     })
+}
+
+/// The pipeline that was built in, and the key that this secret holds.
+pub async fn pipeline(config: &SdkConfig, secret: String) -> Result<(Pipeline, Keys<Stored>), Error> {
+    let pipeline = Pipeline::compile(PIPELINE, &FILES)?;
+    let secret = Guard::patient("token key", Stored::new(config, secret));
+    let deadline = SystemClock.now().plus_ms(START_MS);
+    let keys = Keys::fetch(secret, &SystemClock, deadline, |key| pipeline.check_key(key)).await?;
+    Ok((pipeline, keys))
 }
 
 /// How many ids are known in a function of so much memory, MB: they take half of it at the most.

@@ -4,7 +4,8 @@ use crate::account::Tally;
 use crate::block::{BLOCK_EVENTS, Block};
 use crate::decode::{self, Pieces};
 use crate::event::Event;
-use crate::frame::{self, Frame};
+use crate::frame::{self, Encoding, Frame};
+use crate::kpl;
 use crate::pipeline::{Outcome, Pipeline};
 use crate::quarantine::{Entry, Reject};
 use crate::record::{self, Record, Source};
@@ -61,6 +62,12 @@ impl Batch {
     #[must_use]
     pub fn remembering() -> Self {
         Self { remembers: true, ..Self::default() }
+    }
+
+    /// Batches that come out as records of this kind.
+    #[must_use]
+    pub fn writing(encoding: Encoding) -> Self {
+        Self { frames: frame::Writer::new(encoding), ..Self::default() }
     }
 
     /// Begins a batch of this source; what an earlier one left is gone.
@@ -191,47 +198,86 @@ impl<'a> Run<'a> {
         self.settle(&mut waiting);
     }
 
+    /// Takes what is more than one event, or none, or no plain text.
     fn pieces(&mut self, record: &Record<'_>, room: &mut Vec<u8>) {
         let Record { sequence, arrived_at, data } = *record;
-        let pieces = match decode::inflate(data, room).and_then(decode::split) {
-            Ok(pieces) => pieces,
+        let payloads = match decode::unpack(data, room) {
+            Ok(payloads) => payloads,
             Err(why) => return self.batch.reject(sequence, None, arrived_at, why, data),
         };
-        let is_one = matches!(pieces, Pieces::One(_));
+        let is_aggregate = kpl::begins(data);
+        let is_one =
+            !is_aggregate && payloads.iter().all(|payload| matches!(payload.pieces, Ok(Pieces::One(_))));
         let (before, bytes_before) = (self.batch.rejects.len(), self.batch.bad_bytes);
         let too_bad = |batch: &Batch| {
+            let too_bad = |detail| Reject::new("decode", "too_many_bad", detail);
             if batch.rejects.len() - before > BAD_MAX {
-                return Some(format!("more than {BAD_MAX} of its events are bad; {SOME_WENT_ON}"));
+                return Some(too_bad(format!("more than {BAD_MAX} of its events are bad; {SOME_WENT_ON}")));
             }
             let is_large = batch.bad_bytes > BAD_BYTES_MAX && batch.bad_bytes - bytes_before > data.len();
-            (is_large && !is_one).then(|| format!("its bad events inflate to too much; {SOME_WENT_ON}"))
+            (is_large && !is_one)
+                .then(|| too_bad(format!("its bad events inflate to too much; {SOME_WENT_ON}")))
         };
-        let (mut count, mut readable) = (0, 0);
+        // Over all payloads, of which one that cannot be cut into events counts as one.
+        let mut index = 0;
         let mut waiting = Waiting::new();
-        for (index, json) in (0..).zip(pieces) {
-            if !self.batch.block.has_room(json.len()) {
+        for payload in payloads {
+            // Payloads of one event wait together.
+            if !matches!(payload.pieces, Ok(Pieces::One(_))) {
                 self.settle(&mut waiting);
-                if let Some(detail) = too_bad(self.batch) {
-                    return self.reject_whole(record, before, Reject::new("decode", "too_many_bad", detail));
+                if let Some(why) = too_bad(self.batch) {
+                    return self.reject_together(record, before, why, None, data);
                 }
             }
-            count += 1;
-            readable += usize::from(self.wait(&mut waiting, Piece { sequence, index, arrived_at, json }));
+            let place = is_aggregate.then_some(index);
+            let (first, first_index, mut readable) = (self.batch.rejects.len(), index, 0);
+            let pieces = match payload.pieces {
+                Ok(pieces) => pieces,
+                Err(why) => {
+                    self.batch.reject(sequence, place, arrived_at, why, payload.data);
+                    index += 1;
+                    continue;
+                }
+            };
+            for json in pieces {
+                if !self.batch.block.has_room(json.len()) {
+                    self.settle(&mut waiting);
+                    if let Some(why) = too_bad(self.batch) {
+                        return self.reject_together(record, before, why, None, data);
+                    }
+                }
+                readable += usize::from(self.wait(&mut waiting, Piece { sequence, index, arrived_at, json }));
+                index += 1;
+            }
+            // Lines of which none is JSON are no lines: these bytes were something else.
+            if readable == 0 && index - first_index > 1 {
+                self.settle(&mut waiting);
+                if let Some(why) = too_bad(self.batch) {
+                    return self.reject_together(record, before, why, None, data);
+                }
+                let why = self.batch.rejects.get(first).map(|first| first.reject.clone());
+                if let Some(why) = why {
+                    self.reject_together(record, first, why, place, payload.data);
+                }
+            }
         }
         self.settle(&mut waiting);
-        if let Some(detail) = too_bad(self.batch) {
-            return self.reject_whole(record, before, Reject::new("decode", "too_many_bad", detail));
-        }
-        // Lines of which none is JSON are no lines: these bytes were something else.
-        let first = self.batch.rejects.get(before).map(|first| first.reject.clone());
         let inflates = is_one && self.batch.bad_bytes > BAD_BYTES_MAX;
-        if let Some(why) = first.filter(|_| readable == 0 && count > 1 || inflates) {
-            self.reject_whole(record, before, why);
+        let first = self.batch.rejects.get(before).filter(|_| inflates).map(|first| first.reject.clone());
+        if let Some(why) = too_bad(self.batch).or(first) {
+            self.reject_together(record, before, why, None, data);
         }
     }
 
-    /// Puts a whole record in the place of its rejects, which are those from this place on.
-    fn reject_whole(&mut self, record: &Record<'_>, before: usize, why: Reject) {
+    /// Puts one reject, of a record or of a payload in it, in the place of those from this place on.
+    fn reject_together(
+        &mut self,
+        record: &Record<'_>,
+        before: usize,
+        why: Reject,
+        index: Option<u32>,
+        payload: &[u8],
+    ) {
         let pieces = self.batch.rejects.len() - before;
         let bytes: usize = self.batch.rejects.drain(before..).map(|entry| entry.payload.len()).sum();
         self.batch.bad_bytes -= bytes;
@@ -239,7 +285,7 @@ impl<'a> Run<'a> {
             fate.tally.r#in -= pieces;
             fate.tally.quarantined -= pieces;
         }
-        self.batch.reject(record.sequence, None, record.arrived_at, why, record.data);
+        self.batch.reject(record.sequence, index, record.arrived_at, why, payload);
     }
 
     /// Puts an event with those that wait, who must leave it room; whether it can be read.

@@ -1,32 +1,83 @@
 //! Bytes to events: compression undone, one record cut into its events, each event parsed.
 //!
-//! A payload is one JSON object, a JSON array of them, or NDJSON; plain, gzip or zstd, told by their magic bytes.
-//! What cannot be read is a [`Reject`], never an error. No message of this module repeats what the bytes hold.
+//! A payload is one JSON object, a JSON array of them, or NDJSON; plain, gzip or zstd, told by their magic bytes. A record
+//! is one payload, or a KPL aggregate of them. What cannot be read is a [`Reject`], never an error. No message of this
+//! module repeats what the bytes hold.
 
 use crate::event::{Event, Flaw};
+use crate::kpl;
 use crate::quarantine::Reject;
 use flate2::read::MultiGzDecoder;
 use memchr::memchr;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, SeqAccess, Visitor};
 use serde_json::error::Category;
 use serde_json::value::RawValue;
+use smallvec::{SmallVec, smallvec};
 use std::fmt;
 use std::io::Read;
 
-/// The most that a compressed payload may inflate to, bytes. A record holds at most 10 MiB, a request 6 MB, so what
-/// exceeds this is a bomb, not a batch.
+/// The most that the compressed payloads of a record may inflate to, bytes. A record holds at most 10 MiB, a request
+/// 6 MB, so what exceeds this is a bomb, not a batch.
 pub const INFLATED_MAX: usize = 16 << 20;
 
-/// The most events in one payload. A payload with more holds no events but two bytes a line.
+/// The most events in one record. A record with more holds no events but two bytes a line.
 pub const EVENTS_MAX: usize = 100_000;
 
 const STAGE: &str = "decode";
 
+/// What a record holds: itself, or one of the records of an aggregate.
+#[derive(Debug, Clone)]
+pub struct Payload<'a> {
+    /// The bytes as they came.
+    pub data: &'a [u8],
+    /// Its events, or why it cannot be cut into them.
+    pub pieces: Result<Pieces<'a>, Reject>,
+}
+
+/// Most records are one payload.
+pub type Payloads<'a> = SmallVec<[Payload<'a>; 1]>;
+
+/// Takes a record apart, in the room that is given. What makes it impossible to tell one payload from another, or is too
+/// much, is a reject of the record; what is wrong with a payload stands there.
+pub fn unpack<'a>(data: &'a [u8], room: &'a mut Vec<u8>) -> Result<Payloads<'a>, Reject> {
+    if !kpl::begins(data) {
+        return Ok(smallvec![Payload { data, pieces: inflate(data, room).and_then(split) }]);
+    }
+    let records = kpl::read(data)?;
+    room.clear();
+    let mut inflated = Vec::with_capacity(records.len());
+    for record in &records {
+        let start = room.len();
+        // What a damaged one inflated to stays where it is: it was work, too, and counts.
+        let outcome = inflate_behind(record, room);
+        if room.len() > INFLATED_MAX {
+            let detail = format!("the records of the aggregate inflate to more than {INFLATED_MAX} bytes");
+            return Err(Reject::new(STAGE, "too_large", detail));
+        }
+        inflated.push(outcome.map(|inflates| inflates.then_some(start..room.len())));
+    }
+    let room = room.as_slice();
+    let mut events = 0;
+    let payloads = records.into_iter().zip(inflated).map(|(data, inflated)| {
+        let plain = inflated.map(|place| place.map_or(data, |place| room.get(place).unwrap_or_default()));
+        let pieces = plain.and_then(split);
+        events += pieces.as_ref().map_or(1, Pieces::len).max(1);
+        if events > EVENTS_MAX { Err(too_many()) } else { Ok(Payload { data, pieces }) }
+    });
+    payloads.collect()
+}
+
 /// Undoes gzip or zstd where the bytes are that, up to [`INFLATED_MAX`] bytes, in the room that is given.
 pub fn inflate<'a>(data: &'a [u8], room: &'a mut Vec<u8>) -> Result<&'a [u8], Reject> {
-    let damaged = |reason, name| Reject::new(STAGE, reason, format!("the {name} data is damaged or cut off"));
-    let limit = INFLATED_MAX as u64 + 1;
     room.clear();
+    Ok(if inflate_behind(data, room)? { room } else { data })
+}
+
+/// [`inflate`], behind what is in the room already, of which there may be so much together; whether the bytes are
+/// compressed.
+fn inflate_behind(data: &[u8], room: &mut Vec<u8>) -> Result<bool, Reject> {
+    let damaged = |reason, name| Reject::new(STAGE, reason, format!("the {name} data is damaged or cut off"));
+    let limit = (INFLATED_MAX + 1).saturating_sub(room.len()) as u64;
     let name = match data {
         [0x1f, 0x8b, ..] => {
             let read = MultiGzDecoder::new(data).take(limit).read_to_end(room);
@@ -38,13 +89,13 @@ pub fn inflate<'a>(data: &'a [u8], room: &'a mut Vec<u8>) -> Result<&'a [u8], Re
             read.map_err(|_| damaged("bad_zstd", "zstd"))?;
             "zstd"
         }
-        _ => return Ok(data),
+        _ => return Ok(false),
     };
     if room.len() > INFLATED_MAX {
         let detail = format!("the {name} data inflates to more than {INFLATED_MAX} bytes");
         return Err(Reject::new(STAGE, "too_large", detail));
     }
-    Ok(room)
+    Ok(true)
 }
 
 /// The one event that a payload is, where it is plain JSON on one line.
@@ -89,6 +140,17 @@ pub enum Pieces<'a> {
     Lines(&'a [u8]),
     /// The items of an array.
     Items(std::vec::IntoIter<&'a RawValue>),
+}
+
+impl Pieces<'_> {
+    /// How many there are.
+    fn len(&self) -> usize {
+        match self {
+            Self::One(piece) => usize::from(piece.is_some()),
+            Self::Items(items) => items.len(),
+            Self::Lines(_) => self.clone().count(),
+        }
+    }
 }
 
 impl<'a> Iterator for Pieces<'a> {
@@ -150,7 +212,8 @@ fn lines(payload: &[u8]) -> Result<Pieces<'_>, Reject> {
     Ok(pieces)
 }
 
-fn too_many() -> Reject {
+/// What a record is that has more than [`EVENTS_MAX`] events.
+pub(crate) fn too_many() -> Reject {
     Reject::new(STAGE, "too_many_events", format!("it has more than {EVENTS_MAX} events"))
 }
 

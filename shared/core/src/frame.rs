@@ -10,12 +10,16 @@
 //! The body's first line says where each event came from, `[["<sequence number>",[<index>,…]],…]`: for each record
 //! of the lane the places, from 0, that its events had in it. Then comes a line an event. `bytes` is the size of the
 //! body before compression. A reader that only wants to skip a frame looks at the header and leaves the body alone.
+//!
+//! For readers that know no frames there is [`Encoding::Kpl`].
 
+use crate::kpl;
 use crate::quarantine::Reject;
 use crate::record::Sequence;
 use memchr::memchr;
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::str::FromStr;
 use zstd::bulk::{Compressor, Decompressor};
 
 /// The version of the format.
@@ -34,6 +38,9 @@ pub const BODY_MAX: usize = 16 << 20;
 /// How much a writer gathers before it compresses a frame, bytes.
 const BODY_AIM: usize = 6 << 20;
 
+/// How much a writer gathers before it makes an aggregate, bytes: with what stands around events it mostly fits a record.
+const AGGREGATE_AIM: usize = 900_000;
+
 /// The room for a body that a writer keeps, bytes.
 const BODY_KEPT: usize = BODY_AIM + 2 * EVENT_MAX;
 
@@ -41,6 +48,41 @@ const BODY_KEPT: usize = BODY_AIM + 2 * EVENT_MAX;
 const ZSTD_LEVEL: i32 = 1;
 
 const STAGE: &str = "frame";
+
+/// What kind of records the clean stream has.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Encoding {
+    /// Frames.
+    #[default]
+    Frames,
+    /// KPL aggregates, in which each record is the JSON of an event, or that JSON alone: what Firehose, KCL and Flink read.
+    /// They do not tell where an event came from.
+    Kpl,
+}
+
+impl FromStr for Encoding {
+    type Err = NoEncoding;
+
+    fn from_str(name: &str) -> Result<Self, NoEncoding> {
+        match name {
+            "frames" => Ok(Self::Frames),
+            "kpl" => Ok(Self::Kpl),
+            _ => Err(NoEncoding),
+        }
+    }
+}
+
+/// There is no such encoding.
+#[derive(Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the encoding of the clean stream, CLEAN_ENCODING, is `frames` or `kpl`")]
+pub struct NoEncoding;
+
+/// What `main` returns shows through Debug, and is meant for people.
+impl fmt::Debug for NoEncoding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
 
 /// Where an event came from: a record of its lane, and the place in that record.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -81,10 +123,10 @@ fn is_false(flag: &bool) -> bool {
     !flag
 }
 
-/// A frame, ready to be put.
+/// A record of the clean stream, ready to be put.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Frame {
-    /// What it says of itself.
+    /// What a frame says of itself, and what an aggregate would.
     pub header: Header,
     /// The record's bytes.
     pub data: Vec<u8>,
@@ -93,6 +135,7 @@ pub struct Frame {
 /// Gathers the events of one lane, in order, into frames. What it takes memory for serves lane after lane.
 #[derive(Default)]
 pub struct Writer {
+    encoding: Encoding,
     lane: String,
     scattered: bool,
     /// The waiting events, each with a line end before it.
@@ -118,6 +161,12 @@ struct Waiting {
 }
 
 impl Writer {
+    /// A writer of records of this kind.
+    #[must_use]
+    pub fn new(encoding: Encoding) -> Self {
+        Self { encoding, ..Self::default() }
+    }
+
     /// Begins a lane. Frames of an earlier one that nobody took are gone.
     pub fn begin(&mut self, lane: String) {
         self.lane = lane;
@@ -150,8 +199,12 @@ impl Writer {
             self.records.push(self.sequences.len());
         }
         self.waiting.push(Waiting { record: self.records.len() - 1, index, end: self.lines.len() });
-        // The body begins with the sequence numbers, which may be longer than the events.
-        if self.lines.len() + self.sequences.len() >= BODY_AIM {
+        let is_full = match self.encoding {
+            // The body begins with the sequence numbers, which may be longer than the events.
+            Encoding::Frames => self.lines.len() + self.sequences.len() >= BODY_AIM,
+            Encoding::Kpl => self.lines.len() >= AGGREGATE_AIM || self.waiting.len() >= kpl::RECORDS_MAX,
+        };
+        if is_full {
             self.flush();
         }
         true
@@ -191,7 +244,25 @@ impl Writer {
     }
 
     fn frame(&mut self, events: &[Waiting], start: usize) -> Option<Frame> {
-        let (first, last) = (events.first()?, events.last()?);
+        match self.encoding {
+            Encoding::Frames => self.compressed(events, start),
+            Encoding::Kpl => self.aggregate(events, start),
+        }
+    }
+
+    fn aggregate(&self, events: &[Waiting], mut start: usize) -> Option<Frame> {
+        let line = |event: &Waiting| {
+            let line = self.lines.get(start + 1..event.end).unwrap_or_default();
+            start = event.end;
+            line.as_bytes()
+        };
+        let lines: Vec<_> = events.iter().map(line).collect();
+        let data = kpl::write(&self.lane, &lines);
+        Some(Frame { header: self.header(events, data.len())?, data })
+    }
+
+    fn compressed(&mut self, events: &[Waiting], start: usize) -> Option<Frame> {
+        let last = events.last()?;
         let mut body = std::mem::take(&mut self.body);
         body.clear();
         for (at, of_record) in events.chunk_by(|a, b| a.record == b.record).enumerate() {
@@ -208,16 +279,7 @@ impl Writer {
         }
         body.push(']');
         body.push_str(self.lines.get(start..last.end)?);
-        let header = Header {
-            lane: self.lane.clone(),
-            first: self.sequence(first.record).into(),
-            first_index: first.index,
-            last: self.sequence(last.record).into(),
-            last_index: last.index,
-            scattered: self.scattered,
-            events: events.len().try_into().ok()?,
-            bytes: body.len().try_into().ok()?,
-        };
+        let header = self.header(events, body.len())?;
         let head = serde_json::to_vec(&header).ok()?;
         let mut data = vec![VERSION];
         data.extend_from_slice(&u32::try_from(head.len()).ok()?.to_le_bytes());
@@ -229,6 +291,20 @@ impl Writer {
         data.extend_from_slice(&zstd.compress(body.as_bytes()).ok()?);
         self.body = body;
         Some(Frame { header, data })
+    }
+
+    fn header(&self, events: &[Waiting], bytes: usize) -> Option<Header> {
+        let (first, last) = (events.first()?, events.last()?);
+        Some(Header {
+            lane: self.lane.clone(),
+            first: self.sequence(first.record).into(),
+            first_index: first.index,
+            last: self.sequence(last.record).into(),
+            last_index: last.index,
+            scattered: self.scattered,
+            events: events.len().try_into().ok()?,
+            bytes: bytes.try_into().ok()?,
+        })
     }
 
     fn sequence(&self, record: usize) -> &str {

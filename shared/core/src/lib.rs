@@ -4,7 +4,7 @@
 //!
 //! | module | what it does |
 //! | --- | --- |
-//! | [`decode`] | a record's bytes become single events |
+//! | [`decode`], [`kpl`] | a record's bytes become single events |
 //! | [`event`], [`time`] | one JSON object in flat memory, the paths into it, and moments |
 //! | [`mistake`] | what is wrong with a `pipeline.toml`, where, and what was meant |
 //! | [`pipeline`] | `pipeline.toml`, checked and compiled |
@@ -35,6 +35,7 @@ pub mod frame;
 mod geoip;
 pub mod guard;
 pub mod keys;
+pub mod kpl;
 mod matcher;
 pub mod mistake;
 pub mod pipeline;

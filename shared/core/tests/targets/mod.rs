@@ -5,6 +5,7 @@
 #![allow(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use millrace_core::batch::Batch;
+use millrace_core::decode::Pieces;
 use millrace_core::event::{Event, Flaw, New, NoPath, Number, Path, Pattern, Value};
 use millrace_core::frame::{Body, Header, Reader, Writer};
 use millrace_core::pipeline::{Outcome, Pipeline};
@@ -13,7 +14,7 @@ use millrace_core::record::{Record, Source};
 use millrace_core::step::Context;
 use millrace_core::time::Micros;
 use millrace_core::token::TokenKey;
-use millrace_core::{decode, quarantine};
+use millrace_core::{decode, kpl, quarantine};
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::Value as Json;
 use std::cell::RefCell;
@@ -170,11 +171,30 @@ pub(crate) fn json(data: &[u8]) {
     }
 }
 
-/// Any bytes are cut into pieces that lie within them, in order, and each piece is an event or a reject.
+/// Any bytes are cut into pieces that lie within them, in order, and each piece is an event or a reject. So are the payloads
+/// of an aggregate, each as by itself. The bytes are also taken as the message of an aggregate that is sound otherwise.
 pub(crate) fn decode(data: &[u8]) {
-    let mut room = Vec::new();
-    let Ok(plain) = decode::inflate(data, &mut room) else { return };
-    let Ok(pieces) = decode::split(plain) else { return };
+    for record in [data, &kpl::seal(data)] {
+        let (mut room, mut events) = (Vec::new(), 0);
+        for payload in decode::unpack(record, &mut room).unwrap_or_default() {
+            let (place, whole) = (payload.data.as_ptr_range(), record.as_ptr_range());
+            assert!(whole.start <= place.start && place.end <= whole.end);
+            let mut room = Vec::new();
+            let plain = decode::inflate(payload.data, &mut room);
+            match (payload.pieces, plain.clone().and_then(decode::split)) {
+                (Ok(pieces), Ok(alone)) => {
+                    assert!(pieces.eq(alone.clone()));
+                    events += read_pieces(alone, plain.unwrap());
+                }
+                (pieces, alone) => assert_eq!(pieces.unwrap_err(), alone.unwrap_err()),
+            }
+        }
+        assert!(events <= decode::EVENTS_MAX);
+    }
+}
+
+/// Reads the pieces of these bytes, and counts them.
+fn read_pieces(pieces: Pieces<'_>, plain: &[u8]) -> usize {
     let (mut event, mut rest, mut count) = (Event::default(), plain.as_ptr_range(), 0);
     for piece in pieces {
         count += 1;
@@ -185,7 +205,7 @@ pub(crate) fn decode(data: &[u8]) {
             whole(&event);
         }
     }
-    assert!(count <= decode::EVENTS_MAX);
+    count
 }
 
 /// An event with the record and the place in it that it came from.

@@ -21,8 +21,9 @@ type At = (String, String, String);
 /// What the stores hold at the end of a run.
 #[derive(Debug, Default)]
 struct Found {
-    /// The events of each record that functions read, in their order, and how many records came before it.
-    read: BTreeMap<At, (u64, String, Vec<u32>)>,
+    /// Of each record that functions read how many records came before it, its partition key, and the events of each of
+    /// its payloads, in their order.
+    read: BTreeMap<At, (u64, String, Vec<Vec<u32>>)>,
     /// The events of the clean stream, in the order in which it took them, and in which record each is.
     clean: Vec<(At, Place)>,
     rows: Vec<Row>,
@@ -82,17 +83,17 @@ impl Found {
         let stack = &run.stack;
         let mut found = Self::default();
         for (shard, record) in stack.raw.records() {
-            let serials = truth::serials(&truth::inflated(&record.data));
+            let payloads = truth::payloads(&record.data).iter().map(|plain| truth::serials(plain)).collect();
             found.read.insert(
                 at(&stack.raw, &shard, &record),
-                (record.order, record.partition_key.clone(), serials),
+                (record.order, record.partition_key.clone(), payloads),
             );
         }
         for (shard, record) in stack.orders.records() {
             let serials = truth::serials(&record.data);
             found.read.insert(
                 at(&stack.orders, &shard, &record),
-                (record.order, record.partition_key.clone(), serials),
+                (record.order, record.partition_key.clone(), vec![serials]),
             );
         }
         for (shard, record) in stack.clean.records() {
@@ -159,8 +160,8 @@ impl Found {
         for event in &run.scenario.events {
             bodies.entry(&event.id).or_default().push(event);
         }
-        let raw_dead =
-            self.read.iter().filter(|(at, _)| self.dead.contains(*at)).flat_map(|(_, (.., serials))| serials);
+        let raw_dead = self.read.iter().filter(|(at, _)| self.dead.contains(*at));
+        let raw_dead = raw_dead.flat_map(|(_, (.., payloads))| payloads.iter().flatten());
         let clean_dead =
             self.clean.iter().filter(|(at, _)| self.dead.contains(at)).map(|(_, place)| &place.serial);
         let dead: BTreeSet<u32> = raw_dead.chain(clean_dead).chain(&self.dead_spilled).copied().collect();
@@ -240,8 +241,8 @@ impl Found {
             .map(|event| event.serial)
             .collect();
         let mut records: BTreeMap<&At, BTreeSet<u32>> = BTreeMap::new();
-        for (at, (.., serials)) in &self.read {
-            records.entry(at).or_default().extend(serials);
+        for (at, (.., payloads)) in &self.read {
+            records.entry(at).or_default().extend(payloads.iter().flatten());
         }
         for (at, place) in &self.clean {
             records.entry(at).or_default().insert(place.serial);
@@ -255,8 +256,8 @@ impl Found {
             return;
         }
         let mut times: BTreeMap<u32, usize> = BTreeMap::new();
-        for (.., serials) in self.read.values() {
-            for serial in serials {
+        for (.., payloads) in self.read.values() {
+            for serial in payloads.iter().flatten() {
                 *times.entry(*serial).or_default() += 1;
             }
         }
@@ -339,11 +340,16 @@ impl Found {
                     let mut truth = [0; 5];
                     for record in &acked.records {
                         let from = at(&mapping.stream, &acked.shard, record);
-                        let (.., serials) = &self.read[&from];
-                        // Lines of which none is JSON are no lines, but one piece of something else.
-                        let is_one = serials.iter().all(|serial| kinds[serial] == Kind::Garbage);
-                        let serials = if is_one { &serials[..1] } else { serials };
-                        for (index, serial) in (0..).zip(serials) {
+                        let (.., payloads) = &self.read[&from];
+                        let mut pieces = 0;
+                        let counted = payloads.iter().flat_map(|serials| {
+                            let begin = pieces;
+                            pieces += u64::try_from(serials.len()).unwrap();
+                            // Lines of which none is JSON are no lines, but one piece of something else.
+                            let is_one = serials.iter().all(|serial| kinds[serial] == Kind::Garbage);
+                            (begin..).zip(if is_one { &serials[..1] } else { serials })
+                        });
+                        for (index, serial) in counted {
                             truth[0] += 1;
                             match kinds[serial] {
                                 Kind::Filtered => truth[2] += 1,

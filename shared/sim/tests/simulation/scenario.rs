@@ -62,6 +62,8 @@ pub(crate) enum Way {
     Producer,
     /// Into RawStream by a producer of its own, with gzip.
     GzipProducer,
+    /// Into RawStream by a producer of its own, as a KPL aggregate.
+    Aggregate,
     /// As a change of a table.
     Change,
 }
@@ -125,6 +127,7 @@ impl Scenario {
         };
         scenario.send(&chance);
         scenario.resend(&chance);
+        scenario.aggregate(&Chance::new(seed, "aggregates"));
         let faults = chance.pick(&[0, 1, 2, 4, 8, 16]);
         scenario.faults = (0..faults).map(|_| fault(&chance)).collect();
         scenario.theme(&chance);
@@ -236,6 +239,15 @@ impl Scenario {
 }
 
 impl Scenario {
+    /// Some producers have the library that aggregates.
+    fn aggregate(&mut self, chance: &Chance) {
+        for send in &mut self.sends {
+            if matches!(send.way, Way::Producer | Way::GzipProducer) && chance.percent(50) {
+                send.way = Way::Aggregate;
+            }
+        }
+    }
+
     /// Whether functions die, whatever they work on.
     pub(crate) fn kills(&self) -> bool {
         self.faults.iter().any(|fault| {

@@ -18,6 +18,40 @@ pub(crate) fn inflated(data: &[u8]) -> Vec<u8> {
     plain
 }
 
+/// What a record of RawStream holds, inflated: itself, or the records of the aggregate that it is.
+pub(crate) fn payloads(data: &[u8]) -> Vec<Vec<u8>> {
+    let Some(rest) = data.strip_prefix(b"\xf3\x89\x9a\xc2") else { return vec![inflated(data)] };
+    let message = &rest[..rest.len() - 16];
+    let of_field = |message, wanted| fields(message).into_iter().filter(move |(tag, _)| *tag == wanted);
+    let data = of_field(message, 0x1a).flat_map(|(_, record)| of_field(record, 0x1a));
+    data.map(|(_, data)| inflated(data)).collect()
+}
+
+/// All that a record of RawStream holds, inflated.
+pub(crate) fn plain(data: &[u8]) -> Vec<u8> {
+    payloads(data).join(&b'\n')
+}
+
+/// The fields of a protobuf message that are bytes, by their tags; the others are numbers.
+fn fields(mut message: &[u8]) -> Vec<(u64, &[u8])> {
+    let mut fields = Vec::new();
+    while !message.is_empty() {
+        let mut number = || {
+            let end = message.iter().position(|byte| byte & 0x80 == 0).expect("an end") + 1;
+            let (digits, rest) = message.split_at(end);
+            message = rest;
+            digits.iter().rev().fold(0, |sum, byte| sum << 7 | u64::from(byte & 0x7f))
+        };
+        let (tag, value) = (number(), number());
+        if tag & 7 == 2 {
+            let (bytes, rest) = message.split_at(usize::try_from(value).unwrap());
+            message = rest;
+            fields.push((tag, bytes));
+        }
+    }
+    fields
+}
+
 /// The numbers of the events in these bytes, in their order: each event has its own in it once.
 pub(crate) fn serials(plain: &[u8]) -> Vec<u32> {
     const MARK: &[u8] = b"\"serial\":";
@@ -46,7 +80,7 @@ pub(crate) fn quarantined(line: &Value) -> Vec<u32> {
     if line["source"]["stream"] == "clean" {
         return frame(&data).1.into_iter().map(|place| place.serial).collect();
     }
-    serials(&inflated(&data))
+    serials(&plain(&data))
 }
 
 /// Where these bytes first stand in others.

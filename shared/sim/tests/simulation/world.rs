@@ -6,6 +6,7 @@ use crate::scenario::{CANARY_IP, Event, START, Scenario, Send, Way};
 use crate::truth;
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use flate2::{Compression, write::GzEncoder};
+use millrace_core::kpl;
 use millrace_core::port::{Entry, Put, PutRecords as _};
 use millrace_sim::account::Account;
 use millrace_sim::dynamodb::Table;
@@ -205,7 +206,7 @@ impl Stack {
             records.iter().any(|record| {
                 let data = BASE64_STANDARD.decode(record["kinesis"]["data"].as_str().unwrap()).unwrap();
                 let text =
-                    if stage == "lake" { truth::frame(&data).0.into_bytes() } else { truth::inflated(&data) };
+                    if stage == "lake" { truth::frame(&data).0.into_bytes() } else { truth::plain(&data) };
                 truth::find(&text, format!("{how}-{stage}").as_bytes()).is_some()
             })
         };
@@ -366,7 +367,7 @@ impl Client {
             });
             self.told.note_all(&events, |told| told.sent += 1);
             let over = match send.way {
-                Way::Producer | Way::GzipProducer => self.put(send.way, &events).await,
+                Way::Producer | Way::GzipProducer | Way::Aggregate => self.put(send.way, &events).await,
                 _ => self.post(send.way, &events).await,
             };
             if over {
@@ -377,8 +378,12 @@ impl Client {
 
     /// Puts the events into RawStream, as any producer may; whether that is over.
     async fn put(&self, way: Way, events: &[Event]) -> bool {
-        let lines = events.iter().map(Event::body).collect::<Vec<_>>().join(&b'\n');
-        let data = if way == Way::GzipProducer { gzip(&lines) } else { lines };
+        let lines = |events: &[Event]| events.iter().map(Event::body).collect::<Vec<_>>().join(&b'\n');
+        let data = match way {
+            Way::Aggregate => aggregate(events.chunks(2).map(lines)),
+            Way::GzipProducer => gzip(&lines(events)),
+            _ => lines(events),
+        };
         let entry = Entry { partition_key: format!("producer-{}", events[0].user), data };
         let done = kinesis::Client(Rc::clone(&self.stack.raw)).put(&[entry]).await;
         let done = done.is_ok_and(|puts| puts == [Put::Done]);
@@ -477,6 +482,13 @@ fn request(way: Way, events: &[Event]) -> Value {
             "http": {"method": "POST", "path": "/v1/events", "sourceIp": address, "userAgent": "simulated/1.0"},
         },
     })
+}
+
+/// An aggregate of these payloads, of which every other one has gzip.
+fn aggregate(payloads: impl Iterator<Item = Vec<u8>>) -> Vec<u8> {
+    let payloads = payloads.enumerate().map(|(n, plain)| if n % 2 == 1 { gzip(&plain) } else { plain });
+    let payloads: Vec<_> = payloads.collect();
+    kpl::write("any", &payloads.iter().map(Vec::as_slice).collect::<Vec<_>>())
 }
 
 fn gzip(plain: &[u8]) -> Vec<u8> {
