@@ -3,7 +3,7 @@
 //! | module | what it does |
 //! | --- | --- |
 //! | [`settings`] | the environment, read once at start, and the pipeline that was built in |
-//! | [`source`] | AWS's event shapes become plain records, and answers AWS's |
+//! | [`source`], [`table`] | AWS's event shapes become plain records, and answers AWS's |
 //! | [`clients`], [`dynamodb`], [`kinesis`], [`s3`], [`secrets`], [`sqs`] | the core's ports over the SDK, one file a service |
 //! | `history`, `functions` | what only `redrive` needs of the SDK: streams read again, functions called |
 //! | [`clock`] | the port that tells the time |
@@ -34,6 +34,7 @@ mod shape;
 pub mod source;
 #[cfg(feature = "sdk")]
 pub mod sqs;
+pub mod table;
 pub mod telemetry;
 #[cfg(feature = "sdk")]
 pub mod transformer;

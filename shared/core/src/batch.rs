@@ -191,6 +191,11 @@ impl<'a> Run<'a> {
         self.settle(&mut waiting);
     }
 
+    /// Takes a record that holds no event.
+    pub fn reject(&mut self, sequence: &str, at: Micros, why: Reject, payload: &[u8]) {
+        self.batch.reject(sequence, None, at, why, payload);
+    }
+
     fn pieces(&mut self, record: &Record<'_>, room: &mut Vec<u8>) {
         let Record { sequence, arrived_at, data } = *record;
         let pieces = match decode::inflate(data, room).and_then(decode::split) {

@@ -5,6 +5,7 @@
 //! | module | what it does |
 //! | --- | --- |
 //! | [`decode`] | a record's bytes become single events |
+//! | [`change`] | a change of a table becomes an event |
 //! | [`event`], [`time`] | one JSON object in flat memory, the paths into it, and moments |
 //! | [`mistake`] | what is wrong with a `pipeline.toml`, where, and what was meant |
 //! | [`pipeline`] | `pipeline.toml`, checked and compiled |
@@ -26,6 +27,7 @@ pub mod account;
 pub mod batch;
 pub mod block;
 mod bots;
+pub mod change;
 pub mod checkpoint;
 pub mod decode;
 pub mod event;

@@ -269,3 +269,23 @@ fn what_is_meant_so_can_be_said_and_only_what_needs_it() {
     "#]],
     );
 }
+
+#[test]
+fn an_old_value_that_looks_personal_is_told() {
+    check(
+        "[[step]]\nanonymize.hmac = [\"email\", \"phone\", \"change.old.phone\"]\n[changes]\nold = [\"status\", \"email\", \"phone\", \"name\"]\n",
+        expect![[r#"
+            pipeline.toml:10:18: warning: `change.old.email` looks personal, and no step anonymizes it
+               |
+            10 | old = ["status", "email", "phone", "name"]
+               |                  ^^^^^^^
+               = add `anonymize.hmac = ["change.old.email"]` or another anonymize step; if it is nobody's, say so: `[check]`, `allow = ["change.old.email"]`
+            pipeline.toml:10:36: warning: `change.old.name` looks personal, and no step anonymizes it
+               |
+            10 | old = ["status", "email", "phone", "name"]
+               |                                    ^^^^^^
+               = add `anonymize.hmac = ["change.old.name"]` or another anonymize step; if it is nobody's, say so: `[check]`, `allow = ["change.old.name"]`
+        "#]],
+    );
+    check("[changes]\nold = [\"email\"]\n[check]\nallow = [\"change.old.email\"]\n", expect![[""]]);
+}

@@ -2,6 +2,7 @@
 
 use super::lake::LakeSettings;
 use super::warn::CheckSettings;
+use crate::change::ChangesSettings;
 use crate::event::{Event, Id, Path};
 use crate::expression::Expression;
 use crate::files::Files;
@@ -85,6 +86,7 @@ impl LakeSettings {
 pub(super) struct File<'a> {
     pub(super) event: Option<EventSettings>,
     pub(super) lake: Option<LakeSettings>,
+    pub(super) changes: Option<ChangesSettings>,
     pub(super) check: Option<CheckSettings>,
     /// The keys and texts of `[event]`.
     pub(super) event_words: Words,
@@ -98,6 +100,7 @@ pub(super) fn read(text: &str) -> (File<'_>, Vec<Mistake>) {
     };
     let mut file = File {
         lake: Some(LakeSettings::default()),
+        changes: Some(ChangesSettings::default()),
         check: Some(CheckSettings::default()),
         ..File::default()
     };
@@ -116,6 +119,7 @@ pub(super) fn read(text: &str) -> (File<'_>, Vec<Mistake>) {
                 mistakes
                     .extend(file.lake.iter().flat_map(LakeSettings::mistakes).map(|m| m.within(at.clone())));
             }
+            "changes" => file.changes = settings(value, &mut mistakes),
             "check" => file.check = settings(value, &mut mistakes),
             "step" => {
                 let at = value.span();
@@ -125,7 +129,8 @@ pub(super) fn read(text: &str) -> (File<'_>, Vec<Mistake>) {
                 }
             }
             other => {
-                mistakes.push(unknown("a table", other, key.span(), &["event", "step", "lake", "check"]));
+                let known = ["event", "step", "changes", "lake", "check"];
+                mistakes.push(unknown("a table", other, key.span(), &known));
             }
         }
     }

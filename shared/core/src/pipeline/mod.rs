@@ -12,6 +12,7 @@ pub use warn::CheckSettings;
 
 use crate::account::StepTally;
 use crate::block::Slot;
+use crate::change::ChangesSettings;
 use crate::event::{DEPTH_MAX, Event, Flaw, New, Path, Value};
 use crate::files::Files;
 use crate::mistake::{Mistake, Mistakes};
@@ -36,6 +37,7 @@ pub struct Pipeline {
     steps: Vec<Box<dyn Apply>>,
     tallies: Vec<StepTally>,
     lake: LakeSettings,
+    changes: ChangesSettings,
     received_at: Path,
 }
 
@@ -70,14 +72,22 @@ impl Pipeline {
         let (steps, step_mistakes) = file.compile_steps(files);
         mistakes.extend(step_mistakes);
         let event_words = std::mem::take(&mut file.event_words);
-        match (file.event.take(), file.lake.take(), file.check.take(), mistakes.is_empty()) {
-            (Some(event), Some(lake), Some(check), true) => {
-                let parts =
-                    warn::Parts { event: &event, event_words, steps: &steps, lake: &lake, check: &check };
+        let parts = (file.event.take(), file.lake.take(), file.changes.take(), file.check.take());
+        match (parts, mistakes.is_empty()) {
+            ((Some(event), Some(lake), Some(changes), Some(check)), true) => {
+                let parts = warn::Parts {
+                    event: &event,
+                    event_words,
+                    steps: &steps,
+                    lake: &lake,
+                    changes: &changes,
+                    check: &check,
+                };
                 let warnings = Mistakes::new(text, warn(&parts));
                 let steps: Vec<_> = steps.into_iter().map(|compiled| compiled.step).collect();
                 let tallies = steps.iter().map(|step| StepTally::new(step.name())).collect();
-                Ok((Self { event, steps, tallies, lake, received_at: file::received_at() }, warnings))
+                let received_at = file::received_at();
+                Ok((Self { event, steps, tallies, lake, changes, received_at }, warnings))
             }
             _ => Err(Mistakes::new(text, mistakes)),
         }
@@ -93,6 +103,12 @@ impl Pipeline {
     #[must_use]
     pub fn lake(&self) -> &LakeSettings {
         &self.lake
+    }
+
+    /// The `[changes]` table.
+    #[must_use]
+    pub fn changes(&self) -> &ChangesSettings {
+        &self.changes
     }
 
     /// The names of the steps, in their order.

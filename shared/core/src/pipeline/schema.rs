@@ -2,6 +2,7 @@
 
 use super::file::WHEN;
 use super::{CheckSettings, EventSettings, LakeSettings};
+use crate::change::ChangesSettings;
 use crate::step;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
@@ -56,6 +57,7 @@ pub fn schema() -> Value {
                     "oneOf": needs_one,
                 },
             },
+            "changes": generator.subschema_for::<ChangesSettings>(),
             "lake": generator.subschema_for::<LakeSettings>(),
             "check": generator.subschema_for::<CheckSettings>(),
         },

@@ -5,6 +5,7 @@
 
 use super::file::{Compiled, Words};
 use super::{EventSettings, LakeSettings};
+use crate::change::{self, ChangesSettings};
 use crate::event::{Path, Pattern};
 use crate::mistake::Mistake;
 use schemars::JsonSchema;
@@ -29,6 +30,7 @@ pub(super) struct Parts<'a> {
     pub(super) event_words: Words,
     pub(super) steps: &'a [Compiled],
     pub(super) lake: &'a LakeSettings,
+    pub(super) changes: &'a ChangesSettings,
     pub(super) check: &'a CheckSettings,
 }
 
@@ -242,6 +244,10 @@ pub(super) fn warnings(text: &str, parts: &Parts<'_>) -> Vec<Mistake> {
         named.push(Named { field: field.clone(), at });
     }
 
+    for attribute in &parts.changes.old {
+        named.push(Named { field: change::old_place(attribute.get_ref()), at: attribute.span() });
+    }
+
     let is_hidden = |field: &Path| {
         hidden.iter().any(|pattern| pattern.may_cover(field))
             || own.iter().any(|path| field.is_within(path))
@@ -316,9 +322,9 @@ fn line(text: &str, step: &Compiled) -> usize {
     crate::mistake::line_of(text, step.words.name().start)
 }
 
-/// Whether a field of this name usually holds something about a person.
+/// Whether a field of this name usually holds something about a person; an attribute's old value does as the new one does.
 fn is_personal(field: &Path) -> bool {
-    let names: Vec<String> = field.names().map(plain).collect();
+    let names: Vec<String> = change::old_of(field).map(plain).collect();
     let Some((last, above)) = names.split_last() else { return false };
     if last == "name" {
         return above.last().is_none_or(|name| PEOPLE.contains(&name.as_str()));
