@@ -27,6 +27,7 @@ SETTINGS = {
     "LAKE_BUCKET": "LakeBucket",
     "QUARANTINE_BUCKET": "QuarantineBucket",
     "TOKEN_KEY_SECRET": "TokenKeySecret",
+    "METRICS_TABLE": "MetricsTable",
 }
 
 
@@ -69,6 +70,7 @@ def start(name: str, outputs: dict) -> tuple:
         **stack.client_environment(outputs["EndpointUrl"]),
         **{variable: outputs[output] for variable, output in SETTINGS.items()},
         "TABLE_NAME": "orders",
+        "METRICS_DAYS": "400",
         "AWS_REGION": outputs["Region"],
         "AWS_LAMBDA_FUNCTION_NAME": name,
         "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",

@@ -4,11 +4,11 @@
 //! | --- | --- |
 //! | [`settings`] | the environment, read once at start, and the pipeline that was built in |
 //! | [`source`], [`table`] | AWS's event shapes become plain records, and answers AWS's |
-//! | [`clients`], [`dynamodb`], [`kinesis`], [`s3`], [`secrets`], [`sqs`] | the core's ports over the SDK, one file a service |
+//! | [`clients`], [`dynamodb`], [`kinesis`], [`metrics`], [`s3`], [`secrets`], [`sqs`] | the core's ports over the SDK, one file a service |
 //! | `history`, `functions` | what only `redrive` needs of the SDK: streams read again, functions called |
 //! | [`clock`] | the port that tells the time |
 //! | [`telemetry`] | logs and metrics, without personal data |
-//! | [`transformer`] | the wiring that `transform` and `changes` share |
+//! | [`transformer`] | the wiring that `transform`, `changes` and `metrics` share |
 //! | [`serve`] | the Lambda runtime, with the deadline in the core's words |
 
 #[cfg(feature = "sdk")]
@@ -22,6 +22,8 @@ pub mod functions;
 pub mod history;
 #[cfg(feature = "sdk")]
 pub mod kinesis;
+#[cfg(feature = "sdk")]
+pub mod metrics;
 #[cfg(feature = "sdk")]
 pub mod s3;
 mod scan;

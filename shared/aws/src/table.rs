@@ -1,10 +1,12 @@
 //! The batches of a table's stream, as Lambda hands them over.
 
 use millrace_core::change::{Change, Item, Kind};
+use millrace_core::metric::Kept;
 use millrace_core::quarantine::Reject;
 use millrace_core::record::Source;
 use millrace_core::time::Micros;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 
@@ -14,6 +16,28 @@ use std::borrow::Cow;
 pub struct TableEvent {
     #[serde(rename = "Records", default)]
     records: Vec<Box<RawValue>>,
+    #[serde(default)]
+    window: Option<IgnoredAny>,
+    #[serde(default)]
+    state: Option<Kept>,
+    #[serde(rename = "shardId", default)]
+    shard: Option<String>,
+    #[serde(rename = "isFinalInvokeForWindow", default)]
+    is_final: bool,
+    #[serde(rename = "isWindowTerminatedEarly", default)]
+    is_early: bool,
+}
+
+/// The part of a tumbling window that an invocation is for.
+/// <https://docs.aws.amazon.com/lambda/latest/dg/services-ddb-windows.html>
+#[derive(Debug)]
+pub struct Window<'a> {
+    /// What the invocations before it answered, as their state.
+    pub state: Cow<'a, Kept>,
+    /// The shard, which is told here alone.
+    pub shard: &'a str,
+    /// Whether the state goes after this invocation: the window is over, or the state too large for it.
+    pub ends: bool,
 }
 
 /// A record of the stream.
@@ -37,6 +61,17 @@ impl TableEvent {
         let arn = read::<Arn<'_>>(self.records.first()?.get()).map(|arn| arn.arn).unwrap_or_default();
         let label = arn.rsplit('/').next().unwrap_or_default();
         Some(Source { stream: crate::source::name_of(&arn), shard: label.replace(':', "-") })
+    }
+
+    /// The tumbling window that it is for; none where the event source mapping has none, or where it is redriven.
+    #[must_use]
+    pub fn window(&self) -> Option<Window<'_>> {
+        self.window.as_ref()?;
+        Some(Window {
+            state: self.state.as_ref().map_or_else(Cow::default, Cow::Borrowed),
+            shard: self.shard.as_deref().unwrap_or_default(),
+            ends: self.is_final || self.is_early,
+        })
     }
 
     /// The records, in the shard's order.

@@ -35,10 +35,7 @@ pub async fn from_env<F: Fn(&str) -> Option<String>, M: Memory>(
     let memory = memory(&mut env);
     let config = clients::config(&mut env);
     env.check()?;
-    let pipeline = Pipeline::compile(PIPELINE, &FILES)?;
-    let secret = Guard::patient("token key", Stored::new(&config, secret));
-    let deadline = SystemClock.now().plus_ms(START_MS);
-    let keys = Keys::fetch(secret, &SystemClock, deadline, |key| pipeline.check_key(key)).await?;
+    let (pipeline, keys) = pipeline(&config, secret).await?;
     Ok(Transformer {
         function,
         clean: Guard::patient("CleanStream", Stream::new(&config, clean)),
@@ -49,6 +46,15 @@ pub async fn from_env<F: Fn(&str) -> Option<String>, M: Memory>(
         keys,
         batch: Batch::default(),
     })
+}
+
+/// The pipeline that was built in, and the key of its tokens, from this secret.
+pub async fn pipeline(config: &SdkConfig, secret: String) -> Result<(Pipeline, Keys<Stored>), Error> {
+    let pipeline = Pipeline::compile(PIPELINE, &FILES)?;
+    let secret = Guard::patient("token key", Stored::new(config, secret));
+    let deadline = SystemClock.now().plus_ms(START_MS);
+    let keys = Keys::fetch(secret, &SystemClock, deadline, |key| pipeline.check_key(key)).await?;
+    Ok((pipeline, keys))
 }
 
 /// How many ids are known in a function of so much memory, MB: they take half of it at the most.

@@ -18,6 +18,7 @@
 //! | [`keys`] | the key of the tokens, asked for anew from time to time |
 //! | [`window`] | the ids that a lane let out within a time: what comes again is a duplicate |
 //! | [`transformer`] | all of this for a function that feeds the clean stream |
+//! | [`metric`] | count, sum, min and max of events, by key and window |
 //! | [`checkpoint`], [`sink`] | what a sink has landed, and all of this for a function that empties the clean stream |
 //!
 //! There is no AWS SDK, no clock and no network in here: time, randomness and keys come in as arguments.
@@ -29,6 +30,7 @@ pub mod block;
 mod bots;
 pub mod change;
 pub mod checkpoint;
+mod decimal;
 pub mod decode;
 pub mod event;
 mod expression;
@@ -38,6 +40,7 @@ mod geoip;
 pub mod guard;
 pub mod keys;
 mod matcher;
+pub mod metric;
 pub mod mistake;
 pub mod pipeline;
 pub mod port;

@@ -15,6 +15,7 @@ use crate::block::Slot;
 use crate::change::ChangesSettings;
 use crate::event::{DEPTH_MAX, Event, Flaw, New, Path, Value};
 use crate::files::Files;
+use crate::metric::Metrics;
 use crate::mistake::{Mistake, Mistakes};
 use crate::quarantine::Reject;
 use crate::step::{Apply, Context, Verdict};
@@ -38,6 +39,7 @@ pub struct Pipeline {
     tallies: Vec<StepTally>,
     lake: LakeSettings,
     changes: ChangesSettings,
+    metrics: Metrics,
     received_at: Path,
 }
 
@@ -71,6 +73,8 @@ impl Pipeline {
         let (mut file, mut mistakes) = file::read(text);
         let (steps, step_mistakes) = file.compile_steps(files);
         mistakes.extend(step_mistakes);
+        let (metrics, metric_mistakes) = file.compile_metrics();
+        mistakes.extend(metric_mistakes);
         let event_words = std::mem::take(&mut file.event_words);
         let parts = (file.event.take(), file.lake.take(), file.changes.take(), file.check.take());
         match (parts, mistakes.is_empty()) {
@@ -81,13 +85,14 @@ impl Pipeline {
                     steps: &steps,
                     lake: &lake,
                     changes: &changes,
+                    metrics: &file.metrics,
                     check: &check,
                 };
                 let warnings = Mistakes::new(text, warn(&parts));
                 let steps: Vec<_> = steps.into_iter().map(|compiled| compiled.step).collect();
                 let tallies = steps.iter().map(|step| StepTally::new(step.name())).collect();
                 let received_at = file::received_at();
-                Ok((Self { event, steps, tallies, lake, changes, received_at }, warnings))
+                Ok((Self { event, steps, tallies, lake, changes, metrics, received_at }, warnings))
             }
             _ => Err(Mistakes::new(text, mistakes)),
         }
@@ -109,6 +114,12 @@ impl Pipeline {
     #[must_use]
     pub fn changes(&self) -> &ChangesSettings {
         &self.changes
+    }
+
+    /// The `[[metric]]`s.
+    #[must_use]
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
     }
 
     /// The names of the steps, in their order.

@@ -7,6 +7,7 @@ use super::file::{Compiled, Words};
 use super::{EventSettings, LakeSettings};
 use crate::change::{self, ChangesSettings};
 use crate::event::{Path, Pattern};
+use crate::metric::MetricSettings;
 use crate::mistake::Mistake;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -31,6 +32,7 @@ pub(super) struct Parts<'a> {
     pub(super) steps: &'a [Compiled],
     pub(super) lake: &'a LakeSettings,
     pub(super) changes: &'a ChangesSettings,
+    pub(super) metrics: &'a [MetricSettings],
     pub(super) check: &'a CheckSettings,
 }
 
@@ -244,6 +246,21 @@ pub(super) fn warnings(text: &str, parts: &Parts<'_>) -> Vec<Mistake> {
         named.push(Named { field: field.clone(), at });
     }
 
+    for metric in parts.metrics {
+        let name = metric.name.get_ref();
+        for field in metric.key.iter().chain(&metric.value) {
+            let at = field.span();
+            let field = field.get_ref();
+            if let Some(by) = log.remover(field) {
+                let (line, remover) = (line(text, by), by.step.name());
+                let message =
+                    format!("the metric `{name}` finds no `{field}`: `{remover}` in line {line} removes it");
+                let help = "metrics stand behind all steps: leave the field, or name another here";
+                found.push((field.clone(), Mistake::warning(message).with_help(help).within(at.clone())));
+            }
+            named.push(Named { field: field.clone(), at });
+        }
+    }
     for attribute in &parts.changes.old {
         named.push(Named { field: change::old_place(attribute.get_ref()), at: attribute.span() });
     }
