@@ -425,12 +425,11 @@ impl State {
     }
 
     fn add(&mut self, group: Group, more: Aggregate) {
-        match self.groups.get_mut(&group) {
-            Some(aggregate) => aggregate.add(more),
-            None => {
-                self.bytes += 32 + group.metric.len() + escaped(&group.key) + AGGREGATE_BYTES;
-                self.groups.insert(group, more);
-            }
+        if let Some(aggregate) = self.groups.get_mut(&group) {
+            aggregate.add(more);
+        } else {
+            self.bytes += 32 + group.metric.len() + escaped(&group.key) + AGGREGATE_BYTES;
+            self.groups.insert(group, more);
         }
     }
 }
