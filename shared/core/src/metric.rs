@@ -233,12 +233,6 @@ pub struct Unfit<'a> {
 }
 
 impl Metrics {
-    /// Whether there are none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
     /// Adds an event that went through the steps, of this time, to the state; hands back where it does not fit.
     pub fn fold(&self, event: &Event, at: Micros, state: &mut State) -> Vec<Unfit<'_>> {
         let mut unfit = Vec::new();

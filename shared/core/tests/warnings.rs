@@ -289,3 +289,22 @@ fn an_old_value_that_looks_personal_is_told() {
     );
     check("[changes]\nold = [\"email\"]\n[check]\nallow = [\"change.old.email\"]\n", expect![[""]]);
 }
+
+#[test]
+fn the_fields_of_a_metric_are_looked_at_as_they_are_behind_the_steps() {
+    check(
+        "[[step]]\nanonymize.drop = [\"note\"]\n[[metric]]\nname = \"a\"\nkey = \"email\"\nvalue = \"note\"\nwindow = \"1m\"\n",
+        expect![[r#"
+            pipeline.toml:11:7: warning: `email` looks personal, and no step anonymizes it
+               |
+            11 | key = "email"
+               |       ^^^^^^^
+               = add `anonymize.hmac = ["email"]` or another anonymize step; if it is nobody's, say so: `[check]`, `allow = ["email"]`
+            pipeline.toml:12:9: warning: the metric `a` finds no `note`: `anonymize.drop` in line 8 removes it
+               |
+            12 | value = "note"
+               |         ^^^^^^
+               = metrics stand behind all steps: leave the field, or name another here
+        "#]],
+    );
+}

@@ -118,20 +118,20 @@ impl KeyTable for Client {
 pub struct Rows {
     name: &'static str,
     account: Account,
-    rows: RefCell<BTreeMap<(String, String), (Row, u64)>>,
+    items: RefCell<BTreeMap<(String, String), (Row, u64)>>,
 }
 
 impl Rows {
     /// An empty table.
     #[must_use]
     pub fn new(account: &Account, name: &'static str) -> Rc<Self> {
-        Rc::new(Self { name, account: account.clone(), rows: RefCell::default() })
+        Rc::new(Self { name, account: account.clone(), items: RefCell::default() })
     }
 
     /// The rows in it.
     #[must_use]
     pub fn rows(&self) -> Vec<Row> {
-        self.rows.borrow().values().map(|(row, _)| row.clone()).collect()
+        self.items.borrow().values().map(|(row, _)| row.clone()).collect()
     }
 }
 
@@ -145,8 +145,8 @@ impl MetricTable for RowsClient {
         let effect = move |_| {
             table.account.tell(|| format!("  {}: takes {} {}", table.name, row.metric, row.place));
             let place = (row.metric.clone(), row.place.clone());
-            let mut rows = table.rows.borrow_mut();
-            let (there, first) = rows.entry(place).or_insert_with(|| (row.clone(), attempt));
+            let mut items = table.items.borrow_mut();
+            let (there, first) = items.entry(place).or_insert_with(|| (row.clone(), attempt));
             if there.reaches <= row.reaches {
                 *there = row;
             }
