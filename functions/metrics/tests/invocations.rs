@@ -94,6 +94,7 @@ fn insert(sequence: &str, user: &str, price: &str) -> Value {
     })
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "that is how json! is written")]
 fn window(records: &[Value], state: Value, is_final: bool) -> Value {
     json!({
         "Records": records, "state": state, "shardId": "shardId-7", "isFinalInvokeForWindow": is_final, "isWindowTerminatedEarly": false,
