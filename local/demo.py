@@ -6,6 +6,7 @@ long each stage took. Then it takes the stack down, also when it is interrupted.
 """
 
 import concurrent.futures
+import decimal
 import gzip
 import http.client
 import json
@@ -188,6 +189,7 @@ STAGES = {
     "drain": ["in", "out"],
     "transform": ["in", "out", "filtered", "duplicates", "quarantined"],
     "changes": ["in", "out", "filtered", "duplicates", "quarantined"],
+    "metrics": ["in", "counted", "filtered", "bad", "repeated"],
     "lake": ["in", "landed", "skipped", "quarantined"],
 }
 
@@ -260,6 +262,7 @@ def differences(answers: dict, changes: int, tally: dict) -> list:
         ("drain out = ingest spilled", tally["drain"]["out"], ingest["spilled"]),
         ("transform in = ingest accepted", transform["in"], ingest["accepted"]),
         ("changes in = changes of the orders table", table_changes["in"], changes),
+        ("metrics in = changes of the orders table", tally["metrics"]["in"], changes),
         ("lake in = transform out + changes out", lake["in"], transform["out"] + table_changes["out"]),
         # A dead letter names positions in a stream, not events; where nothing fails there is none.
         ("dead letters", sum(tally["dead"].values()), 0),
@@ -323,6 +326,25 @@ def show_tables(outputs: dict) -> None:
     ]:
         print(f"\n{title}")
         table(*athena(outputs, query))
+    if "MetricsTable" in outputs:
+        print("\nOrders that were placed, by status, from the table of metrics")
+        table(["status", "orders", "sum", "smallest", "largest"], orders_placed(outputs))
+
+
+def orders_placed(outputs: dict) -> list:
+    """A window's result is the sum of its rows; so is that of all windows."""
+    found = {}
+    for row in metric_rows(outputs):
+        if row["metric"]["S"] == "orders":
+            count, total, least, most = (decimal.Decimal(row[name]["N"]) for name in ("count", "sum", "min", "max"))
+            before = found.get(row["key"]["S"], (0, 0, least, most))
+            found[row["key"]["S"]] = (before[0] + count, before[1] + total, min(before[2], least), max(before[3], most))
+    return [[key, *numbers] for key, numbers in sorted(found.items())]
+
+
+def metric_rows(outputs: dict) -> list:
+    pages = stack.client(outputs["EndpointUrl"], "dynamodb").get_paginator("scan").paginate(TableName=outputs["MetricsTable"])
+    return [row for page in pages for row in page["Items"]]
 
 
 def whole_lake(outputs: dict) -> list:
@@ -358,8 +380,9 @@ def show_privacy(outputs: dict, lines: list, whole: list) -> bool:
     planted = sorted(personal_values(lines))
     logs = "\n".join(line for _, line in log_lines(outputs))
     lake = "\n".join(cell for row in whole for cell in row if cell is not None)
+    metrics = json.dumps(metric_rows(outputs)) if "MetricsTable" in outputs else ""
     leaks = 0
-    for place, text in (("the lake", lake), ("the logs", logs)):
+    for place, text in (("the lake", lake), ("the metrics", metrics), ("the logs", logs)):
         # As it stands and with %40 read as @: an address may hide in a URL.
         found = leaked(planted, f"{text}\n{urllib.parse.unquote_plus(text)}".lower())
         leaks += len(found)

@@ -28,6 +28,7 @@ SETTINGS = {
     "QUARANTINE_BUCKET": "QuarantineBucket",
     "TOKEN_KEY_SECRET": "TokenKeySecret",
     "STATE_TABLE": "StateTable",
+    "METRICS_TABLE": "MetricsTable",
 }
 
 
@@ -72,6 +73,7 @@ def start(name: str, outputs: dict) -> tuple:
         "TABLE_NAME": "orders",
         "DEDUPE_WINDOW_SECONDS": "3600",
         "STREAM_RETENTION_HOURS": "24",
+        "METRICS_DAYS": "400",
         "AWS_REGION": outputs["Region"],
         "AWS_LAMBDA_FUNCTION_NAME": name,
         "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",

@@ -60,7 +60,7 @@ class Stage:
         self.names = {each["LogicalResourceId"]: each["PhysicalResourceId"] for each in resources}
         for mapping in self.aws["lambda"].list_event_source_mappings()["EventSourceMappings"]:
             self.aws["lambda"].update_event_source_mapping(UUID=mapping["UUID"], Enabled=False)
-        for function in ("transform", "changes", "lake"):
+        for function in ("transform", "changes", "metrics", "lake"):
             name = self.names[f"{function.capitalize()}Function"]
             self.aws["lambda"].update_function_configuration(FunctionName=name, Timeout=TIMEOUT_S)
         self.numbers = itertools.count(1)
@@ -166,6 +166,8 @@ class Stage:
             ("changes", *put): (self.changes,),
             ("changes", "Quarantine", "s3:PutObject"): (self.changes_bad,),
             ("changes", "Key", "secretsmanager:GetSecretValue"): (self.changes,),
+            ("metrics", "Put", "dynamodb:UpdateItem"): (self.metrics,),
+            ("metrics", "Key", "secretsmanager:GetSecretValue"): (self.metrics,),
             ("lake", "Put", "s3:PutObject"): (self.lake,),
             ("lake", "Put", "s3:DeleteObject"): (self.lake_supersedes,),
             ("lake", "Remember", "dynamodb:Query"): (self.lake,),
@@ -226,17 +228,20 @@ class Stage:
     def transform_bad(self) -> str | None:
         return self.transform(b"no event")
 
-    def changes(self, **more) -> str | None:
+    def changes(self, function: str = "changes", **more) -> str | None:
         record = sample("changes")["Records"][0]
         number = next(self.numbers)
         record["eventID"] = f"{time.time_ns()}"
         record["dynamodb"] |= {"SequenceNumber": f"{time.time_ns()}{number:03}", "ApproximateCreationDateTime": int(time.time())}
         record["dynamodb"]["Keys"]["orderId"] = record["dynamodb"]["NewImage"]["orderId"] = {"S": f"o-{time.time_ns()}"}
         record["dynamodb"]["NewImage"] |= more
-        return self.batch("changes", [record])
+        return self.batch(function, [record])
 
     def changes_bad(self) -> str | None:
         return self.changes(price={"S": "dear"})
+
+    def metrics(self) -> str | None:
+        return self.changes("metrics")
 
     def lake(self) -> str | None:
         return self.batch("lake", [self.frame()])

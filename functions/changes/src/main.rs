@@ -2,6 +2,7 @@
 
 use lambda_runtime::Error;
 use millrace_aws::settings::Env;
+use millrace_aws::table::TableEvent;
 use millrace_aws::{serve::serve, telemetry, transformer};
 use millrace_changes::handle;
 use millrace_core::window::Forgetful;
@@ -18,9 +19,9 @@ async fn main() -> Result<(), Error> {
     let table = &env.text("TABLE_NAME");
     let forgetful = |_: &mut _| -> Box<dyn FnOnce(&_) -> _> { Box::new(|_| Forgetful) };
     let transformer = &Mutex::new(transformer::from_env("changes", env, forgetful).await?);
-    serve(|event, deadline| async move {
+    serve(|event: TableEvent, deadline| async move {
         let mut transformer = transformer.lock().await; // one invocation at a time: nobody waits
-        let (response, counts) = handle(event, table, deadline, &mut transformer).await;
+        let (response, counts) = handle(&event, table, deadline, &mut transformer).await;
         telemetry::count("changes", &counts, &transformer.clock);
         telemetry::health("changes", &transformer.health(), &transformer.clock);
         Ok(response)

@@ -3,12 +3,12 @@
 //! | module | what it does |
 //! | --- | --- |
 //! | [`settings`] | the environment, read once at start, and the pipeline that was built in |
-//! | [`source`], [`firehose`] | AWS's event shapes become plain records, and answers AWS's |
-//! | [`clients`], [`dynamodb`], [`kinesis`], [`s3`], [`secrets`], [`sqs`] | the core's ports over the SDK, one file a service |
+//! | [`source`], [`table`], [`firehose`] | AWS's event shapes become plain records, and answers AWS's |
+//! | [`clients`], [`dynamodb`], [`kinesis`], [`metrics`], [`s3`], [`secrets`], [`sqs`] | the core's ports over the SDK, one file a service |
 //! | `history`, `functions` | what only `redrive` needs of the SDK: streams read again, functions called |
 //! | [`clock`] | the port that tells the time |
 //! | [`telemetry`] | logs and metrics, without personal data |
-//! | [`transformer`] | the wiring that `transform` and `changes` share |
+//! | [`transformer`] | the wiring that `transform`, `changes` and `metrics` share |
 //! | [`serve`] | the Lambda runtime, with the deadline in the core's words |
 
 #[cfg(feature = "sdk")]
@@ -24,6 +24,8 @@ pub mod history;
 #[cfg(feature = "sdk")]
 pub mod kinesis;
 #[cfg(feature = "sdk")]
+pub mod metrics;
+#[cfg(feature = "sdk")]
 pub mod s3;
 mod scan;
 #[cfg(feature = "sdk")]
@@ -35,6 +37,7 @@ mod shape;
 pub mod source;
 #[cfg(feature = "sdk")]
 pub mod sqs;
+pub mod table;
 pub mod telemetry;
 #[cfg(feature = "sdk")]
 pub mod transformer;

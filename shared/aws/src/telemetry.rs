@@ -2,6 +2,7 @@
 
 use millrace_core::guard::Health;
 use millrace_core::keys::NoKeys;
+use millrace_core::metric::Row;
 use millrace_core::port::Clock;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -55,6 +56,35 @@ pub fn health(stage: &str, dependencies: &[Health], clock: &impl Clock) {
     }
 }
 
+/// Writes the numbers of a row as metrics of the pipeline's own: for its metric, and where that has a key for the key, too, at
+/// the time when the window began. CloudWatch adds up those of all rows: ask for the sum of `count` and `sum`, the minimum of
+/// `min`, the maximum of `max`.
+///
+/// The key is a dimension only where the metric lists it; each other is `other`. So there are as many metrics as the pipeline
+/// says, whatever the events hold.
+pub fn metric(row: &Row) {
+    let function = std::env::var("AWS_LAMBDA_FUNCTION_NAME").unwrap_or_default();
+    let _ = writeln!(std::io::stdout().lock(), "{}", row_line(row, &function));
+}
+
+fn row_line(row: &Row, function: &str) -> Value {
+    let mut line: Map<_, _> = row.floats().map(|(name, number)| (name.to_owned(), json!(number))).collect();
+    let metrics: Vec<_> = line.keys().map(|name| json!({"Name": name})).collect();
+    let mut dimensions = vec![vec!["function", "metric"]];
+    if let Some(key) = &row.dimension {
+        line.insert("key".into(), json!(key));
+        dimensions.push(vec!["function", "metric", "key"]);
+    }
+    let directive = json!({"Namespace": "Millrace", "Dimensions": dimensions, "Metrics": metrics});
+    line.insert(
+        "_aws".into(),
+        json!({"Timestamp": row.window.get() / 1000, "CloudWatchMetrics": [directive]}),
+    );
+    line.insert("function".into(), function.into());
+    line.insert("metric".into(), row.metric.as_str().into());
+    Value::Object(line)
+}
+
 /// Says why there is no new key, though it was time for one: the one that there is goes on.
 pub fn key_stays(why: &NoKeys) {
     tracing::error!(%why, "the token key cannot be renewed; the one that is known goes on");
@@ -106,6 +136,10 @@ fn document(
 mod tests {
     use super::*;
     use millrace_core::account::{Counts, Landing, StepTally, Tally};
+    use millrace_core::event::Event;
+    use millrace_core::metric::State;
+    use millrace_core::pipeline::Pipeline;
+    use millrace_core::time::Micros;
 
     #[test]
     fn counts_are_a_log_line_and_metrics_at_once() {
@@ -153,5 +187,38 @@ mod tests {
         let lines = emf("transform", "shop-transform", &counts, 1_573_841_100_000);
         assert_eq!(lines[0]["_aws"]["CloudWatchMetrics"][0]["Metrics"][5]["Name"], "window_short");
         assert_eq!((&cast["step"], &cast["changed"]), (&json!("clean.cast"), &json!(2)));
+    }
+
+    #[test]
+    fn a_key_is_a_dimension_where_the_metric_lists_it() {
+        let text = "[event]\nid = \"id\"\ntype = \"t\"\ntime = \"at\"\n[[metric]]\nname = \"sales\"\nvalue = \"price\"\nkey = \"country\"\naggregates = [\"count\", \"sum\"]\nwindow = \"1m\"\ndimensions = [\"DE\"]\n";
+        let pipeline = Pipeline::compile(text, &millrace_core::files::NONE).unwrap();
+        let mut state = State::default();
+        let at = Micros::new(1_795_179_908_000_000).unwrap();
+        for country in ["DE", "FR"] {
+            let event = Event::read(&format!(r#"{{"country":"{country}","price":80.5}}"#)).unwrap();
+            assert!(pipeline.metrics().fold(&event, at, &mut state).is_empty());
+        }
+        let lines: Vec<_> = pipeline
+            .metrics()
+            .rows("s", &mut state)
+            .iter()
+            .map(|row| row_line(row, "shop-metrics"))
+            .collect();
+        assert_eq!(
+            lines[0],
+            json!({
+                "_aws": {
+                    "Timestamp": 1_795_179_900_000_i64,
+                    "CloudWatchMetrics": [{
+                        "Namespace": "Millrace",
+                        "Dimensions": [["function", "metric"], ["function", "metric", "key"]],
+                        "Metrics": [{"Name": "count"}, {"Name": "sum"}],
+                    }],
+                },
+                "function": "shop-metrics", "metric": "sales", "key": "DE", "count": 1.0, "sum": 80.5,
+            })
+        );
+        assert_eq!(lines[1]["key"], "other");
     }
 }

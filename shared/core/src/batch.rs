@@ -199,6 +199,11 @@ impl<'a> Run<'a> {
     }
 
     /// Takes what is more than one event, or none, or no plain text.
+    /// Takes a record that holds no event.
+    pub fn reject(&mut self, sequence: &str, at: Micros, why: Reject, payload: &[u8]) {
+        self.batch.reject(sequence, None, at, why, payload);
+    }
+
     fn pieces(&mut self, record: &Record<'_>, room: &mut Vec<u8>) {
         let Record { sequence, arrived_at, data } = *record;
         let payloads = match decode::unpack(data, room) {

@@ -5,6 +5,7 @@
 //! | module | what it does |
 //! | --- | --- |
 //! | [`decode`], [`kpl`] | a record's bytes become single events |
+//! | [`change`] | a change of a table becomes an event |
 //! | [`event`], [`time`] | one JSON object in flat memory, the paths into it, and moments |
 //! | [`mistake`] | what is wrong with a `pipeline.toml`, where, and what was meant |
 //! | [`pipeline`] | `pipeline.toml`, checked and compiled |
@@ -17,6 +18,7 @@
 //! | [`keys`] | the key of the tokens, asked for anew from time to time |
 //! | [`window`] | the ids that a lane let out within a time: what comes again is a duplicate |
 //! | [`transformer`] | all of this for a function that feeds the clean stream |
+//! | [`metric`] | count, sum, min and max of events, by key and window |
 //! | [`checkpoint`], [`sink`] | what a sink has landed, and all of this for a function that empties the clean stream |
 //!
 //! There is no AWS SDK, no clock and no network in here: time, randomness and keys come in as arguments.
@@ -26,7 +28,9 @@ pub mod account;
 pub mod batch;
 pub mod block;
 mod bots;
+pub mod change;
 pub mod checkpoint;
+mod decimal;
 pub mod decode;
 pub mod event;
 mod expression;
@@ -37,6 +41,7 @@ pub mod guard;
 pub mod keys;
 pub mod kpl;
 mod matcher;
+pub mod metric;
 pub mod mistake;
 pub mod pipeline;
 pub mod port;

@@ -3,6 +3,7 @@
 //!
 //! A call is one attempt. Its answer may be lost after it did its work, so an error says only that nobody knows.
 
+use crate::metric::Row;
 use crate::record::Sequence;
 use crate::time::Micros;
 use bytes::Bytes;
@@ -140,6 +141,13 @@ pub enum Written {
     Done,
     /// It was not: this stands in its place.
     Refused(Option<Item>),
+}
+
+/// A table of the rows of metrics.
+pub trait MetricTable {
+    /// Writes a row over the one in its place, if that does not reach further, and says whether this attempt was the first
+    /// to write one there.
+    fn put(&self, row: &Row, attempt: u64) -> impl Future<Output = Result<bool, Error>>;
 }
 
 /// Which shards of a stream came from which.

@@ -353,3 +353,42 @@ fn a_time_that_is_no_time_any_more_is_told() {
     "#]],
     );
 }
+
+#[test]
+fn an_old_value_that_looks_personal_is_told() {
+    check(
+        "[[step]]\nanonymize.hmac = [\"email\", \"phone\", \"change.old.phone\"]\n[changes]\nold = [\"status\", \"email\", \"phone\", \"name\"]\n",
+        expect![[r#"
+            pipeline.toml:10:18: warning: `change.old.email` looks personal, and no step anonymizes it
+               |
+            10 | old = ["status", "email", "phone", "name"]
+               |                  ^^^^^^^
+               = add `anonymize.hmac = ["change.old.email"]` or another anonymize step; if it is nobody's, say so: `[check]`, `allow = ["change.old.email"]`
+            pipeline.toml:10:36: warning: `change.old.name` looks personal, and no step anonymizes it
+               |
+            10 | old = ["status", "email", "phone", "name"]
+               |                                    ^^^^^^
+               = add `anonymize.hmac = ["change.old.name"]` or another anonymize step; if it is nobody's, say so: `[check]`, `allow = ["change.old.name"]`
+        "#]],
+    );
+    check("[changes]\nold = [\"email\"]\n[check]\nallow = [\"change.old.email\"]\n", expect![[""]]);
+}
+
+#[test]
+fn the_fields_of_a_metric_are_looked_at_as_they_are_behind_the_steps() {
+    check(
+        "[[step]]\nanonymize.drop = [\"note\"]\n[[metric]]\nname = \"a\"\nkey = \"email\"\nvalue = \"note\"\nwindow = \"1m\"\n",
+        expect![[r#"
+            pipeline.toml:11:7: warning: `email` looks personal, and no step anonymizes it
+               |
+            11 | key = "email"
+               |       ^^^^^^^
+               = add `anonymize.hmac = ["email"]` or another anonymize step; if it is nobody's, say so: `[check]`, `allow = ["email"]`
+            pipeline.toml:12:9: warning: the metric `a` finds no `note`: `anonymize.drop` in line 8 removes it
+               |
+            12 | value = "note"
+               |         ^^^^^^
+               = metrics stand behind all steps: leave the field, or name another here
+        "#]],
+    );
+}

@@ -13,7 +13,8 @@
 //! [limits]: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
 
 use crate::account::Account;
-use millrace_core::port::{Between, Error, ITEM_MAX, Item, KeyTable, Kind, Page, When, Written};
+use millrace_core::metric::Row;
+use millrace_core::port::{Between, Error, ITEM_MAX, Item, KeyTable, Kind, MetricTable, Page, When, Written};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -109,5 +110,48 @@ impl KeyTable for Client {
     async fn put(&self, item: &Item, when: When) -> Result<Written, Error> {
         let (table, item) = (Rc::clone(&self.0), item.clone());
         self.0.account.call(self.0.name, move |_| table.put(item, when)).await
+    }
+}
+
+/// The table of metrics.
+#[derive(Debug)]
+pub struct Rows {
+    name: &'static str,
+    account: Account,
+    items: RefCell<BTreeMap<(String, String), (Row, u64)>>,
+}
+
+impl Rows {
+    /// An empty table.
+    #[must_use]
+    pub fn new(account: &Account, name: &'static str) -> Rc<Self> {
+        Rc::new(Self { name, account: account.clone(), items: RefCell::default() })
+    }
+
+    /// The rows in it.
+    #[must_use]
+    pub fn rows(&self) -> Vec<Row> {
+        self.items.borrow().values().map(|(row, _)| row.clone()).collect()
+    }
+}
+
+/// A client of the table of metrics.
+#[derive(Debug, Clone)]
+pub struct RowsClient(pub Rc<Rows>);
+
+impl MetricTable for RowsClient {
+    async fn put(&self, row: &Row, attempt: u64) -> Result<bool, Error> {
+        let (table, row) = (Rc::clone(&self.0), row.clone());
+        let effect = move |_| {
+            table.account.tell(|| format!("  {}: takes {} {}", table.name, row.metric, row.place));
+            let place = (row.metric.clone(), row.place.clone());
+            let mut items = table.items.borrow_mut();
+            let (there, first) = items.entry(place).or_insert_with(|| (row.clone(), attempt));
+            if there.reaches <= row.reaches {
+                *there = row;
+            }
+            Ok(*first == attempt)
+        };
+        self.0.account.call(self.0.name, effect).await
     }
 }

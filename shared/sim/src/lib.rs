@@ -28,9 +28,10 @@ pub mod sqs;
 pub mod stream_mapping;
 
 use bytes::Bytes;
+use millrace_core::metric::Row;
 use millrace_core::port::{
     Begin, Between, Clock, Entry, Error, Functions, Inbox, Invoked, Item, Kept, KeyTable, Kind, Lineage,
-    Message, ObjectStore, Page, Put, PutRecords, Queue, Replay, Shard, When, Written,
+    Message, MetricTable, ObjectStore, Page, Put, PutRecords, Queue, Replay, Shard, When, Written,
 };
 use millrace_core::time::Micros;
 use std::cell::{Cell, RefCell};
@@ -255,6 +256,45 @@ impl KeyTable for Table {
         self.puts.set(self.puts.get() + 1);
         items.insert(place, item.clone());
         if fault == Fault::AnswerLost { Err(error(Kind::Transient)) } else { Ok(Written::Done) }
+    }
+}
+
+/// A table of metrics in memory.
+#[derive(Debug, Default)]
+pub struct Rows {
+    rows: RefCell<BTreeMap<(String, String), (Row, u64)>>,
+    faults: Faults,
+}
+
+impl Rows {
+    /// A table whose first calls go so.
+    pub fn failing(faults: impl IntoIterator<Item = Fault>) -> Self {
+        Self { faults: Faults::new(faults), ..Self::default() }
+    }
+
+    /// The rows in it.
+    #[must_use]
+    pub fn rows(&self) -> Vec<Row> {
+        self.rows.borrow().values().map(|(row, _)| row.clone()).collect()
+    }
+}
+
+impl MetricTable for Rows {
+    async fn put(&self, row: &Row, attempt: u64) -> Result<bool, Error> {
+        let fault = self.faults.next();
+        if let Fault::Fails(kind) = fault {
+            return Err(error(kind));
+        }
+        let place = (row.metric.clone(), row.place.clone());
+        let mut rows = self.rows.borrow_mut();
+        let (there, first) = rows.entry(place).or_insert_with(|| (row.clone(), attempt));
+        if there.reaches <= row.reaches {
+            there.clone_from(row);
+        }
+        if fault == Fault::AnswerLost {
+            return Err(error(Kind::Transient));
+        }
+        Ok(*first == attempt)
     }
 }
 

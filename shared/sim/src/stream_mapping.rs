@@ -11,12 +11,18 @@
 //! | a function that cannot be invoked uses up no attempts | [error handling] |
 //! | each record is handled at least once: another poller may begin again where the last checkpoint stood | [Kinesis] |
 //!
+//! With a tumbling window it is another one in much: see [`tumbling`].
+//!
 //! How long it waits between attempts AWS does not say; here it doubles up to half a minute.
 //!
 //! [Kinesis]: https://docs.aws.amazon.com/lambda/latest/dg/with-kinesis.html
 //! [batching]: https://docs.aws.amazon.com/lambda/latest/dg/invocation-eventsourcemapping.html#invocation-eventsourcemapping-batching
 //! [error handling]: https://docs.aws.amazon.com/lambda/latest/dg/kinesis-on-failure-destination.html
 //! [partial]: https://docs.aws.amazon.com/lambda/latest/dg/services-kinesis-batchfailurereporting.html
+
+mod tumbling;
+
+pub use tumbling::Tumbling;
 
 use crate::account::Account;
 use crate::executor::{Bell, first};
@@ -49,6 +55,8 @@ pub struct Settings {
     pub retries_max: u32,
     /// The age at which a record is given up.
     pub age_max_ms: i64,
+    /// The windows that the function aggregates over, if it does.
+    pub tumbling: Option<Tumbling>,
 }
 
 /// A batch that the function answered for, as far as the answer counted.
@@ -84,12 +92,14 @@ pub struct StreamMapping {
 }
 
 /// Who reads a shard, and how far it is.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 struct Lease {
     /// Which poller has it: one that finds another number has lost it.
     epoch: u32,
     /// How many records are done.
     done: usize,
+    /// The window that is open.
+    open: Option<tumbling::Open>,
     /// Whether the shard is closed and read to its end.
     over: bool,
 }
@@ -186,6 +196,9 @@ impl StreamMapping {
             .shards(|shards| shards.get(shard).map(|shard| shard.parents.clone()).unwrap_or_default());
         while !parents.iter().all(|parent| self.leases.borrow().get(parent).is_some_and(|lease| lease.over)) {
             self.bell.wait().await;
+        }
+        if let Some(windows) = self.settings.tumbling {
+            return self.poll_windows(windows, shard, epoch).await;
         }
         let mut done = self.leases.borrow().get(&shard).map_or(0, |lease| lease.done);
         loop {

@@ -2,9 +2,11 @@
 
 use super::lake::LakeSettings;
 use super::warn::CheckSettings;
+use crate::change::ChangesSettings;
 use crate::event::{Event, Id, Path};
 use crate::expression::Expression;
 use crate::files::Files;
+use crate::metric::{Metric, MetricSettings, Metrics};
 use crate::mistake::{Mistake, Mistakes, find_word, nearest};
 use crate::step::{Apply, Compile, REGISTRY, When};
 use crate::token::fingerprint;
@@ -85,6 +87,8 @@ impl LakeSettings {
 pub(super) struct File<'a> {
     pub(super) event: Option<EventSettings>,
     pub(super) lake: Option<LakeSettings>,
+    pub(super) changes: Option<ChangesSettings>,
+    pub(super) metrics: Vec<MetricSettings>,
     pub(super) check: Option<CheckSettings>,
     /// The keys and texts of `[event]`.
     pub(super) event_words: Words,
@@ -98,6 +102,7 @@ pub(super) fn read(text: &str) -> (File<'_>, Vec<Mistake>) {
     };
     let mut file = File {
         lake: Some(LakeSettings::default()),
+        changes: Some(ChangesSettings::default()),
         check: Some(CheckSettings::default()),
         ..File::default()
     };
@@ -116,6 +121,17 @@ pub(super) fn read(text: &str) -> (File<'_>, Vec<Mistake>) {
                 mistakes
                     .extend(file.lake.iter().flat_map(LakeSettings::mistakes).map(|m| m.within(at.clone())));
             }
+            "changes" => file.changes = settings(value, &mut mistakes),
+            "metric" => {
+                let at = value.span();
+                match value.into_inner() {
+                    DeValue::Array(metrics) => {
+                        let read = |metric| settings(metric, &mut mistakes);
+                        file.metrics = metrics.into_iter().filter_map(read).collect();
+                    }
+                    _ => mistakes.push(Mistake::new("metrics are a list: write `[[metric]]`").within(at)),
+                }
+            }
             "check" => file.check = settings(value, &mut mistakes),
             "step" => {
                 let at = value.span();
@@ -125,7 +141,8 @@ pub(super) fn read(text: &str) -> (File<'_>, Vec<Mistake>) {
                 }
             }
             other => {
-                mistakes.push(unknown("a table", other, key.span(), &["event", "step", "lake", "check"]));
+                let known = ["event", "step", "changes", "metric", "lake", "check"];
+                mistakes.push(unknown("a table", other, key.span(), &known));
             }
         }
     }
@@ -217,6 +234,20 @@ impl File<'_> {
             }
         }
         (steps, mistakes)
+    }
+}
+
+impl File<'_> {
+    /// Compiles the metrics that can be, and tells what is wrong with the others.
+    pub(super) fn compile_metrics(&self) -> (Metrics, Vec<Mistake>) {
+        let (mut metrics, mut mistakes) = (Vec::new(), Vec::new());
+        for settings in &self.metrics {
+            match Metric::compile(settings, &metrics) {
+                Ok(metric) => metrics.push(metric),
+                Err(mistake) => mistakes.push(mistake),
+            }
+        }
+        (Metrics(metrics), mistakes)
     }
 }
 

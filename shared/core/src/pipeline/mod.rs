@@ -12,8 +12,10 @@ pub use warn::CheckSettings;
 
 use crate::account::StepTally;
 use crate::block::Slot;
+use crate::change::ChangesSettings;
 use crate::event::{DEPTH_MAX, Event, Flaw, New, Path, Value};
 use crate::files::Files;
+use crate::metric::Metrics;
 use crate::mistake::{Mistake, Mistakes};
 use crate::quarantine::Reject;
 use crate::step::{Apply, Context, Verdict};
@@ -36,6 +38,8 @@ pub struct Pipeline {
     steps: Vec<Box<dyn Apply>>,
     tallies: Vec<StepTally>,
     lake: LakeSettings,
+    changes: ChangesSettings,
+    metrics: Metrics,
     received_at: Path,
 }
 
@@ -69,15 +73,26 @@ impl Pipeline {
         let (mut file, mut mistakes) = file::read(text);
         let (steps, step_mistakes) = file.compile_steps(files);
         mistakes.extend(step_mistakes);
+        let (metrics, metric_mistakes) = file.compile_metrics();
+        mistakes.extend(metric_mistakes);
         let event_words = std::mem::take(&mut file.event_words);
-        match (file.event.take(), file.lake.take(), file.check.take(), mistakes.is_empty()) {
-            (Some(event), Some(lake), Some(check), true) => {
-                let parts =
-                    warn::Parts { event: &event, event_words, steps: &steps, lake: &lake, check: &check };
+        let parts = (file.event.take(), file.lake.take(), file.changes.take(), file.check.take());
+        match (parts, mistakes.is_empty()) {
+            ((Some(event), Some(lake), Some(changes), Some(check)), true) => {
+                let parts = warn::Parts {
+                    event: &event,
+                    event_words,
+                    steps: &steps,
+                    lake: &lake,
+                    changes: &changes,
+                    metrics: &file.metrics,
+                    check: &check,
+                };
                 let warnings = Mistakes::new(text, warn(&parts));
                 let steps: Vec<_> = steps.into_iter().map(|compiled| compiled.step).collect();
                 let tallies = steps.iter().map(|step| StepTally::new(step.name())).collect();
-                Ok((Self { event, steps, tallies, lake, received_at: file::received_at() }, warnings))
+                let received_at = file::received_at();
+                Ok((Self { event, steps, tallies, lake, changes, metrics, received_at }, warnings))
             }
             _ => Err(Mistakes::new(text, mistakes)),
         }
@@ -93,6 +108,18 @@ impl Pipeline {
     #[must_use]
     pub fn lake(&self) -> &LakeSettings {
         &self.lake
+    }
+
+    /// The `[changes]` table.
+    #[must_use]
+    pub fn changes(&self) -> &ChangesSettings {
+        &self.changes
+    }
+
+    /// The `[[metric]]`s.
+    #[must_use]
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
     }
 
     /// The names of the steps, in their order.

@@ -2,6 +2,8 @@
 
 use super::file::WHEN;
 use super::{CheckSettings, EventSettings, LakeSettings};
+use crate::change::ChangesSettings;
+use crate::metric::MetricSettings;
 use crate::step;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
@@ -55,6 +57,12 @@ pub fn schema() -> Value {
                     "additionalProperties": false,
                     "oneOf": needs_one,
                 },
+            },
+            "changes": generator.subschema_for::<ChangesSettings>(),
+            "metric": {
+                "description": "What is counted of a table's changes, by key and window, behind the steps.",
+                "type": "array",
+                "items": generator.subschema_for::<MetricSettings>(),
             },
             "lake": generator.subschema_for::<LakeSettings>(),
             "check": generator.subschema_for::<CheckSettings>(),

@@ -5,7 +5,9 @@
 
 use super::file::{Compiled, Words};
 use super::{EventSettings, LakeSettings};
+use crate::change::{self, ChangesSettings};
 use crate::event::{Path, Pattern};
+use crate::metric::MetricSettings;
 use crate::mistake::Mistake;
 use crate::redact::Kind;
 use schemars::JsonSchema;
@@ -30,6 +32,8 @@ pub(super) struct Parts<'a> {
     pub(super) event_words: Words,
     pub(super) steps: &'a [Compiled],
     pub(super) lake: &'a LakeSettings,
+    pub(super) changes: &'a ChangesSettings,
+    pub(super) metrics: &'a [MetricSettings],
     pub(super) check: &'a CheckSettings,
 }
 
@@ -303,6 +307,25 @@ pub(super) fn warnings(text: &str, parts: &Parts<'_>) -> Vec<Mistake> {
         named.push(Named { field: field.clone(), at });
     }
 
+    for metric in parts.metrics {
+        let name = metric.name.get_ref();
+        for field in metric.key.iter().chain(&metric.value) {
+            let at = field.span();
+            let field = field.get_ref();
+            if let Some(by) = log.remover(field) {
+                let (line, remover) = (line(text, by), by.step.name());
+                let message =
+                    format!("the metric `{name}` finds no `{field}`: `{remover}` in line {line} removes it");
+                let help = "metrics stand behind all steps: leave the field, or name another here";
+                found.push((field.clone(), Mistake::warning(message).with_help(help).within(at.clone())));
+            }
+            named.push(Named { field: field.clone(), at });
+        }
+    }
+    for attribute in &parts.changes.old {
+        named.push(Named { field: change::old_place(attribute.get_ref()), at: attribute.span() });
+    }
+
     let is_hidden = |field: &Path| {
         hidden.iter().any(|pattern| pattern.may_cover(field))
             || redacted.iter().any(|(fields, kind)| kind_of(field) == Some(*kind) && fields.may_cover(field))
@@ -397,9 +420,11 @@ fn line(text: &str, step: &Compiled) -> usize {
     crate::mistake::line_of(text, step.words.name().start)
 }
 
-/// Whether a field of this name usually holds something about a person.
+/// Whether a field of this name usually holds something about a person; an attribute's old value does as the new one does.
 fn is_personal(field: &Path) -> bool {
-    let words = words(field.last());
+    let names: Vec<&str> = change::old_of(field).collect();
+    let Some((last, above)) = names.split_last() else { return false };
+    let words = words(last);
     let asks = |word: Option<&String>| word.is_some_and(|word| ASKING.contains(&word.as_str()));
     if asks(words.first()) || asks(words.last()) {
         return false;
@@ -408,7 +433,7 @@ fn is_personal(field: &Path) -> bool {
     let whose = before
         .last()
         .cloned()
-        .or_else(|| field.parents().last().map(|above| self::words(above.last()).concat()));
+        .or_else(|| above.last().map(|above| self::words(above).concat()));
     if THEIRS.contains(&last.as_str()) {
         let is_somebody = whose.as_ref().is_some_and(|whose| PEOPLE.contains(&whose.as_str()));
         // A `name` at the top is a person's, an `id` or a `first` is not.

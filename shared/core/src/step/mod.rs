@@ -43,6 +43,7 @@ mod object;
 mod settings;
 mod when;
 
+pub(crate) use settings::{Source, Span};
 pub(crate) use when::When;
 
 use crate::event::{Event, Path, Pattern};

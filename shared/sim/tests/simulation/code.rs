@@ -274,7 +274,7 @@ impl Instance for Changes {
     fn invoke<'a>(&'a mut self, payload: &'a Value, ends: Micros) -> Local<'a, Result<Answer, String>> {
         Box::pin(async move {
             let (payload, counts) =
-                millrace_changes::handle(read(payload)?, TABLE, deadline(ends), &mut self.0).await;
+                millrace_changes::handle(&read(payload)?, TABLE, deadline(ends), &mut self.0).await;
             Ok(answer(&payload, &counts))
         })
     }

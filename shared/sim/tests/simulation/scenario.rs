@@ -287,6 +287,7 @@ pub(crate) fn http(way: Way) -> bool {
 
 fn settings(chance: &Chance, window_max_ms: u64) -> Settings {
     Settings {
+        tumbling: None,
         batch_size: chance.pick(&[1, 3, 10, 100]),
         window_ms: i64::try_from(chance.pick(&[0, 1_000, window_max_ms])).unwrap(),
         retries_max: chance.pick(&[1, 3, 10]),
