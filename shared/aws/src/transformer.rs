@@ -38,7 +38,7 @@ pub async fn from_env<F: Fn(&str) -> Option<String>, M: Memory>(
     let pipeline = Pipeline::compile(PIPELINE, &FILES)?;
     let secret = Guard::patient("token key", Stored::new(&config, secret));
     let deadline = SystemClock.now().plus_ms(START_MS);
-    let keys = Keys::fetch(secret, &SystemClock, deadline, |key| pipeline.check_key(key)).await?;
+    let keys = Keys::fetch(secret, &SystemClock, deadline, |secret| pipeline.key(secret)).await?;
     Ok(Transformer {
         function,
         clean: Guard::patient("CleanStream", Stream::new(&config, clean)),
