@@ -595,16 +595,16 @@ fn two_that_come_at_once_land_once() {
         assert_eq!((raw.records().len(), ids.items().len()), (1, 1));
     };
     let table = Meanwhile { table: ids, happens: RefCell::new(Some(Box::new(other))) };
-    let mut one = deps(held, raw, Messages::default(), table);
+    let mut first = deps(held, raw, Messages::default(), table);
     assert_eq!(
-        send(github(b"{}"), &mut one).0.status_code,
+        send(github(b"{}"), &mut first).0.status_code,
         202,
         "it had asked before the other one was noted"
     );
     assert_eq!(raw.records().len(), 2);
     let once = Transformed { r#in: 2, out: 1, duplicates: 1, ..Transformed::default() };
     assert_eq!(transformed(&raw.records()).1, once);
-    assert_eq!(send(github(b"{}"), &mut one).0.status_code, 200);
+    assert_eq!(send(github(b"{}"), &mut first).0.status_code, 200);
 }
 
 #[test]
