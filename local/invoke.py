@@ -26,9 +26,12 @@ SETTINGS = {
     "SPILL_QUEUE_URL": "SpillQueueUrl",
     "LAKE_BUCKET": "LakeBucket",
     "QUARANTINE_BUCKET": "QuarantineBucket",
+    "REVIEW_QUEUE_URL": "ReviewQueueUrl",
     "TOKEN_KEY_SECRET": "TokenKeySecret",
     "STATE_TABLE": "StateTable",
     "METRICS_TABLE": "MetricsTable",
+    "STATE_TABLE": "StateTable",
+    "WEBHOOK_SECRETS": "WebhookSecrets",
 }
 
 
@@ -74,6 +77,9 @@ def start(name: str, outputs: dict) -> tuple:
         "DEDUPE_WINDOW_SECONDS": "3600",
         "STREAM_RETENTION_HOURS": "24",
         "METRICS_DAYS": "400",
+        "CHECK_URL": "http://127.0.0.1:9",  # nobody is there: what wants a check comes again
+        "DEDUPE_WINDOW_SECONDS": "3600",
+        "STREAM_RETENTION_HOURS": "24",
         "AWS_REGION": outputs["Region"],
         "AWS_LAMBDA_FUNCTION_NAME": name,
         "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",

@@ -10,10 +10,12 @@ What the local AWS does not ask IAM for is listed at the end, with the reason. E
 import base64
 import contextlib
 import copy
+import http.server
 import itertools
 import json
 import os
 import signal
+import threading
 import time
 from datetime import UTC, datetime
 
@@ -63,6 +65,11 @@ class Stage:
         for function in ("transform", "changes", "metrics", "lake"):
             name = self.names[f"{function.capitalize()}Function"]
             self.aws["lambda"].update_function_configuration(FunctionName=name, Timeout=TIMEOUT_S)
+        # `review` keeps a quarter of a minute for what was answered.
+        review = self.names["ReviewFunction"]
+        variables = self.aws["lambda"].get_function_configuration(FunctionName=review)["Environment"]["Variables"]
+        environment = {"Variables": variables | {"CHECK_URL": holds_all()}}
+        self.aws["lambda"].update_function_configuration(FunctionName=review, Timeout=TIMEOUT_S + 15, Environment=environment)
         self.numbers = itertools.count(1)
 
     # ---- Each permission ----
@@ -80,7 +87,7 @@ class Stage:
                 rows.append([function, action, told or "needed"])
                 missing += [f"{function}, {action} ({sid}): {told}"] if told else []
         missing += [f"{way} is in no policy" for way in ways]
-        for function, drive in (("transform", self.transform), ("lake", self.lake)):
+        for function, drive in (("webhooks", self.webhook_again), ("transform", self.transform), ("lake", self.lake), ("review", self.review)):
             condition = "dynamodb:LeadingKeys"
             if self.is_condition_asked(function, drive):
                 rows.append([function, condition, "needed"])
@@ -157,6 +164,11 @@ class Stage:
         ways = {
             ("ingest", *put): (self.ingest_unspilled,),
             ("ingest", "Spill", "sqs:SendMessage"): (self.ingest, lambda: self.without("ingest", *put)),
+            ("webhooks", *put): (self.webhook_unspilled,),
+            ("webhooks", "Spill", "sqs:SendMessage"): (self.webhook, lambda: self.without("webhooks", *put)),
+            ("webhooks", "Secrets", "secretsmanager:GetSecretValue"): (self.webhook,),
+            ("webhooks", "Remember", "dynamodb:Query"): (self.webhook_again,),
+            ("webhooks", "Remember", "dynamodb:PutItem"): (self.webhook_again,),
             ("drain", *put): (self.drain,),
             ("transform", *put): (self.transform,),
             ("transform", "Quarantine", "s3:PutObject"): (self.transform_bad,),
@@ -174,6 +186,10 @@ class Stage:
             ("lake", "Remember", "dynamodb:PutItem"): (self.lake,),
             ("lake", "Quarantine", "s3:PutObject"): (self.lake_bad,),
             ("firehose", "Key", "secretsmanager:GetSecretValue"): (self.firehose,),
+            ("review", "Hold", "sqs:SendMessage"): (self.review,),
+            ("review", "Remember", "dynamodb:Query"): (self.review,),
+            ("review", "Remember", "dynamodb:PutItem"): (self.review,),
+            ("review", "Quarantine", "s3:PutObject"): (self.review_bad,),
             ("redrive", "SpillAgain", "sqs:SendMessage"): (self.redrive_spilled,),
             ("redrive", "Quarantine", "s3:PutObject"): (self.redrive_forgotten,),
             ("redrive", "Consume", "sqs:ChangeMessageVisibility"): (self.redrive_looks,),
@@ -212,9 +228,26 @@ class Stage:
         return None if answer.get("statusCode") == 202 else f"{answer}"
 
     def ingest_unspilled(self) -> str | None:
+        return self.unspilled(self.ingest)
+
+    def unspilled(self, drive) -> str | None:
         before = self.depth("SpillQueue")
-        told = self.ingest()
+        told = drive()
         return told or ("it was spilled" if self.depth("SpillQueue") > before else None)
+
+    def webhook(self, delivery: str | None = None, status: int = 202) -> str | None:
+        event = sample("webhooks")
+        event["headers"]["x-github-delivery"] = delivery or f"d-{time.time_ns()}"
+        answer = self.invoke("webhooks", event)
+        return None if answer.get("statusCode") == status else f"{answer}"
+
+    def webhook_unspilled(self) -> str | None:
+        return self.unspilled(self.webhook)
+
+    def webhook_again(self) -> str | None:
+        """What came before is known."""
+        delivery = f"d-{time.time_ns()}"
+        return self.webhook(delivery) or self.webhook(delivery, status=200)
 
     def drain(self) -> str | None:
         records = sample("drain")["Records"][:1]
@@ -266,6 +299,12 @@ class Stage:
         answer = self.invoke("firehose", sample("firehose"))
         results = [record["result"] for record in answer.get("records", [])]
         return None if results == ["Ok", "Dropped", "Ok", "ProcessingFailed"] else f"{answer}"
+
+    def review(self) -> str | None:
+        return self.batch("review", [self.frame(review=True)])
+
+    def review_bad(self) -> str | None:
+        return self.batch("review", [self.record("CleanStream", b"no frame")])
 
     def redrive(self) -> str | None:
         return self.redrive_letter(self.put_raw(), "TransformDlq", "KinesisBatchInfo", self.outputs["RawStream"], "Transform")
@@ -337,9 +376,9 @@ class Stage:
             "awsRegion": stack.REGION, "eventSourceARN": f"arn:aws:kinesis:{stack.REGION}:000000000000:stream/{self.outputs[stream]}",
         }  # fmt: skip
 
-    def frame(self, shard: str | None = None) -> dict:
-        """A record for `lake`: what `transform` makes of an event of this shard."""
-        if told := self.transform(shard=shard):
+    def frame(self, shard: str | None = None, **more) -> dict:
+        """A record for a sink: what `transform` makes of an event of this shard."""
+        if told := self.transform(json.dumps(self.event() | more).encode(), shard):
             raise Failed(f"transform makes no frame: {told}")
         newest = self.records(self.outputs["CleanStream"])[-1]
         return self.record("CleanStream", newest["Data"])
@@ -369,6 +408,26 @@ class Stage:
         wanted = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
         found = self.aws["sqs"].get_queue_attributes(QueueUrl=self.names[queue], AttributeNames=wanted)["Attributes"]
         return sum(map(int, found.values()))
+
+
+def holds_all() -> str:
+    """The URL of a check that holds whatever it is asked for."""
+
+    class Check(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["content-length"]))
+            answer = b'{"decision": "hold", "reason": "all are held"}'
+            self.send_response(200)
+            self.send_header("content-length", str(len(answer)))
+            self.end_headers()
+            self.wfile.write(answer)
+
+        def log_message(self, *_) -> None:
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Check)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return f"http://127.0.0.1:{server.server_port}/"
 
 
 def listed(action) -> list:

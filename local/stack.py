@@ -34,7 +34,9 @@ SCRATCH = STATE / "tmp"
 BUILD_BIN = ROOT / ".tools" / "build" / "bin"
 AWS_BIN = ROOT / ".tools" / "aws" / "bin"
 
-FUNCTIONS = ["ingest", "drain", "transform", "changes", "metrics", "lake", "firehose", "redrive"]
+FUNCTIONS = [
+    "ingest", "webhooks", "drain", "transform", "changes", "metrics", "lake", "review", "firehose", "redrive",
+]
 REGION = "us-east-1"
 # MiniStack takes the key "test" for the account's root, who may do all; the functions get sessions of their roles.
 ADMIN = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}

@@ -48,7 +48,7 @@ pub async fn handle<K: Secret, C: Clock>(
     deps: &mut Deps<K, C>,
 ) -> (FirehoseAnswer, Counts) {
     let Deps { pipeline, keys, clock, room } = deps;
-    if let Err(why) = keys.renew(clock, deadline, |key| pipeline.check_key(key)).await {
+    if let Err(why) = keys.renew(clock, deadline, |secret| pipeline.key(secret)).await {
         telemetry::key_stays(&why);
     }
     room.seen.clear();

@@ -1,5 +1,7 @@
 //! The answers: 202, or a problem document (RFC 9457).
 
+use crate::events::RECORD_MAX;
+use millrace_core::webhook::{NoEvent, Refused};
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -42,6 +44,16 @@ impl Answer {
     pub(crate) fn accepted(accepted: usize, rejected: &[Rejected]) -> Self {
         Self::json(202, "application/json", &json!({"accepted": accepted, "rejected": rejected}))
     }
+
+    /// A webhook came again, and is there already.
+    pub(crate) fn known() -> Self {
+        Self::json(200, "application/json", &json!({"accepted": 0, "known": 1, "rejected": []}))
+    }
+
+    /// What Slack wants back.
+    pub(crate) fn challenge(text: &str) -> Self {
+        Self::json(200, "application/json", &json!({"challenge": text}))
+    }
 }
 
 /// Why a request is not answered with 202.
@@ -66,6 +78,20 @@ pub(crate) enum Problem {
     TooMany(usize),
     #[error("send JSON as application/json, application/x-ndjson or text/plain")]
     ContentType,
+    #[error("there is no webhook source of this name: the secret `WebhookSecrets` names those there are")]
+    NoSource,
+    #[error("what the secret `WebhookSecrets` says of this source will not do; the function's log says why")]
+    BadSource,
+    #[error("{0}")]
+    Unsigned(#[from] Refused),
+    #[error("{0}")]
+    NoEvent(#[from] NoEvent),
+    #[error("a webhook may have {RECORD_MAX} bytes")]
+    WebhookTooLarge,
+    #[error(
+        "send the webhook as application/json; GitHub may send it as a form, too, with the field `payload`"
+    )]
+    WebhookContentType,
     #[error("send the body plain or with content-encoding gzip")]
     ContentEncoding,
     #[error(
@@ -83,12 +109,23 @@ impl Problem {
         match self {
             Self::Body(_) | Self::NotGzip => (400, "bad-body", "The body cannot be read"),
             Self::NothingAccepted(_) => (400, "nothing-accepted", "No event could be accepted"),
+            Self::NoEvent(_) => (400, "no-event", "The webhook does not say what it is"),
+            Self::Unsigned(Refused::NoHeader(_)) => (401, "no-signature", "The webhook is not signed"),
+            Self::Unsigned(Refused::Malformed(..)) => {
+                (401, "malformed-signature", "The signature cannot be read")
+            }
+            Self::Unsigned(Refused::Wrong) => (401, "wrong-signature", "The signature is not right"),
+            Self::Unsigned(Refused::Clock(_)) => (401, "wrong-time", "The webhook was not signed just now"),
+            Self::NoSource => (404, "no-source", "There is no such source"),
             Self::NotFound => (404, "not-found", "There is no such resource"),
             Self::Method(_) => (405, "method-not-allowed", "The resource does not take this method"),
-            Self::TooLarge(_) => (413, "body-too-large", "The body is too large"),
+            Self::TooLarge(_) | Self::WebhookTooLarge => (413, "body-too-large", "The body is too large"),
             Self::TooMany(_) => (413, "too-many-events", "There are too many events"),
-            Self::ContentType => (415, "content-type", "The content type is not JSON"),
+            Self::ContentType | Self::WebhookContentType => {
+                (415, "content-type", "The content type is not JSON")
+            }
             Self::ContentEncoding => (415, "content-encoding", "The content encoding is not known"),
+            Self::BadSource => (503, "bad-source", "The source is not set up right"),
             Self::Busy => (429, "busy", "The stream is at its limit"),
             Self::Unavailable => (503, "unavailable", "The stream cannot be reached"),
         }

@@ -12,6 +12,9 @@ use std::collections::HashMap;
 /// base64 makes four bytes of three.
 pub(crate) const RECORD_MAX: usize = 750_000;
 
+/// The field that says of which source a webhook is. An event has it that was signed, and no other.
+pub(crate) const WEBHOOK: &str = "webhook";
+
 /// What the request tells about each of its events.
 #[derive(Debug)]
 pub(crate) struct Stamp<'a> {
@@ -44,6 +47,18 @@ pub(crate) fn accept(
         };
         event.put(&settings.id, New::Str(&id));
     }
+    event.remove_at(&Path::from_key(WEBHOOK)); // only what is verified has it
+    stamped(event, settings, stamp, piece.len())
+}
+
+/// Takes an event that has all but what the request tells, of some `size` in bytes, or says why not, without repeating what
+/// it holds.
+pub(crate) fn stamped(
+    event: &mut Event,
+    settings: &EventSettings,
+    stamp: &Stamp<'_>,
+    size: usize,
+) -> Result<Accepted, String> {
     let is_id = |id: Value<'_>| id.as_str().is_some() || id.as_number().is_some_and(Number::is_integer);
     if !event.get(&settings.id).is_some_and(is_id) {
         return Err(format!("the field `{}` is neither a string nor an integer", settings.id));
@@ -57,7 +72,7 @@ pub(crate) fn accept(
     };
     default("ip", stamp.ip);
     default("userAgent", stamp.user_agent.unwrap_or_default());
-    let mut line = String::with_capacity(piece.len() + 128);
+    let mut line = String::with_capacity(size + 128);
     event.write(&mut line);
     if line.len() > RECORD_MAX {
         return Err(format!("the event has more than {RECORD_MAX} bytes"));

@@ -9,6 +9,7 @@ pub mod drain;
 mod events;
 mod request;
 mod spill;
+pub mod webhooks;
 
 use crate::answer::{Answer, Problem, Rejected};
 use crate::events::{Accepted, Stamp};

@@ -57,11 +57,22 @@ struct Http {
     user_agent: String,
 }
 
+impl HttpRequest {
+    pub(crate) fn method(&self) -> &str {
+        &self.request_context.http.method
+    }
+
+    pub(crate) fn path(&self) -> &str {
+        self.request_context.http.path.trim_end_matches('/')
+    }
+}
+
 /// What is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Route {
     Events,
     Health,
+    Webhook,
 }
 
 /// A request that is understood so far.
@@ -70,6 +81,7 @@ pub(crate) struct Request {
     pub(crate) route: Route,
     pub(crate) ip: String,
     pub(crate) user_agent: Option<String>,
+    headers: HashMap<String, String>,
     encoding: Encoding,
     raw: Vec<u8>,
 }
@@ -83,36 +95,55 @@ enum Encoding {
 impl Request {
     /// Reads the envelope; the body stays as it is.
     pub(crate) fn read(request: HttpRequest) -> Result<Self, Problem> {
-        let http = request.request_context.http;
-        let route = match (http.path.trim_end_matches('/'), http.method.as_str()) {
+        let route = match (request.path(), request.method()) {
             (path, "POST") if path.ends_with("/v1/events") => Route::Events,
             (path, "GET" | "HEAD") if path.ends_with("/v1/health") => Route::Health,
             (path, _) if path.ends_with("/v1/events") => return Err(Problem::Method("POST")),
             (path, _) if path.ends_with("/v1/health") => return Err(Problem::Method("GET")),
             _ => return Err(Problem::NotFound),
         };
-        let header = |name: &str| {
-            let found = request.headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
-            found.map(|(_, value)| value.trim())
-        };
-        if route == Route::Events {
-            check_content_type(header("content-type"))?;
+        let request = Self::of(route, request)?;
+        if route == Route::Events && !request.content_type().is_none_or(|kind| is_json(&kind)) {
+            return Err(Problem::ContentType);
         }
-        let encoding = match header("content-encoding").map(str::to_ascii_lowercase).as_deref() {
+        Ok(request)
+    }
+
+    /// A request of this route.
+    pub(crate) fn of(route: Route, request: HttpRequest) -> Result<Self, Problem> {
+        let HttpRequest { headers, request_context: RequestContext { http }, body, is_base64_encoded } =
+            request;
+        let raw = if is_base64_encoded {
+            BASE64_STANDARD
+                .decode(body)
+                .map_err(|_| Problem::Body("the body that API Gateway encoded is no base64".into()))?
+        } else {
+            body.into_bytes()
+        };
+        let encoding = match header(&headers, "content-encoding").map(str::to_ascii_lowercase).as_deref() {
             None | Some("" | "identity") => Encoding::Plain,
             Some("gzip" | "x-gzip") => Encoding::Gzip,
             Some(_) => return Err(Problem::ContentEncoding),
         };
         let user_agent = Some(http.user_agent).filter(|agent| !agent.is_empty());
-        let user_agent = user_agent.or_else(|| header("user-agent").map(str::to_owned));
-        let raw = if request.is_base64_encoded {
-            BASE64_STANDARD
-                .decode(request.body)
-                .map_err(|_| Problem::Body("the body that API Gateway encoded is no base64".into()))?
-        } else {
-            request.body.into_bytes()
-        };
-        Ok(Self { route, ip: http.source_ip, user_agent, encoding, raw })
+        let user_agent = user_agent.or_else(|| header(&headers, "user-agent").map(str::to_owned));
+        Ok(Self { route, ip: http.source_ip, user_agent, headers, encoding, raw })
+    }
+
+    /// A header, by its name in any case.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        header(&self.headers, name)
+    }
+
+    /// The content type in lower case, without its parameters.
+    pub(crate) fn content_type(&self) -> Option<String> {
+        let header = self.header("content-type")?;
+        Some(header.split(';').next().unwrap_or_default().trim().to_ascii_lowercase())
+    }
+
+    /// The body's bytes as they came.
+    pub(crate) fn raw(&self) -> &[u8] {
+        &self.raw
     }
 
     /// The body, inflated where it is gzip: said so, or begun so.
@@ -135,14 +166,14 @@ impl Request {
     }
 }
 
-fn check_content_type(header: Option<&str>) -> Result<(), Problem> {
-    let Some(header) = header else { return Ok(()) };
-    let kind = header.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    if CONTENT_TYPES.contains(&kind.as_str()) || kind.ends_with("+json") {
-        Ok(())
-    } else {
-        Err(Problem::ContentType)
-    }
+fn header<'h>(headers: &'h HashMap<String, String>, name: &str) -> Option<&'h str> {
+    let found = headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
+    found.map(|(_, value)| value.trim())
+}
+
+/// Whether this is a content type of JSON in any of its forms.
+pub(crate) fn is_json(content_type: &str) -> bool {
+    CONTENT_TYPES.contains(&content_type) || content_type.ends_with("+json")
 }
 
 /// Cuts the body into events.

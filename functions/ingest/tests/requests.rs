@@ -250,7 +250,7 @@ fn routes_methods_and_types_are_checked() {
 #[test]
 fn an_event_gets_what_the_request_knows_and_keeps_what_it_has() {
     let deps = healthy();
-    post(br#"[{"id":"a","receivedAt":"claimed"},{"id":"b","ip":"198.51.100.1","userAgent":null}]"#, &deps);
+    post(br#"[{"id":"a","receivedAt":"claimed","webhook":{"source":"claimed"}},{"id":"b","ip":"198.51.100.1","userAgent":null}]"#, &deps);
     assert_eq!(
         lines(deps.raw.port()),
         [

@@ -97,7 +97,7 @@ pub async fn handle<T: MetricTable, K: Secret, C: Clock>(
     told: impl Fn(&Row),
 ) -> Result<(Answer, Tally), Error> {
     let pipeline = &deps.pipeline;
-    if let Err(why) = deps.keys.renew(&deps.clock, deadline, |key| pipeline.check_key(key)).await {
+    if let Err(why) = deps.keys.renew(&deps.clock, deadline, |secret| pipeline.key(secret)).await {
         telemetry::key_stays(&why);
     }
     let Some(window) = event.window() else { return Ok(alone(event, table, deadline, deps, told).await) };

@@ -5,6 +5,7 @@
 //! | [`settings`] | the environment, read once at start, and the pipeline that was built in |
 //! | [`source`], [`table`], [`firehose`] | AWS's event shapes become plain records, and answers AWS's |
 //! | [`clients`], [`dynamodb`], [`kinesis`], [`metrics`], [`s3`], [`secrets`], [`sqs`] | the core's ports over the SDK, one file a service |
+//! | `http` | what only `review` needs: somebody else's service, asked over HTTP |
 //! | `history`, `functions` | what only `redrive` needs of the SDK: streams read again, functions called |
 //! | [`clock`] | the port that tells the time |
 //! | [`telemetry`] | logs and metrics, without personal data |
@@ -21,6 +22,8 @@ pub mod firehose;
 pub mod functions;
 #[cfg(feature = "redrive")]
 pub mod history;
+#[cfg(feature = "http")]
+pub mod http;
 #[cfg(feature = "sdk")]
 pub mod kinesis;
 #[cfg(feature = "sdk")]

@@ -5,7 +5,8 @@ use crate::failed;
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::config::Builder;
 use aws_types::SdkConfig;
-use millrace_core::port::{Error, Inbox, Message, Queue};
+use bytes::Bytes;
+use millrace_core::port::{Error, Inbox, Kind, Message, ObjectStore, Queue};
 use std::time::Duration;
 
 /// A queue, by URL.
@@ -62,5 +63,40 @@ impl Inbox for SqsQueue {
         sent.map(drop).map_err(|error| {
             failed(format!("give a message back to the queue {}", self.url), error.into_service_error())
         })
+    }
+}
+
+/// A FIFO queue as a place for what a sink lays out: an object is a message, and its key what the queue knows it by when it is
+/// sent again within five minutes.
+/// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/using-messagededuplicationid-property.html>
+#[derive(Debug, Clone)]
+pub struct FifoQueue(SqsQueue);
+
+impl FifoQueue {
+    /// The queue at this URL.
+    #[must_use]
+    pub fn new(config: &SdkConfig, url: String) -> Self {
+        Self(SqsQueue::new(config, url))
+    }
+}
+
+impl ObjectStore for FifoQueue {
+    async fn put(&self, key: &str, body: Bytes) -> Result<(), Error> {
+        let Self(SqsQueue { client, url }) = self;
+        let what = || format!("send the message {key} to the queue {url}");
+        let text = str::from_utf8(&body).map_err(|_| Error {
+            what: format!("{}: it is no text", what()),
+            kind: Kind::Permanent,
+            source: None,
+        })?;
+        // A group of its own: messages are independent, and each group is handed out one by one.
+        let call = client.send_message().queue_url(url).message_body(text);
+        let sent = Box::pin(call.message_group_id(key).message_deduplication_id(key).send()).await; // boxed: the SDK's futures are large
+        sent.map(drop).map_err(|error| failed(what(), error.into_service_error()))
+    }
+
+    /// A message that was sent stays sent.
+    async fn delete(&self, _key: &str) -> Result<(), Error> {
+        Ok(())
     }
 }

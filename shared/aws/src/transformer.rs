@@ -56,7 +56,7 @@ pub async fn pipeline(config: &SdkConfig, secret: String) -> Result<(Pipeline, K
     let pipeline = Pipeline::compile(PIPELINE, &FILES)?;
     let secret = Guard::patient("token key", Stored::new(config, secret));
     let deadline = SystemClock.now().plus_ms(START_MS);
-    let keys = Keys::fetch(secret, &SystemClock, deadline, |key| pipeline.check_key(key)).await?;
+    let keys = Keys::fetch(secret, &SystemClock, deadline, |secret| pipeline.key(secret)).await?;
     Ok((pipeline, keys))
 }
 

@@ -1,4 +1,5 @@
-//! The key of the tokens, asked for anew from time to time: so that a new one takes no deployment.
+//! The key of the tokens, or whatever else a secret holds, asked for anew from time to time: so that a new one takes no
+//! deployment.
 //!
 //! While the secret cannot be had, or holds no key that will do, the one that is known goes on working: no event waits for
 //! a rotation.
@@ -22,61 +23,64 @@ const ANSWER_MS: i64 = 2_000;
 
 /// A key, and where the next one comes from.
 #[derive(Debug)]
-pub struct Keys<S> {
+pub struct Keys<S, K = TokenKey> {
     source: Option<Guard<S>>,
-    key: TokenKey,
+    key: K,
+    asked_at: Micros,
     renew_at: Micros,
 }
 
 /// Why there is no key, or no new one. Nothing of the secret is in it.
 #[derive(thiserror::Error)]
-pub enum NoKeys {
+pub enum NoKeys<B = NoKey> {
     /// The secret cannot be had.
     #[error(transparent)]
     Failed(#[from] Error),
     /// What it holds will not do.
-    #[error("the token key in the secret: {0}")]
-    Bad(#[from] NoKey),
+    #[error("what the secret holds will not do: {0}")]
+    Bad(B),
 }
 
 /// What `main` returns shows through Debug, and is meant for people.
-impl fmt::Debug for NoKeys {
+impl<B: fmt::Display> fmt::Debug for NoKeys<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
 }
 
-impl Keys<Infallible> {
+impl<K> Keys<Infallible, K> {
     /// Always this key.
     #[must_use]
-    pub fn fixed(key: TokenKey) -> Self {
-        Self { source: None, key, renew_at: Micros::EPOCH }
+    pub fn fixed(key: K) -> Self {
+        Self { source: None, key, asked_at: Micros::EPOCH, renew_at: Micros::EPOCH }
     }
 }
 
-impl<S: Secret> Keys<S> {
-    /// Asks for the first key, which has to do for the pipeline.
-    pub async fn fetch(
+impl<S: Secret, K> Keys<S, K> {
+    /// Asks for the first key. `read` makes it of the secret's text, and says no where it will not do.
+    pub async fn fetch<B>(
         source: Guard<S>,
         clock: &impl Clock,
         deadline: Micros,
-        check: impl Fn(&TokenKey) -> Result<(), NoKey>,
-    ) -> Result<Self, NoKeys> {
-        let key = ask(&source, clock, deadline, check).await?;
-        Ok(Self { source: Some(source), key, renew_at: clock.now().plus_ms(RENEW_MS) })
+        read: impl Fn(&str) -> Result<K, B>,
+    ) -> Result<Self, NoKeys<B>> {
+        let key = ask(&source, clock, deadline, read).await?;
+        let now = clock.now();
+        Ok(Self { source: Some(source), key, asked_at: now, renew_at: now.plus_ms(RENEW_MS) })
     }
 
     /// Asks for a new key, if it is time. An error leaves the key that there is.
-    pub async fn renew(
+    pub async fn renew<B>(
         &mut self,
         clock: &impl Clock,
         deadline: Micros,
-        check: impl Fn(&TokenKey) -> Result<(), NoKey>,
-    ) -> Result<(), NoKeys> {
+        read: impl Fn(&str) -> Result<K, B>,
+    ) -> Result<(), NoKeys<B>> {
         let now = clock.now();
         let Some(source) = self.source.as_ref().filter(|_| now >= self.renew_at) else { return Ok(()) };
         let deadline = deadline.min(now.plus_ms(ANSWER_MS));
-        match ask(source, clock, deadline, check).await {
+        self.asked_at = now;
+        match ask(source, clock, deadline, read).await {
             Ok(key) => {
                 (self.key, self.renew_at) = (key, now.plus_ms(RENEW_MS));
                 Ok(())
@@ -88,8 +92,15 @@ impl<S: Secret> Keys<S> {
         }
     }
 
+    /// What is known did not do, so there may be a newer one: it is time half a minute after the last question. Whether
+    /// that is now.
+    pub fn hurry(&mut self, now: Micros) -> bool {
+        self.renew_at = self.renew_at.min(self.asked_at.plus_ms(AGAIN_MS));
+        self.source.is_some() && now >= self.renew_at
+    }
+
     /// The key.
-    pub const fn key(&self) -> &TokenKey {
+    pub const fn key(&self) -> &K {
         &self.key
     }
 
@@ -99,14 +110,12 @@ impl<S: Secret> Keys<S> {
     }
 }
 
-async fn ask<S: Secret>(
+async fn ask<S: Secret, K, B>(
     source: &Guard<S>,
     clock: &impl Clock,
     deadline: Micros,
-    check: impl Fn(&TokenKey) -> Result<(), NoKey>,
-) -> Result<TokenKey, NoKeys> {
+    read: impl Fn(&str) -> Result<K, B>,
+) -> Result<K, NoKeys<B>> {
     let text = source.call(clock, deadline, async |secret| secret.get().await).await?;
-    let key = TokenKey::parse(&text)?;
-    check(&key)?;
-    Ok(key)
+    read(&text).map_err(NoKeys::Bad)
 }

@@ -15,7 +15,8 @@
 //! | [`quarantine`] | where bad data goes, whole and with the reason |
 //! | [`account`] | what became of each event, in numbers |
 //! | [`port`], [`retry`], [`guard`], [`publish`] | what a function needs of the world, and how it insists |
-//! | [`keys`] | the key of the tokens, asked for anew from time to time |
+//! | [`keys`] | what a secret holds, as the key of the tokens, asked for anew from time to time |
+//! | [`webhook`] | who sent a webhook, by its signature, and which event it brings |
 //! | [`window`] | the ids that a lane let out within a time: what comes again is a duplicate |
 //! | [`transformer`] | all of this for a function that feeds the clean stream |
 //! | [`metric`] | count, sum, min and max of events, by key and window |
@@ -58,4 +59,5 @@ pub mod time;
 pub mod token;
 pub mod transformer;
 mod user_agent;
+pub mod webhook;
 pub mod window;

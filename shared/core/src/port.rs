@@ -218,6 +218,21 @@ pub trait Queue {
     fn send(&self, message: &str) -> impl Future<Output = Result<(), Error>>;
 }
 
+/// A service of somebody else's that is asked over HTTP.
+pub trait Post {
+    /// Posts JSON. The same `key` is the same question again. What may be answered the next time (429, 5xx) is an error.
+    fn post(&self, key: &str, json: &str) -> impl Future<Output = Result<Reply, Error>>;
+}
+
+/// An answer over HTTP.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reply {
+    /// Its status, which is neither 408, 429 nor 5xx.
+    pub status: u16,
+    /// Its body, the beginning of it.
+    pub body: Vec<u8>,
+}
+
 /// A queue that hands messages out.
 pub trait Inbox {
     /// Takes some messages, which nobody else gets for a while; none where the queue is empty.

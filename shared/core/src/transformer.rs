@@ -58,7 +58,7 @@ pub struct Stuck {
 pub(crate) const ATTEMPT_MS: i64 = 30_000;
 
 /// Waits, after a failure, until the attempt that began then has lasted long enough; within its time.
-pub(crate) async fn slow_down(began: Micros, clock: &impl Clock, deadline: Micros) {
+pub async fn slow_down(began: Micros, clock: &impl Clock, deadline: Micros) {
     let until = began.plus_ms(ATTEMPT_MS).min(deadline);
     clock.sleep(clock.now().until(until)).await;
 }
@@ -74,7 +74,7 @@ impl<P: PutRecords, S: ObjectStore, M: Memory, K: Secret, C: Clock> Transformer<
     ) -> Result<(), Stuck> {
         let began = self.clock.now();
         let pipeline = &self.pipeline;
-        if let Err(why) = self.keys.renew(&self.clock, deadline, |key| pipeline.check_key(key)).await {
+        if let Err(why) = self.keys.renew(&self.clock, deadline, |secret| pipeline.key(secret)).await {
             warn(&why);
         }
         let opened = self.memory.open(batch, &self.clock, deadline).await;

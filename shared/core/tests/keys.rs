@@ -32,18 +32,13 @@ impl Secret for &Held {
     }
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "that is how a pipeline answers")]
-fn any(_: &TokenKey) -> Result<(), NoKey> {
-    Ok(())
-}
-
 fn fetch<'s>(held: &'s Held, clock: &VirtualClock) -> Result<Keys<&'s Held>, NoKeys> {
-    run(Keys::fetch(Guard::patient("secret", held), clock, clock.now().plus_ms(8_000), any))
+    run(Keys::fetch(Guard::patient("secret", held), clock, clock.now().plus_ms(8_000), TokenKey::parse))
 }
 
 fn renew(keys: &mut Keys<&Held>, clock: &VirtualClock, seconds: u64) -> Result<(), NoKeys> {
     run(clock.sleep(Duration::from_secs(seconds)));
-    run(keys.renew(clock, clock.now().plus_ms(60_000), any))
+    run(keys.renew(clock, clock.now().plus_ms(60_000), TokenKey::parse))
 }
 
 #[test]
@@ -82,7 +77,7 @@ fn a_key_that_will_not_do_for_the_pipeline_is_not_taken() {
     let mut keys = fetch(&held, &clock).unwrap();
     held.set("k2");
     run(clock.sleep(Duration::from_mins(5)));
-    let refuse = |_: &TokenKey| Err(NoKey::NoEncryption);
+    let refuse = |_: &str| Err(NoKey::NoEncryption);
     assert!(run(keys.renew(&clock, clock.now().plus_ms(60_000), refuse)).is_err());
     assert_eq!(keys.key().id(), "k1");
 }
@@ -91,4 +86,21 @@ fn a_key_that_will_not_do_for_the_pipeline_is_not_taken() {
 fn without_a_secret_there_is_no_start() {
     let (held, clock) = (Held::default(), VirtualClock::at(Micros::EPOCH));
     assert!(fetch(&held, &clock).is_err());
+}
+
+#[test]
+fn a_key_that_did_not_do_is_asked_for_sooner_but_not_each_time() {
+    let (held, clock) = (Held::default(), VirtualClock::at(Micros::EPOCH));
+    held.set("k1");
+    let mut keys = fetch(&held, &clock).unwrap();
+    held.set("k2");
+    assert!(!keys.hurry(clock.now()), "it has just been asked for");
+    renew(&mut keys, &clock, 29).unwrap();
+    assert_eq!(keys.key().id(), "k1");
+    run(clock.sleep(Duration::from_secs(1)));
+    assert!(keys.hurry(clock.now()));
+    renew(&mut keys, &clock, 0).unwrap();
+    assert_eq!((keys.key().id(), held.asked.get()), ("k2", 2));
+    assert!(!keys.hurry(clock.now()));
+    assert!(!Keys::fixed(()).hurry(clock.now()), "there is nobody to ask");
 }

@@ -128,6 +128,13 @@ impl Pipeline {
         self.steps.iter().map(|step| step.name())
     }
 
+    /// The key in a secret's text, if it is all that the steps need.
+    pub fn key(&self, secret: &str) -> Result<TokenKey, NoKey> {
+        let key = TokenKey::parse(secret)?;
+        self.check_key(&key)?;
+        Ok(key)
+    }
+
     /// Makes sure that the key is all that the steps need. To be asked before the first event.
     pub fn check_key(&self, key: &TokenKey) -> Result<(), NoKey> {
         let encrypts = self.steps.iter().any(|step| step.needs_encryption_key());

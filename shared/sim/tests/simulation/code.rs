@@ -99,7 +99,7 @@ impl Binary {
         let clock = self.clock();
         let secret = Guard::patient("token key", self.bent(secrets::Client(Rc::clone(&self.stack.secret))));
         let deadline = clock.now().plus_ms(START_MS);
-        let keys = Keys::fetch(secret, &clock, deadline, |key| pipeline.check_key(key)).await;
+        let keys = Keys::fetch(secret, &clock, deadline, |secret| pipeline.key(secret)).await;
         Ok(Transformer {
             function,
             clean: Guard::patient("CleanStream", kinesis::Client(Rc::clone(&self.stack.clean))),
