@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | [`settings`] | the environment, read once at start, and the pipeline that was built in |
 //! | [`source`] | AWS's event shapes become plain records, and answers AWS's |
-//! | [`clients`], [`dynamodb`], [`kinesis`], [`s3`], [`secrets`], [`sqs`] | the core's ports over the SDK, one file a service |
+//! | [`clients`], [`dynamodb`], [`kinesis`], [`s3`], [`secrets`], [`sqs`], [`write_keys`] | the core's ports over the SDK, one file a service |
 //! | `history`, `functions` | what only `redrive` needs of the SDK: streams read again, functions called |
 //! | [`clock`] | the port that tells the time |
 //! | [`telemetry`] | logs and metrics, without personal data |
@@ -37,6 +37,8 @@ pub mod sqs;
 pub mod telemetry;
 #[cfg(feature = "sdk")]
 pub mod transformer;
+#[cfg(feature = "sdk")]
+pub mod write_keys;
 
 #[cfg(feature = "sdk")]
 use aws_sdk_s3::error::ProvideErrorMetadata;

@@ -15,6 +15,7 @@
 //! | [`account`] | what became of each event, in numbers |
 //! | [`port`], [`retry`], [`guard`], [`publish`] | what a function needs of the world, and how it insists |
 //! | [`keys`] | the key of the tokens, asked for anew from time to time |
+//! | [`write_key`], [`tenant`] | what clients show to be let in, and whose an event is then |
 //! | [`window`] | the ids that a lane let out within a time: what comes again is a duplicate |
 //! | [`transformer`] | all of this for a function that feeds the clean stream |
 //! | [`checkpoint`], [`sink`] | what a sink has landed, and all of this for a function that empties the clean stream |
@@ -48,8 +49,10 @@ pub mod retry;
 pub mod seen;
 pub mod sink;
 pub mod step;
+pub mod tenant;
 pub mod time;
 pub mod token;
 pub mod transformer;
 mod user_agent;
 pub mod window;
+pub mod write_key;
