@@ -69,6 +69,8 @@ def start(name: str, outputs: dict) -> tuple:
         **stack.client_environment(outputs["EndpointUrl"]),
         **{variable: outputs[output] for variable, output in SETTINGS.items()},
         "TABLE_NAME": "orders",
+        "ACCESS": "open",
+        "REQUEST_BYTES": "10485760",
         "AWS_REGION": outputs["Region"],
         "AWS_LAMBDA_FUNCTION_NAME": name,
         "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",

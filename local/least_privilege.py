@@ -17,6 +17,7 @@ import signal
 import time
 from datetime import UTC, datetime
 
+import access
 import chaos
 import demo
 import stack
@@ -41,7 +42,7 @@ def main() -> int:
         if stack.down():
             print("a stack was up: it went down")
         try:
-            outputs = stack.up()
+            outputs = stack.up(Access="keys", RawRoute="false")
             with step("permissions"):
                 return Stage(outputs).show()
         finally:
@@ -64,6 +65,7 @@ class Stage:
             name = self.names[f"{function.capitalize()}Function"]
             self.aws["lambda"].update_function_configuration(FunctionName=name, Timeout=TIMEOUT_S)
         self.numbers = itertools.count(1)
+        self.key = access.make_key(outputs)
 
     # ---- Each permission ----
 
@@ -80,9 +82,11 @@ class Stage:
                 rows.append([function, action, told or "needed"])
                 missing += [f"{function}, {action} ({sid}): {told}"] if told else []
         missing += [f"{way} is in no policy" for way in ways]
-        for function, drive in (("transform", self.transform), ("lake", self.lake)):
-            condition = "dynamodb:LeadingKeys"
-            if self.is_condition_asked(function, drive):
+        for function, sid, drive in (
+            ("ingest", "Ask", self.ingest), ("ingest", "Count", self.ingest), ("transform", "Remember", self.transform), ("lake", "Remember", self.lake),
+        ):  # fmt: skip
+            condition = f"dynamodb:LeadingKeys ({sid})"
+            if self.is_condition_asked(function, sid, drive):
                 rows.append([function, condition, "needed"])
             else:
                 not_asked.append([function, condition, "the local AWS does not know this condition"])
@@ -107,9 +111,9 @@ class Stage:
             with self.without(function, sid, action):
                 return None if self.fresh(drive) else "works without it"
 
-    def is_condition_asked(self, function: str, drive) -> bool:
-        """Whether it matters which keys of the state's table a function may have to do with."""
-        with self.changed(function, "Remember", Condition={"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["another/*"]}}):
+    def is_condition_asked(self, function: str, sid: str, drive) -> bool:
+        """Whether it matters which keys of a table a function may have to do with."""
+        with self.changed(function, sid, Condition={"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["another/*"]}}):
             return self.fresh(drive) is not None
 
     def fresh(self, drive) -> str | None:
@@ -157,6 +161,8 @@ class Stage:
         ways = {
             ("ingest", *put): (self.ingest_unspilled,),
             ("ingest", "Spill", "sqs:SendMessage"): (self.ingest, lambda: self.without("ingest", *put)),
+            ("ingest", "Ask", "dynamodb:GetItem"): (self.ingest,),
+            ("ingest", "Count", "dynamodb:UpdateItem"): (self.ingest,),
             ("drain", *put): (self.drain,),
             ("transform", *put): (self.transform,),
             ("transform", "Quarantine", "s3:PutObject"): (self.transform_bad,),
@@ -204,6 +210,7 @@ class Stage:
 
     def ingest(self) -> str | None:
         event = sample("ingest")
+        event["headers"]["x-write-key"] = self.key
         event["body"] = json.dumps(self.event())
         answer = self.invoke("ingest", event)
         return None if answer.get("statusCode") == 202 else f"{answer}"
