@@ -27,6 +27,9 @@ least-privilege: tools ## Each permission of each function taken away in turn: s
 kpl: tools .tools/kpl/ready ## KPL aggregates in and out of the local stack, by AWS's own library
 	@.tools/kpl/bin/python local/kpl.py
 
+access: tools ## Every route with every credential, on this machine: write keys, tokens, CORS
+	@.tools/aws/bin/python local/access.py
+
 up: tools ## The stack on this machine, to play with: outputs in target/local/outputs.json
 	@.tools/aws/bin/python local/stack.py up
 
@@ -64,7 +67,7 @@ fuzz: ## Look for input that breaks the core: make fuzz SECONDS=60 [FUZZ_TARGETS
 	    > $$log 2>&1 || { cat $$log >&2; exit 1; }; \
 	  echo "fuzz $$target: $$(sed -n 's/^stat::number_of_executed_units: *//p' $$log) inputs tried, $$(ls $$found | wc -l) kept in $${found#$(CURDIR)/}"; done
 
-check: check-rust check-core check-pipeline lint-template ## Format, lints, docs, the core's purity, pipeline.toml, template.yaml
+check: check-rust check-core check-pipeline lint-template check-vtl ## Format, lints, docs, the core's purity, pipeline.toml, template.yaml
 
 fmt: ## Format the code
 	cargo fmt --all
@@ -93,9 +96,15 @@ lint-template: .tools/build/ready ## Check template.yaml, as it is and translate
 	sam validate --lint
 	.tools/build/bin/python local/lint_template.py
 
+check-vtl: .tools/vtl/ready
+	@.tools/vtl/bin/python local/check_vtl.py
+
 ## Measure it
 bench: ## What an event costs, against peers that do the same job: make bench [EVENTS=200000] [ROUNDS=3]
 	@$(PYTHON) bench/run.py --events $(or $(EVENTS),200000) --rounds $(or $(ROUNDS),3)
+
+bench-functions: tools ## What a function's start costs, and a request to ingest; `make up` or `make build` first
+	@.tools/aws/bin/python bench/functions.py
 
 ## Run it on AWS
 build: .tools/build/ready ## The functions for AWS
@@ -130,4 +139,4 @@ tools: .tools/build/ready .tools/aws/ready
 	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
 	@touch $@
 
-.PHONY: demo chaos least-privilege kpl up down invoke test sim fuzz bench check fmt check-rust check-core check-pipeline lint-template build deploy clean help tools
+.PHONY: demo access chaos least-privilege kpl up down invoke test sim fuzz bench check fmt check-rust check-core check-pipeline lint-template check-vtl bench-functions build deploy clean help tools

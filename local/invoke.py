@@ -80,6 +80,8 @@ def start(name: str, outputs: dict) -> tuple:
         "CHECK_URL": "http://127.0.0.1:9",  # nobody is there: what wants a check comes again
         "DEDUPE_WINDOW_SECONDS": "3600",
         "STREAM_RETENTION_HOURS": "24",
+        "ACCESS": "open",
+        "REQUEST_BYTES": "10485760",
         "AWS_REGION": outputs["Region"],
         "AWS_LAMBDA_FUNCTION_NAME": name,
         "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",

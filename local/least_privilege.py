@@ -19,6 +19,7 @@ import threading
 import time
 from datetime import UTC, datetime
 
+import access
 import chaos
 import demo
 import stack
@@ -43,7 +44,7 @@ def main() -> int:
         if stack.down():
             print("a stack was up: it went down")
         try:
-            outputs = stack.up()
+            outputs = stack.up(Access="keys", RawRoute="false")
             with step("permissions"):
                 return Stage(outputs).show()
         finally:
@@ -71,6 +72,7 @@ class Stage:
         environment = {"Variables": variables | {"CHECK_URL": holds_all()}}
         self.aws["lambda"].update_function_configuration(FunctionName=review, Timeout=TIMEOUT_S + 15, Environment=environment)
         self.numbers = itertools.count(1)
+        self.key = access.make_key(outputs)
 
     # ---- Each permission ----
 
@@ -87,9 +89,12 @@ class Stage:
                 rows.append([function, action, told or "needed"])
                 missing += [f"{function}, {action} ({sid}): {told}"] if told else []
         missing += [f"{way} is in no policy" for way in ways]
-        for function, drive in (("webhooks", self.webhook_again), ("transform", self.transform), ("lake", self.lake), ("review", self.review)):
-            condition = "dynamodb:LeadingKeys"
-            if self.is_condition_asked(function, drive):
+        for function, sid, drive in (
+            ("ingest", "Ask", self.ingest), ("ingest", "Count", self.ingest), ("webhooks", "Remember", self.webhook_again),
+            ("transform", "Remember", self.transform), ("lake", "Remember", self.lake), ("review", "Remember", self.review),
+        ):  # fmt: skip
+            condition = f"dynamodb:LeadingKeys ({sid})"
+            if self.is_condition_asked(function, sid, drive):
                 rows.append([function, condition, "needed"])
             else:
                 not_asked.append([function, condition, "the local AWS does not know this condition"])
@@ -114,9 +119,9 @@ class Stage:
             with self.without(function, sid, action):
                 return None if self.fresh(drive) else "works without it"
 
-    def is_condition_asked(self, function: str, drive) -> bool:
-        """Whether it matters which keys of the state's table a function may have to do with."""
-        with self.changed(function, "Remember", Condition={"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["another/*"]}}):
+    def is_condition_asked(self, function: str, sid: str, drive) -> bool:
+        """Whether it matters which keys of a table a function may have to do with."""
+        with self.changed(function, sid, Condition={"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["another/*"]}}):
             return self.fresh(drive) is not None
 
     def fresh(self, drive) -> str | None:
@@ -169,6 +174,8 @@ class Stage:
             ("webhooks", "Secrets", "secretsmanager:GetSecretValue"): (self.webhook,),
             ("webhooks", "Remember", "dynamodb:Query"): (self.webhook_again,),
             ("webhooks", "Remember", "dynamodb:PutItem"): (self.webhook_again,),
+            ("ingest", "Ask", "dynamodb:GetItem"): (self.ingest,),
+            ("ingest", "Count", "dynamodb:UpdateItem"): (self.ingest,),
             ("drain", *put): (self.drain,),
             ("transform", *put): (self.transform,),
             ("transform", "Quarantine", "s3:PutObject"): (self.transform_bad,),
@@ -223,6 +230,7 @@ class Stage:
 
     def ingest(self) -> str | None:
         event = sample("ingest")
+        event["headers"]["x-write-key"] = self.key
         event["body"] = json.dumps(self.event())
         answer = self.invoke("ingest", event)
         return None if answer.get("statusCode") == 202 else f"{answer}"

@@ -1,10 +1,12 @@
-"""MiniStack, with two things set right that AWS does with a batch of a Kinesis stream.
+"""MiniStack, with two things set right that AWS does with a batch of a Kinesis stream, and one with an HTTP API.
 
 It passes a batch by though the function reported a part of it as failed (`ReportBatchItemFailures`), where AWS sends the records
 again from the first that failed; and it tries a batch for ever, where AWS gives it up after `MaximumRetryAttempts` and
 writes its positions to the destination of failures. AWS also halves the batch meanwhile; this does not.
 https://docs.aws.amazon.com/lambda/latest/dg/services-kinesis-batchfailurereporting.html
 https://docs.aws.amazon.com/lambda/latest/dg/kinesis-on-failure-destination.html
+
+What CloudFormation says of CORS it keeps under names with a capital, and looks for them without.
 """
 
 import json
@@ -14,7 +16,7 @@ from datetime import UTC, datetime
 
 import stack
 from ministack.app import main
-from ministack.services import lambda_svc
+from ministack.services import apigateway, lambda_svc
 
 
 class Mappings:
@@ -94,6 +96,13 @@ def give_up(mapping: dict, function: dict, shard: str, records: list, times: int
     queues.send_message(QueueUrl=queues.get_queue_url(QueueName=name)["QueueUrl"], MessageBody=json.dumps(letter))
 
 
+def with_small_names(answer):
+    """`answer`, told of CORS in the names that it looks for."""
+    return lambda cors, origin: answer({name[:1].lower() + name[1:]: value for name, value in cors.items()}, origin)
+
+
 if __name__ == "__main__":
+    for name in ("_cors_response_headers", "_cors_preflight_response"):
+        setattr(apigateway, name, with_small_names(getattr(apigateway, name)))
     lambda_svc._execute_function = Mappings(lambda_svc._execute_function)
     sys.exit(main())

@@ -1,7 +1,7 @@
 //! `millrace check`: is the pipeline right, and does the template's table have its columns?
 //!
-//! Glue wants the columns written out in `template.yaml`. They stand between two comment lines there, and this
-//! command compares them with those that `pipeline.toml` makes, or writes them anew:
+//! Glue wants the columns written out in `template.yaml`, and by what the table is partitioned. They stand between comment lines
+//! there, and this command compares them with those that `pipeline.toml` makes, or writes them anew:
 //!
 //! ```yaml
 //! # lake columns: begin (written by `millrace check --fix` from pipeline.toml)
@@ -12,7 +12,7 @@
 use crate::error::Error;
 use crate::{note, say, warn};
 use millrace_core::files::Files;
-use millrace_core::pipeline::Pipeline;
+use millrace_core::pipeline::{LakeSettings, Pipeline};
 use std::borrow::Cow;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -66,26 +66,67 @@ pub(crate) fn check(args: &Args) -> Result<(), Error> {
         return Ok(());
     }
     let template = fs::read_to_string(&path).map_err(Error::io("cannot read", &path))?;
-    match compare(&template, &pipeline.lake().glue_columns()) {
-        Comparison::Same => Ok(()),
-        Comparison::NoMarkers => {
-            note(&format!("`{}` has no line `{BEGIN}`, so its columns are not compared", path.display()));
-            Ok(())
+    let mut rewritten = template;
+    let mut changed = Vec::new();
+    for Block { what, lines, is_default } in blocks(pipeline.lake()) {
+        match compare(&rewritten, what, &lines) {
+            Comparison::Same => {}
+            Comparison::NoMarkers if is_default => {}
+            Comparison::NoMarkers => {
+                let begin = begin(what);
+                note(&format!("`{}` has no line `{begin}`, so its {what} are not compared", path.display()));
+            }
+            Comparison::NoEnd { line } => {
+                let end = end(what);
+                return Err(Error::Mistaken(format!(
+                    "{}:{line}: error: no line `{end}` comes after this one\n  = add it after the last of the {what}\n",
+                    path.display()
+                )));
+            }
+            Comparison::Differs { rewritten: better, .. } if args.fix => {
+                rewritten = better;
+                changed.push(what);
+            }
+            Comparison::Differs { line, has, wants, .. } => {
+                return Err(Error::Mistaken(format!(
+                    "{}:{line}: error: the {what} are not those of {}\n  = here: {has}\n  = there: {wants}\n  = run `millrace check --fix`\n",
+                    path.display(),
+                    args.pipeline.display()
+                )));
+            }
         }
-        Comparison::NoEnd { line } => Err(Error::Mistaken(format!(
-            "{}:{line}: error: no line `{END}` comes after this one\n  = add it after the last column\n",
-            path.display()
-        ))),
-        Comparison::Differs { rewritten, .. } if args.fix => {
-            fs::write(&path, rewritten).map_err(Error::io("cannot write", &path))?;
-            say(&format!("{}: columns written anew", path.display()))
-        }
-        Comparison::Differs { line, has, wants, .. } => Err(Error::Mistaken(format!(
-            "{}:{line}: error: the columns are not those of {}\n  = here: {has}\n  = there: {wants}\n  = run `millrace check --fix`\n",
-            path.display(),
-            args.pipeline.display()
-        ))),
     }
+    if changed.is_empty() {
+        return Ok(());
+    }
+    fs::write(&path, rewritten).map_err(Error::io("cannot write", &path))?;
+    say(&format!("{}: {} written anew", path.display(), changed.join(", ")))
+}
+
+/// Lines of the template that follow from the pipeline.
+struct Block {
+    what: &'static str,
+    lines: Vec<String>,
+    /// Whether a template without this block is as good.
+    is_default: bool,
+}
+
+fn blocks(lake: &LakeSettings) -> [Block; 3] {
+    let columns = lake.glue_columns().into_iter().map(|(name, kind)| column(&name, &kind)).collect();
+    let partition = lake.partition();
+    let is_default = partition.is_none();
+    let above = partition.as_ref().map(|name| format!("{name}=${{!{name}}}/")).unwrap_or_default();
+    let location = format!(
+        "storage.location.template: !Sub \"s3://${{LakeBucket}}/events/{above}event_date=${{!event_date}}/event_hour=${{!event_hour}}\""
+    );
+    // An injected value stands in each query, so that nobody has to list all there are.
+    let injected = partition.as_ref().map(|name| format!("projection.{name}.type: injected"));
+    let keys = partition.into_iter().map(|name| column(&name, "string")).collect();
+    [
+        Block { what: "columns", lines: columns, is_default: false },
+        Block { what: "partitions", lines: keys, is_default },
+        Block { what: "projections", lines: injected.into_iter().chain([location]).collect(), is_default },
+    ]
 }
 
 /// Reads and compiles a pipeline.
@@ -103,8 +144,17 @@ impl Files for Beside<'_> {
     }
 }
 
-const BEGIN: &str = "# lake columns: begin";
-const END: &str = "# lake columns: end";
+fn column(name: &str, kind: &str) -> String {
+    format!("- {{ Name: {}, Type: {kind} }}", yaml(name))
+}
+
+fn begin(what: &str) -> String {
+    format!("# lake {what}: begin")
+}
+
+fn end(what: &str) -> String {
+    format!("# lake {what}: end")
+}
 
 #[derive(Debug, PartialEq, Eq)]
 enum Comparison {
@@ -123,13 +173,14 @@ enum Comparison {
     },
 }
 
-fn compare(template: &str, columns: &[(String, String)]) -> Comparison {
+fn compare(template: &str, what: &str, wanted: &[String]) -> Comparison {
+    let (begin_line, end_line) = (begin(what), end(what));
     let lines: Vec<&str> = template.split_inclusive('\n').collect();
-    let Some(begin) = lines.iter().position(|line| line.trim_start().starts_with(BEGIN)) else {
+    let Some(begin) = lines.iter().position(|line| line.trim_start().starts_with(&begin_line)) else {
         return Comparison::NoMarkers;
     };
     let (before, after) = lines.split_at(begin + 1);
-    let Some(end) = after.iter().position(|line| line.trim() == END) else {
+    let Some(end) = after.iter().position(|line| line.trim() == end_line) else {
         return Comparison::NoEnd { line: begin + 1 };
     };
     let (block, after) = after.split_at(end);
@@ -137,10 +188,7 @@ fn compare(template: &str, columns: &[(String, String)]) -> Comparison {
     let marker = before.last().copied().unwrap_or_default();
     let indent = marker.split('#').next().unwrap_or_default();
     let newline = if marker.ends_with("\r\n") { "\r\n" } else { "\n" };
-    let wanted: Vec<String> = columns
-        .iter()
-        .map(|(name, kind)| format!("{indent}- {{ Name: {}, Type: {kind} }}{newline}", yaml(name)))
-        .collect();
+    let wanted: Vec<String> = wanted.iter().map(|line| format!("{indent}{line}{newline}")).collect();
 
     let differs = (0..block.len().max(wanted.len()))
         .map(|index| (index, block.get(index).copied(), wanted.get(index).map(String::as_str)))
@@ -149,7 +197,7 @@ fn compare(template: &str, columns: &[(String, String)]) -> Comparison {
         None => Comparison::Same,
         Some((index, has, wants)) => {
             let shown = |line: Option<&str>| {
-                line.map_or_else(|| "no more columns".to_owned(), |line| format!("`{}`", line.trim()))
+                line.map_or_else(|| format!("no more {what}"), |line| format!("`{}`", line.trim()))
             };
             Comparison::Differs {
                 line: begin + index + 2, // counted from 1, and below the marker
@@ -177,14 +225,14 @@ mod tests {
 
     const TEMPLATE: &str = "Columns:\n  # lake columns: begin (written by …)\n  - { Name: id, Type: string }\n  - { Name: price, Type: double }\n  # lake columns: end\nMore: 1\n";
 
-    fn columns(columns: &[(&str, &str)]) -> Vec<(String, String)> {
-        columns.iter().map(|(name, kind)| ((*name).to_owned(), (*kind).to_owned())).collect()
+    fn columns(columns: &[(&str, &str)]) -> Vec<String> {
+        columns.iter().map(|(name, kind)| column(name, kind)).collect()
     }
 
     fn difference(template: &str, wanted: &[(&str, &str)]) -> (usize, String, String) {
-        match compare(template, &columns(wanted)) {
+        match compare(template, "columns", &columns(wanted)) {
             Comparison::Differs { line, has, wants, rewritten } => {
-                assert_eq!(compare(&rewritten, &columns(wanted)), Comparison::Same, "{rewritten}");
+                assert_eq!(compare(&rewritten, "columns", &columns(wanted)), Comparison::Same, "{rewritten}");
                 (line, has, wants)
             }
             other => panic!("{other:?}"),
@@ -194,8 +242,8 @@ mod tests {
     #[test]
     fn the_same_columns_match() {
         let wanted = columns(&[("id", "string"), ("price", "double")]);
-        assert_eq!(compare(TEMPLATE, &wanted), Comparison::Same);
-        assert_eq!(compare(&TEMPLATE.replace('\n', "\r\n"), &wanted), Comparison::Same);
+        assert_eq!(compare(TEMPLATE, "columns", &wanted), Comparison::Same);
+        assert_eq!(compare(&TEMPLATE.replace('\n', "\r\n"), "columns", &wanted), Comparison::Same);
     }
 
     #[test]
@@ -222,7 +270,9 @@ mod tests {
 
     #[test]
     fn a_fix_changes_the_block_alone() {
-        let Comparison::Differs { rewritten, .. } = compare(TEMPLATE, &columns(&[("x", "bigint")])) else {
+        let Comparison::Differs { rewritten, .. } =
+            compare(TEMPLATE, "columns", &columns(&[("x", "bigint")]))
+        else {
             panic!("they differ");
         };
         assert_eq!(
@@ -232,11 +282,29 @@ mod tests {
     }
 
     #[test]
+    fn a_table_that_is_partitioned_by_a_field_has_it_in_its_location_and_among_its_keys() {
+        let lake = |text: &str| {
+            let event = "[event]\nid = \"id\"\ntype = \"t\"\ntime = \"at\"\n[lake]\n";
+            blocks(&LakeSettings::read(&format!("{event}{text}")).unwrap()).map(|block| block.lines)
+        };
+        let [_, keys, projections] = lake("");
+        assert_eq!((keys.len(), projections.len()), (0, 1));
+        let [_, keys, projections] = lake("partition_by = \"data.shopId\"");
+        assert_eq!(keys, ["- { Name: data_shop_id, Type: string }"]);
+        let [injected, location] = projections.as_slice() else { panic!("{projections:?}") };
+        assert_eq!(injected, "projection.data_shop_id.type: injected");
+        assert!(location.contains("/events/data_shop_id=${!data_shop_id}/event_date="), "{location}");
+    }
+
+    #[test]
     fn markers_may_be_missing() {
-        assert_eq!(compare("", &[]), Comparison::NoMarkers);
-        assert_eq!(compare("Columns:\n  - { Name: id, Type: string }\n", &[]), Comparison::NoMarkers);
+        assert_eq!(compare("", "columns", &[]), Comparison::NoMarkers);
         assert_eq!(
-            compare("a\n# lake columns: begin\n- { Name: id, Type: string }\n", &[]),
+            compare("Columns:\n  - { Name: id, Type: string }\n", "columns", &[]),
+            Comparison::NoMarkers
+        );
+        assert_eq!(
+            compare("a\n# lake columns: begin\n- { Name: id, Type: string }\n", "columns", &[]),
             Comparison::NoEnd { line: 2 }
         );
     }

@@ -1,18 +1,21 @@
 //! What the command does on AWS, where it was built with that.
 
 #[cfg(feature = "aws")]
-pub(crate) use with::{Bucket, invoke, publish};
+pub(crate) use with::{Bucket, Keys, invoke, publish};
 #[cfg(not(feature = "aws"))]
-pub(crate) use without::{Bucket, invoke, publish};
+pub(crate) use without::{Bucket, Keys, invoke, publish};
 
 #[cfg(feature = "aws")]
 mod with {
     use crate::error::Error;
     use crate::run::now;
-    use millrace_aws::{clients, clock::SystemClock, functions::Lambda, kinesis::Stream, s3, settings::Env};
+    use millrace_aws::{
+        clients, clock::SystemClock, functions::Lambda, kinesis::Stream, s3, settings::Env, write_keys,
+    };
     use millrace_core::guard::Guard;
     use millrace_core::port::{self, Entry, Functions as _, Invoked, ObjectStore as _};
     use millrace_core::publish::Left;
+    use millrace_core::write_key::Listed;
 
     /// How long an answer may take, milliseconds.
     const ANSWER_MS: i64 = 60_000;
@@ -71,6 +74,30 @@ mod with {
         }
     }
 
+    pub(crate) struct Keys(Guard<write_keys::KeysTable>);
+
+    impl Keys {
+        pub(crate) fn open(table: &str) -> Result<Self, Error> {
+            let table = write_keys::KeysTable::new(&config()?, table.to_owned());
+            Ok(Self(Guard::patient("the keys", table)))
+        }
+
+        pub(crate) fn list(&self) -> Result<Vec<Listed>, Error> {
+            let deadline = now().plus_ms(ANSWER_MS);
+            run(self.0.call(&SystemClock, deadline, async |table| table.list().await))
+        }
+
+        pub(crate) fn add(&self, key: &Listed) -> Result<(), Error> {
+            let deadline = now().plus_ms(ANSWER_MS);
+            run(self.0.call(&SystemClock, deadline, async |table| table.add(key).await))
+        }
+
+        pub(crate) fn revoke(&self, hash: &str) -> Result<(), Error> {
+            let deadline = now().plus_ms(ANSWER_MS);
+            run(self.0.call(&SystemClock, deadline, async |table| table.revoke(hash).await))
+        }
+    }
+
     /// Puts records into a stream, all of them.
     pub(crate) fn publish(stream: &str, entries: Vec<Entry>) -> Result<(), Error> {
         let stream = Guard::patient("the stream", Stream::new(&config()?, stream.to_owned()));
@@ -95,6 +122,7 @@ mod with {
 mod without {
     use crate::error::Error;
     use millrace_core::port::Entry;
+    use millrace_core::write_key::Listed;
 
     fn refuse<T>() -> Result<T, Error> {
         let why = "this command was built without AWS: cargo install --path cli --features aws";
@@ -121,6 +149,26 @@ mod without {
         }
 
         pub(crate) fn delete(&self, _key: &str) -> Result<(), Error> {
+            match *self {}
+        }
+    }
+
+    pub(crate) enum Keys {}
+
+    impl Keys {
+        pub(crate) fn open(_table: &str) -> Result<Self, Error> {
+            refuse()
+        }
+
+        pub(crate) fn list(&self) -> Result<Vec<Listed>, Error> {
+            match *self {}
+        }
+
+        pub(crate) fn add(&self, _key: &Listed) -> Result<(), Error> {
+            match *self {}
+        }
+
+        pub(crate) fn revoke(&self, _hash: &str) -> Result<(), Error> {
             match *self {}
         }
     }

@@ -9,6 +9,7 @@ mod error;
 mod explain;
 mod generate;
 mod input;
+mod keys;
 mod paint;
 mod quarantine;
 mod redrive;
@@ -40,6 +41,7 @@ enum Command {
     Decrypt(decrypt::Args),
     Quarantine(quarantine::Args),
     Redrive(redrive::Args),
+    Keys(keys::Args),
     Generate(generate::Args),
     Schema(schema::Args),
     Completions(completions::Args),
@@ -54,6 +56,7 @@ fn main() -> ExitCode {
         Command::Decrypt(args) => decrypt::decrypt(&args),
         Command::Quarantine(args) => quarantine::quarantine(&args),
         Command::Redrive(args) => redrive::redrive(&args),
+        Command::Keys(args) => keys::keys(&args),
         Command::Generate(args) => generate::generate(&args),
         Command::Schema(args) => schema::schema(&args),
         Command::Completions(args) => completions::completions(&args),

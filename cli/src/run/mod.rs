@@ -93,14 +93,19 @@ pub(crate) fn read_key(path: &Path) -> Result<TokenKey, Error> {
 
 /// A key that nobody knows: from the operating system, as it has to be as good as one that lasts.
 pub(crate) fn random_key() -> Result<TokenKey, Error> {
-    let mut bytes = [0; 64];
-    File::open("/dev/urandom").and_then(|mut random| random.read_exact(&mut bytes)).map_err(|source| {
-        let place = "from /dev/urandom: give one with `--key FILE`".to_owned();
-        Error::Io { tried: "cannot make a random key", place, source }
-    })?;
+    let bytes: [u8; 64] = random()?;
     let (token, encryption) = bytes.split_at(32);
     let key = TokenKey::new("run", token).and_then(|key| key.with_encryption(encryption));
     key.map_err(|why| Error::Refused(why.to_string()))
+}
+
+/// What nobody can guess, from the operating system.
+pub(crate) fn random<const BYTES: usize>() -> Result<[u8; BYTES], Error> {
+    let mut bytes = [0; BYTES];
+    let read = File::open("/dev/urandom").and_then(|mut random| random.read_exact(&mut bytes));
+    let place = || "from /dev/urandom".to_owned();
+    read.map_err(|source| Error::Io { tried: "cannot make a random key", place: place(), source })?;
+    Ok(bytes)
 }
 
 pub(crate) fn now() -> Micros {

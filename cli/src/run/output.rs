@@ -109,7 +109,6 @@ pub(super) enum Sheet {
 }
 
 /// Where an event is on a sheet.
-#[derive(Clone, Copy)]
 pub(super) enum Kept {
     /// It ends there, and begins where the one before it does.
     Line {
@@ -147,7 +146,7 @@ impl Sheet {
     /// Writes a part of the lake, without these rows, and tells what was written so far.
     pub(super) fn flush(&mut self, taken_back: Vec<Row>) -> Result<Written, Error> {
         let Self::Rows(parts) = self else { return Ok(Written::default()) };
-        taken_back.into_iter().for_each(|row| parts.table.take_back(row));
+        taken_back.into_iter().for_each(|row| parts.table.take_back(&row));
         parts.flush()?;
         Ok(parts.written)
     }

@@ -214,7 +214,9 @@ impl InOrder {
                     }
                     Kept::Row(_) if is_new => {}
                     Kept::Row(row) => {
-                        self.taken_back.get_mut(lot.worker).into_iter().for_each(|rows| rows.push(row))
+                        if let Some(rows) = self.taken_back.get_mut(lot.worker) {
+                            rows.push(row);
+                        }
                     }
                 }
             }

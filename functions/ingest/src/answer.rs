@@ -4,6 +4,7 @@ use crate::events::RECORD_MAX;
 use millrace_core::webhook::{NoEvent, Refused};
 use serde::Serialize;
 use serde_json::{Value, json};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// An event that was refused.
@@ -23,7 +24,7 @@ pub struct Answer {
     /// The HTTP status.
     pub status_code: u16,
     /// The HTTP headers.
-    pub headers: BTreeMap<&'static str, &'static str>,
+    pub headers: BTreeMap<&'static str, Cow<'static, str>>,
     /// The body, JSON.
     pub body: String,
 }
@@ -32,7 +33,7 @@ impl Answer {
     fn json(status_code: u16, content_type: &'static str, body: &Value) -> Self {
         Self {
             status_code,
-            headers: BTreeMap::from([("content-type", content_type)]),
+            headers: BTreeMap::from([("content-type", content_type.into())]),
             body: body.to_string(),
         }
     }
@@ -68,6 +69,25 @@ pub(crate) enum Problem {
     NotGzip,
     #[error("no event of this request could be accepted; `rejected` tells why, by index")]
     NothingAccepted(Vec<Rejected>),
+    #[error("send a write key: as `authorization: Bearer`, as the user name of Basic, or as `x-write-key`")]
+    NoKey,
+    #[error("there is no such write key, or no longer")]
+    BadKey,
+    #[error("the write key has expired")]
+    ExpiredKey,
+    #[error("send a token: as `authorization: Bearer`")]
+    NoToken,
+    #[error("the token does not say whose the events are, in letters, digits, `_`, `-` and dots")]
+    NoTenant,
+    #[error("the quota of this write key is used up for this minute")]
+    OverQuota {
+        /// Seconds to the next minute.
+        again_s: i64,
+    },
+    #[error(
+        "the write keys cannot be looked up; nothing of this request was taken: send it again, with the same ids"
+    )]
+    NoKeys,
     #[error("there is POST /v1/events and GET /v1/health")]
     NotFound,
     #[error("this resource takes {0}")]
@@ -117,6 +137,12 @@ impl Problem {
             Self::Unsigned(Refused::Wrong) => (401, "wrong-signature", "The signature is not right"),
             Self::Unsigned(Refused::Clock(_)) => (401, "wrong-time", "The webhook was not signed just now"),
             Self::NoSource => (404, "no-source", "There is no such source"),
+            Self::NoKey | Self::BadKey | Self::ExpiredKey | Self::NoToken => {
+                (401, "unauthorized", "The request has no credential that is good")
+            }
+            Self::NoTenant => (403, "no-tenant", "The credential names no tenant"),
+            Self::OverQuota { .. } => (429, "over-quota", "The quota is used up"),
+            Self::NoKeys => (503, "unavailable", "The write keys cannot be looked up"),
             Self::NotFound => (404, "not-found", "There is no such resource"),
             Self::Method(_) => (405, "method-not-allowed", "The resource does not take this method"),
             Self::TooLarge(_) | Self::WebhookTooLarge => (413, "body-too-large", "The body is too large"),
@@ -146,11 +172,16 @@ impl From<Problem> for Answer {
             document.insert("rejected".into(), json!(rejected));
         }
         let mut answer = Self::json(status, "application/problem+json", &document);
-        match problem {
-            Problem::Busy | Problem::Unavailable => drop(answer.headers.insert("retry-after", "2")),
-            Problem::Method(allowed) => drop(answer.headers.insert("allow", allowed)),
-            _ => {}
-        }
+        let header: Option<(_, Cow<'static, str>)> = match problem {
+            Problem::Busy | Problem::Unavailable | Problem::NoKeys => Some(("retry-after", "2".into())),
+            Problem::OverQuota { again_s } => Some(("retry-after", again_s.to_string().into())),
+            Problem::NoKey | Problem::BadKey | Problem::ExpiredKey | Problem::NoToken => {
+                Some(("www-authenticate", "Bearer realm=\"millrace\"".into()))
+            }
+            Problem::Method(allowed) => Some(("allow", allowed.into())),
+            _ => None,
+        };
+        answer.headers.extend(header);
         answer
     }
 }

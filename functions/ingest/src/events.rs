@@ -4,6 +4,7 @@ use millrace_core::decode;
 use millrace_core::event::{Event, New, Number, Path, Value};
 use millrace_core::pipeline::{EventSettings, MissingId, RECEIVED_AT};
 use millrace_core::port::Entry;
+use millrace_core::tenant;
 use millrace_core::time::Micros;
 use millrace_core::token::fingerprint;
 use std::collections::HashMap;
@@ -21,6 +22,8 @@ pub(crate) struct Stamp<'a> {
     pub(crate) received_at: Micros,
     pub(crate) ip: &'a str,
     pub(crate) user_agent: Option<&'a str>,
+    /// Whose the events are, whatever they say; none, where nobody knows.
+    pub(crate) tenant: Option<&'a str>,
 }
 
 /// An event that may go on, as one line of JSON.
@@ -64,6 +67,9 @@ pub(crate) fn stamped(
         return Err(format!("the field `{}` is neither a string nor an integer", settings.id));
     }
     event.put(&Path::from_key(RECEIVED_AT), New::Str(&stamp.received_at.rfc3339()));
+    if let Some(name) = stamp.tenant {
+        event.put(&Path::from_key(tenant::FIELD), New::Str(name));
+    }
     let mut default = |key: &str, value: &str| {
         let path = Path::from_key(key);
         if !value.is_empty() && event.present(&path).is_none() {

@@ -4,6 +4,7 @@
 //! waits for that. Events of one request that share a partition key travel as one record, because Kinesis rounds
 //! records up and Lambda is paid by invocation.
 
+pub mod access;
 pub mod answer;
 pub mod drain;
 mod events;
@@ -11,6 +12,7 @@ mod request;
 mod spill;
 pub mod webhooks;
 
+use crate::access::Access;
 use crate::answer::{Answer, Problem, Rejected};
 use crate::events::{Accepted, Stamp};
 pub use crate::request::HttpRequest;
@@ -18,14 +20,14 @@ use crate::request::{Request, Route};
 use millrace_core::event::Event;
 use millrace_core::guard::{Guard, Health};
 use millrace_core::pipeline::EventSettings;
-use millrace_core::port::{Clock, Kind, PutRecords, Queue};
+use millrace_core::port::{Clock, Kind, PutRecords, Queue, WriteKeys};
 use millrace_core::publish::{Left, publish};
 use millrace_core::time::Micros;
 use serde::Serialize;
 
 /// What the function needs of the world.
 #[derive(Debug)]
-pub struct Deps<P, Q, C> {
+pub struct Deps<P, Q, C, K> {
     /// RawStream.
     pub raw: Guard<P>,
     /// The spill queue.
@@ -34,6 +36,11 @@ pub struct Deps<P, Q, C> {
     pub clock: C,
     /// The pipeline's `[event]`.
     pub event: EventSettings,
+    /// Who may send events.
+    pub access: Access<K>,
+    /// The largest body, bytes as they came and bytes inflated. API Gateway takes 10 MB; Lambda takes 6 MB of JSON, of which
+    /// base64 leaves some 4.4 MB, so that it is a gzip body that reaches as far.
+    pub body_max: usize,
 }
 
 /// What became of a request's events.
@@ -47,10 +54,10 @@ pub struct Tally {
     pub spilled: usize,
 }
 
-impl<P, Q, C> Deps<P, Q, C> {
+impl<P, Q, C, K: WriteKeys> Deps<P, Q, C, K> {
     /// How the dependencies are, as far as that is worth telling.
     pub fn health(&self) -> Vec<Health> {
-        self.raw.health().into_iter().chain(self.spill.health()).collect()
+        self.raw.health().into_iter().chain(self.spill.health()).chain(self.access.health()).collect()
     }
 }
 
@@ -58,10 +65,10 @@ impl<P, Q, C> Deps<P, Q, C> {
 const SPILL_MS: i64 = 4_000;
 
 /// Answers one request.
-pub async fn handle<P: PutRecords, Q: Queue, C: Clock>(
+pub async fn handle<P: PutRecords, Q: Queue, C: Clock, K: WriteKeys>(
     request: HttpRequest,
     deadline: Micros,
-    deps: &Deps<P, Q, C>,
+    deps: &Deps<P, Q, C, K>,
 ) -> (Answer, Tally) {
     match Request::read(request) {
         Ok(Request { route: Route::Health, .. }) => (Answer::healthy(), Tally::default()),
@@ -72,15 +79,20 @@ pub async fn handle<P: PutRecords, Q: Queue, C: Clock>(
     }
 }
 
-async fn take<P: PutRecords, Q: Queue, C: Clock>(
+async fn take<P: PutRecords, Q: Queue, C: Clock, K: WriteKeys>(
     request: Request,
     deadline: Micros,
-    deps: &Deps<P, Q, C>,
+    deps: &Deps<P, Q, C, K>,
 ) -> Result<(Answer, Tally), Problem> {
+    let sender = deps.access.admit(&request.shown, &deps.clock, deadline).await?;
     let mut room = Vec::new();
-    let pieces = request::split(request.body(&mut room)?)?;
-    let stamp =
-        Stamp { received_at: deps.clock.now(), ip: &request.ip, user_agent: request.user_agent.as_deref() };
+    let pieces = request::split(request.body(deps.body_max, &mut room)?)?;
+    let stamp = Stamp {
+        received_at: deps.clock.now(),
+        ip: &request.ip,
+        user_agent: request.user_agent.as_deref(),
+        tenant: sender.tenant.as_deref(),
+    };
     let mut rejected = Vec::new();
     let mut accepted = Vec::new();
     let mut event = Event::default();
@@ -94,16 +106,17 @@ async fn take<P: PutRecords, Q: Queue, C: Clock>(
         let tally = Tally { rejected: rejected.len(), ..Tally::default() };
         return Ok((Problem::NothingAccepted(rejected).into(), tally));
     }
+    deps.access.spend(&sender, accepted.len(), &deps.clock, deadline).await?;
     let spilled = put(&accepted, deadline, deps).await?;
     let tally = Tally { accepted: accepted.len(), rejected: rejected.len(), spilled };
     Ok((Answer::accepted(accepted.len(), &rejected), tally))
 }
 
 /// Makes the events safe. Tells how many of them the spill queue has.
-async fn put<P: PutRecords, Q: Queue, C: Clock>(
+async fn put<P: PutRecords, Q: Queue, C: Clock, K: WriteKeys>(
     accepted: &[Accepted],
     deadline: Micros,
-    deps: &Deps<P, Q, C>,
+    deps: &Deps<P, Q, C, K>,
 ) -> Result<usize, Problem> {
     let records = events::records(accepted);
     let Err(Left { entries, why }) =

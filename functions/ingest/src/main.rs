@@ -2,10 +2,14 @@
 
 use lambda_runtime::Error;
 use millrace_aws::settings::{Env, PIPELINE};
-use millrace_aws::{clients, clock::SystemClock, kinesis::Stream, serve::serve, sqs::SqsQueue, telemetry};
+use millrace_aws::{
+    clients, clock::SystemClock, kinesis::Stream, serve::serve, sqs::SqsQueue, telemetry,
+    write_keys::KeysTable,
+};
 use millrace_core::guard::Guard;
 use millrace_core::pipeline::EventSettings;
 use millrace_core::retry::Policy;
+use millrace_ingest::access::{Access, Mode};
 use millrace_ingest::{Deps, handle};
 
 #[tokio::main(flavor = "current_thread")]
@@ -13,6 +17,8 @@ async fn main() -> Result<(), Error> {
     telemetry::init();
     let mut env = Env::of_process();
     let (raw, spill) = (env.text("RAW_STREAM"), env.text("SPILL_QUEUE_URL"));
+    let body_max = usize::try_from(env.number("REQUEST_BYTES")).unwrap_or_default();
+    let mode = Mode::from_env(&mut env);
     let config = clients::config(&mut env);
     env.check()?;
     let deps = Deps {
@@ -20,6 +26,10 @@ async fn main() -> Result<(), Error> {
         spill: Guard::new("spill queue", SqsQueue::new(&config, spill), Policy::BRIEF),
         clock: SystemClock,
         event: EventSettings::read(PIPELINE)?,
+        access: Access::new(mode, |table| {
+            Guard::new("keys table", KeysTable::new(&config, table), Policy::BRIEF)
+        }),
+        body_max,
     };
     let deps = &deps;
     serve(|request, deadline| async move {

@@ -1,14 +1,11 @@
 //! The request: which route, and the body's bytes, however API Gateway hands them over.
 
+use crate::access::{Claims, Shown};
 use crate::answer::Problem;
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use millrace_core::decode::{self, Pieces};
 use serde::Deserialize;
 use std::collections::HashMap;
-
-/// The largest body, bytes as they came and bytes inflated: what API Gateway takes. Lambda takes 6 MB of JSON, of which
-/// base64 leaves some 4.4 MB, so that it is a gzip body that reaches this.
-const BODY_MAX: usize = 10 << 20;
 
 /// The most events in one request.
 const EVENTS_MAX: usize = 10_000;
@@ -34,6 +31,8 @@ const CONTENT_TYPES: [&str; 7] = [
 pub struct HttpRequest {
     #[serde(default)]
     headers: HashMap<String, String>,
+    #[serde(default)]
+    query_string_parameters: Option<HashMap<String, String>>,
     request_context: RequestContext,
     #[serde(default)]
     body: String,
@@ -44,6 +43,20 @@ pub struct HttpRequest {
 #[derive(Debug, Deserialize)]
 struct RequestContext {
     http: Http,
+    #[serde(default)]
+    authorizer: Option<Authorizer>,
+}
+
+/// What API Gateway's own check of a credential left behind.
+#[derive(Debug, Deserialize)]
+struct Authorizer {
+    #[serde(default)]
+    jwt: Option<Jwt>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Jwt {
+    claims: Claims,
 }
 
 #[derive(Debug, Deserialize)]
@@ -82,6 +95,7 @@ pub(crate) struct Request {
     pub(crate) ip: String,
     pub(crate) user_agent: Option<String>,
     headers: HashMap<String, String>,
+    pub(crate) shown: Shown,
     encoding: Encoding,
     raw: Vec<u8>,
 }
@@ -111,8 +125,8 @@ impl Request {
 
     /// A request of this route.
     pub(crate) fn of(route: Route, request: HttpRequest) -> Result<Self, Problem> {
-        let HttpRequest { headers, request_context: RequestContext { http }, body, is_base64_encoded } =
-            request;
+        let HttpRequest { headers, query_string_parameters, request_context, body, is_base64_encoded } = request;
+        let RequestContext { http, authorizer } = request_context;
         let raw = if is_base64_encoded {
             BASE64_STANDARD
                 .decode(body)
@@ -127,7 +141,10 @@ impl Request {
         };
         let user_agent = Some(http.user_agent).filter(|agent| !agent.is_empty());
         let user_agent = user_agent.or_else(|| header(&headers, "user-agent").map(str::to_owned));
-        Ok(Self { route, ip: http.source_ip, user_agent, headers, encoding, raw })
+        let query = query_string_parameters.and_then(|mut query| query.remove("writeKey"));
+        let claims = authorizer.and_then(|authorizer| authorizer.jwt).map(|jwt| jwt.claims);
+        let shown = Shown::read(|name| header(&headers, name), query, claims);
+        Ok(Self { route, ip: http.source_ip, user_agent, headers, shown, encoding, raw })
     }
 
     /// A header, by its name in any case.
@@ -146,21 +163,21 @@ impl Request {
         &self.raw
     }
 
-    /// The body, inflated where it is gzip: said so, or begun so.
-    pub(crate) fn body<'a>(&'a self, room: &'a mut Vec<u8>) -> Result<&'a [u8], Problem> {
+    /// The body, inflated where it is gzip: said so, or begun so. It may have so many bytes, as it came and inflated.
+    pub(crate) fn body<'a>(&'a self, most: usize, room: &'a mut Vec<u8>) -> Result<&'a [u8], Problem> {
         if self.raw.is_empty() {
             return Err(Problem::Body("the body is empty".into()));
         }
-        if self.raw.len() > BODY_MAX {
-            return Err(Problem::TooLarge(BODY_MAX));
+        if self.raw.len() > most {
+            return Err(Problem::TooLarge(most));
         }
         let plain = decode::inflate(&self.raw, room).map_err(|why| match why.reason {
-            "too_large" => Problem::TooLarge(BODY_MAX),
+            "too_large" => Problem::TooLarge(most),
             _ => Problem::Body(why.detail.into_owned()),
         })?;
         match self.encoding {
             Encoding::Gzip if !self.raw.starts_with(&[0x1f, 0x8b]) => Err(Problem::NotGzip),
-            _ if plain.len() > BODY_MAX => Err(Problem::TooLarge(BODY_MAX)),
+            _ if plain.len() > most => Err(Problem::TooLarge(most)),
             _ => Ok(plain),
         }
     }

@@ -23,12 +23,13 @@ use millrace_core::token::fingerprint;
 use millrace_core::webhook::{Brings, News, Scheme, Sources};
 use serde::Serialize;
 use std::borrow::Cow;
+use std::convert::Infallible;
 
 /// What the function needs of the world.
 #[derive(Debug)]
 pub struct Deps<P, Q, T, S, C> {
     /// What `ingest` needs, too.
-    pub ingest: crate::Deps<P, Q, C>,
+    pub ingest: crate::Deps<P, Q, C, Infallible>,
     /// Who may send.
     pub sources: Keys<S, Sources>,
     /// Which ids came.
@@ -64,6 +65,9 @@ const ANSWER_MS: i64 = 5_000;
 /// <https://docs.stripe.com/webhooks#automatic-retries>
 const KNOWN_MS: i64 = 7 * 86_400_000;
 
+/// The largest body, bytes: what one record of RawStream holds.
+pub const BODY_MAX: usize = RECORD_MAX;
+
 /// Answers one request.
 pub async fn handle<P: PutRecords, Q: Queue, T: KeyTable, S: Secret, C: Clock>(
     request: HttpRequest,
@@ -98,7 +102,7 @@ async fn take<P: PutRecords, Q: Queue, T: KeyTable, S: Secret, C: Clock>(
         told => told?,
     };
     let (mut room, mut event) = (Vec::new(), Event::default());
-    let body = body(scheme, &request, &mut room)?;
+    let body = body(scheme, &request, deps.ingest.body_max, &mut room)?;
     decode::event(&body, &mut event).map_err(|why| Problem::Body(why.detail.into_owned()))?;
     let news = match scheme.read_event(|name| request.header(name), &body, &event)? {
         Brings::Challenge(text) => return Ok((Answer::challenge(&text), Tally::default())),
@@ -109,7 +113,7 @@ async fn take<P: PutRecords, Q: Queue, T: KeyTable, S: Secret, C: Clock>(
         return Ok((Answer::known(), Tally { known: 1, ..Tally::default() }));
     }
     let mut event = lay_out(&name, &news, &body, &deps.ingest.event, now)?;
-    let stamp = Stamp { received_at: now, ip: "", user_agent: None }; // the vendor's own say nothing of the event
+    let stamp = Stamp { received_at: now, ip: "", user_agent: None, tenant: None }; // the vendor's own say nothing of the event
     let accepted =
         events::stamped(&mut event, &deps.ingest.event, &stamp, body.len()).map_err(Problem::Body)?;
     let spilled = crate::put(&[accepted], deadline, &deps.ingest).await?;
@@ -133,13 +137,18 @@ fn verified(sources: &Sources, name: &str, request: &Request, now: Micros) -> Re
 }
 
 /// The JSON of a request that is verified.
-fn body<'a>(scheme: Scheme, request: &'a Request, room: &'a mut Vec<u8>) -> Result<Cow<'a, [u8]>, Problem> {
+fn body<'a>(
+    scheme: Scheme,
+    request: &'a Request,
+    most: usize,
+    room: &'a mut Vec<u8>,
+) -> Result<Cow<'a, [u8]>, Problem> {
     let kind = request.content_type();
     let is_form = kind.as_deref() == Some("application/x-www-form-urlencoded");
     if !(kind.as_deref().is_none_or(is_json) || is_form && scheme == Scheme::Github) {
         return Err(Problem::WebhookContentType);
     }
-    let body = request.body(room).map_err(|problem| match problem {
+    let body = request.body(most, room).map_err(|problem| match problem {
         Problem::TooLarge(_) => Problem::WebhookTooLarge,
         other => other,
     })?;
@@ -150,7 +159,7 @@ fn body<'a>(scheme: Scheme, request: &'a Request, room: &'a mut Vec<u8>) -> Resu
     } else {
         Cow::Borrowed(body)
     };
-    if body.len() > RECORD_MAX { Err(Problem::WebhookTooLarge) } else { Ok(body) }
+    if body.len() > most { Err(Problem::WebhookTooLarge) } else { Ok(body) }
 }
 
 /// The pipeline's event.

@@ -10,10 +10,12 @@ use millrace_core::pipeline::EventSettings;
 use millrace_core::port::Kind;
 use millrace_core::retry::Policy;
 use millrace_core::time::Micros;
+use millrace_ingest::access::Access;
 use millrace_ingest::answer::Answer;
 use millrace_ingest::{Deps, HttpRequest, Tally, handle};
 use millrace_sim::{Fault, Messages, Stream, VirtualClock, run};
 use serde_json::{Value, json};
+use std::convert::Infallible;
 use std::io::Write as _;
 
 const PIPELINE: &str = include_str!("../../../shared/core/tests/shop.toml");
@@ -23,12 +25,13 @@ fn now() -> Micros {
     Micros::new(1_573_841_200_000_000).unwrap()
 }
 
-fn deps(raw: Stream, spill: Messages) -> Deps<Stream, Messages, VirtualClock> {
+fn deps(raw: Stream, spill: Messages) -> Deps<Stream, Messages, VirtualClock, Infallible> {
     let (raw, spill) = (Guard::patient("raw", raw), Guard::new("spill", spill, Policy::BRIEF));
-    Deps { raw, spill, clock: VirtualClock::at(now()), event: EventSettings::read(PIPELINE).unwrap() }
+    let event = EventSettings::read(PIPELINE).unwrap();
+    Deps { raw, spill, clock: VirtualClock::at(now()), event, access: Access::Open, body_max: 10 << 20 }
 }
 
-fn healthy() -> Deps<Stream, Messages, VirtualClock> {
+fn healthy() -> Deps<Stream, Messages, VirtualClock, Infallible> {
     deps(Stream::default(), Messages::default())
 }
 
@@ -40,11 +43,11 @@ fn request(method: &str, path: &str, headers: &Value, body: &str, base64: bool) 
     serde_json::from_value(request).unwrap()
 }
 
-fn send(request: HttpRequest, deps: &Deps<Stream, Messages, VirtualClock>) -> (Answer, Tally) {
+fn send(request: HttpRequest, deps: &Deps<Stream, Messages, VirtualClock, Infallible>) -> (Answer, Tally) {
     run(handle(request, now().plus_ms(10_000), deps))
 }
 
-fn post(body: &[u8], deps: &Deps<Stream, Messages, VirtualClock>) -> (Answer, Tally) {
+fn post(body: &[u8], deps: &Deps<Stream, Messages, VirtualClock, Infallible>) -> (Answer, Tally) {
     let json = json!({"content-type": "application/json"});
     match std::str::from_utf8(body) {
         Ok(text) => send(request("POST", "/v1/events", &json, text, false), deps),
@@ -187,6 +190,20 @@ fn bad_bodies_are_problems() {
             r#"400 {"accepted":0,"detail":"no event of this request could be accepted; `rejected` tells why, by index","rejected":[{"index":0,"reason":"the event has more than 750000 bytes"}],"status":400,"title":"No event could be accepted","type":"urn:millrace:problem:nothing-accepted"}"#
         ]],
     );
+}
+
+#[test]
+fn a_body_may_be_as_large_as_the_stack_says() {
+    let deps = Deps { body_max: 1024, ..healthy() };
+    let events = |bytes: usize| format!(r#"{{"id":"a","text":"{}"}}"#, "x".repeat(bytes - 20));
+    for (body, status) in [
+        (events(1024).into_bytes(), 202),
+        (events(1025).into_bytes(), 413),
+        (gzip(events(1024).as_bytes()), 202),
+        (gzip(events(1025).as_bytes()), 413),
+    ] {
+        assert_eq!(post(&body, &deps).0.status_code, status);
+    }
 }
 
 #[test]
@@ -339,8 +356,8 @@ fn when_both_refuse_the_client_is_told_to_come_again() {
         );
         let (answer, tally) = post(br#"{"id":"1"}"#, &deps);
         assert_eq!(
-            (answer.status_code, answer.headers.get("retry-after"), tally.accepted),
-            (status, Some(&"2"), 0)
+            (answer.status_code, answer.headers.get("retry-after").map(AsRef::as_ref), tally.accepted),
+            (status, Some("2"), 0)
         );
     }
 }
@@ -354,9 +371,17 @@ fn the_sample_event_is_answered() {
 }
 
 #[test]
+fn what_keeps_the_function_warm_is_a_question_for_its_health() {
+    let template = include_str!("../../../template.yaml");
+    let input = template.lines().find_map(|line| line.trim().strip_prefix("Input: '")).unwrap();
+    let (answer, tally) = send(serde_json::from_str(input.trim_end_matches('\'')).unwrap(), &healthy());
+    assert_eq!((answer.status_code, tally), (200, Tally::default()));
+}
+
+#[test]
 fn a_start_without_settings_names_them_all() {
     for (binary, names) in [
-        (env!("CARGO_BIN_EXE_ingest"), vec!["RAW_STREAM", "SPILL_QUEUE_URL"]),
+        (env!("CARGO_BIN_EXE_ingest"), vec!["RAW_STREAM", "SPILL_QUEUE_URL", "REQUEST_BYTES", "ACCESS"]),
         (env!("CARGO_BIN_EXE_drain"), vec!["RAW_STREAM"]),
     ] {
         let out = std::process::Command::new(binary).env_clear().output().unwrap();

@@ -21,7 +21,8 @@ use millrace_core::webhook::Sources;
 use millrace_core::window::{Span, Window};
 use millrace_ingest::HttpRequest;
 use millrace_ingest::answer::Answer;
-use millrace_ingest::webhooks::{Deps, Tally, handle};
+use millrace_ingest::access::Access;
+use millrace_ingest::webhooks::{BODY_MAX, Deps, Tally, handle};
 use millrace_sim::{Fault, History, Messages, Store, Stream, Table, VirtualClock, run};
 use proptest::prelude::*;
 use serde::Deserialize;
@@ -133,7 +134,7 @@ fn deps<P, Q, T>(held: &Held, raw: P, spill: Q, ids: T) -> Deps<P, Q, T, &Held, 
     let sources = run(Keys::fetch(Guard::patient("secret", held), &clock, deadline, Sources::parse)).unwrap();
     let event = EventSettings::read(PIPELINE).unwrap();
     let (raw, spill) = (Guard::patient("raw", raw), Guard::new("spill", spill, Policy::BRIEF));
-    let ingest = millrace_ingest::Deps { raw, spill, clock, event };
+    let ingest = millrace_ingest::Deps { raw, spill, clock, event, access: Access::Open, body_max: BODY_MAX };
     Deps { ingest, sources, ids: Guard::new("ids", ids, Policy::BRIEF) }
 }
 

@@ -108,6 +108,34 @@ fn unsafe_from(sequence: &str) -> Value {
     serde_json::to_value(BatchResponse::first_unsafe(&sequence.into())).unwrap()
 }
 
+/// By `/v1/raw` an event comes as the client wrote it, by the REST API with what its template puts around that.
+#[test]
+fn events_that_no_function_has_seen_are_taken_as_they_come() {
+    let mut transformer = transformer(Stream::default(), Store::default());
+    let event = r#""id":"ID","eventType":"view","timestamp":1573841100,"tenant":"claimed","receivedAt":"2019-11-15T17:00:00Z""#;
+    let of_raw = format!("{{{}}}", event.replace("ID", "a"));
+    let of_rest = format!(
+        r#"{{"ip":"203.0.113.77","userAgent":"curl/8",{},"receivedAt":1573841200250,"tenant":"a1b2c3d4e5"}}"#,
+        event.replace("ID", "b")
+    );
+    let (_, tally) = invoke(&mut transformer, &[&good("c"), of_raw.as_bytes(), of_rest.as_bytes()]);
+    assert_eq!((tally.r#in, tally.out), (3, 3));
+    let frames = transformer.clean.port().records();
+    let told: Vec<_> = frames
+        .iter()
+        .flat_map(|record| events(&record.data))
+        .map(|event| json!([event["id"], event["tenant"], event["receivedAt"], event["ip"]]))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            json!(["c", null, 1_573_841_200_500_000_i64, null]),
+            json!(["a", "claimed", 1_573_837_200_000_000_i64, null]),
+            json!(["b", "a1b2c3d4e5", 1_573_841_200_250_000_i64, "203.0.113.0"]),
+        ]
+    );
+}
+
 #[test]
 fn good_events_go_on_in_order_and_bad_ones_to_the_quarantine() {
     let mut transformer = transformer(Stream::default(), Store::default());

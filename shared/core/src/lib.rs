@@ -17,6 +17,7 @@
 //! | [`port`], [`retry`], [`guard`], [`publish`] | what a function needs of the world, and how it insists |
 //! | [`keys`] | what a secret holds, as the key of the tokens, asked for anew from time to time |
 //! | [`webhook`] | who sent a webhook, by its signature, and which event it brings |
+//! | [`write_key`], [`tenant`] | what clients show to be let in, and whose an event is then |
 //! | [`window`] | the ids that a lane let out within a time: what comes again is a duplicate |
 //! | [`transformer`] | all of this for a function that feeds the clean stream |
 //! | [`metric`] | count, sum, min and max of events, by key and window |
@@ -55,9 +56,11 @@ pub mod retry;
 pub mod seen;
 pub mod sink;
 pub mod step;
+pub mod tenant;
 pub mod time;
 pub mod token;
 pub mod transformer;
 mod user_agent;
 pub mod webhook;
 pub mod window;
+pub mod write_key;

@@ -268,6 +268,64 @@ impl Secret for std::convert::Infallible {
     }
 }
 
+/// Write keys, and what was sent with each. A key is known by the SHA-256 of its text, hex: who reads the table sees no key.
+pub trait WriteKeys {
+    /// What is known of the key of this hash.
+    fn find(&self, hash: &str) -> impl Future<Output = Result<Option<WriteKey>, Error>>;
+
+    /// Adds events to what was sent with a key within a minute, counted from 1970, if that is no more than this then.
+    fn spend(
+        &self,
+        hash: &str,
+        minute: i64,
+        events: u64,
+        most: u64,
+    ) -> impl Future<Output = Result<Spent, Error>>;
+}
+
+/// Keys that several share.
+impl<K: WriteKeys> WriteKeys for &K {
+    async fn find(&self, hash: &str) -> Result<Option<WriteKey>, Error> {
+        K::find(self, hash).await
+    }
+
+    async fn spend(&self, hash: &str, minute: i64, events: u64, most: u64) -> Result<Spent, Error> {
+        K::spend(self, hash, minute, events, most).await
+    }
+}
+
+impl WriteKeys for std::convert::Infallible {
+    async fn find(&self, _hash: &str) -> Result<Option<WriteKey>, Error> {
+        match *self {}
+    }
+
+    async fn spend(&self, _hash: &str, _minute: i64, _events: u64, _most: u64) -> Result<Spent, Error> {
+        match *self {}
+    }
+}
+
+/// A write key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WriteKey {
+    /// Whose it is.
+    pub tenant: String,
+    /// Whether it is good; not, where it was revoked.
+    pub enabled: bool,
+    /// From here on it is no longer good; never, where there is none.
+    pub expires_at: Option<Micros>,
+    /// How many events may be sent with it in a minute; any number, where there is none.
+    pub quota: Option<u64>,
+}
+
+/// What was sent with a key within a minute.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Spent {
+    /// So many events, those that were added among them.
+    Now(u64),
+    /// Too many with those that were to be added, which were not: so many without them.
+    Over(u64),
+}
+
 /// Time and chance.
 pub trait Clock {
     /// Now.

@@ -154,7 +154,7 @@ fn unknown_names_are_pointed_at_and_mended() {
     check(
         "[lake]\ncolums = []\n",
         expect![[r#"
-            pipeline.toml:6:1: error: unknown field `colums`, expected one of `columns`, `rest`, `zstd`
+            pipeline.toml:6:1: error: unknown field `colums`, expected one of `columns`, `partition_by`, `rest`, `zstd`
               |
             6 | colums = []
               | ^^^^^^

@@ -13,9 +13,10 @@ mod frames;
 use crate::column::Column;
 use crate::file::Codec;
 pub use crate::frames::{Frames, Rows as Landed};
-use millrace_core::event::{Event, Path};
+use millrace_core::event::{Event, Path, Value};
 use millrace_core::pipeline::{ColumnType, EventSettings, LakeSettings, RECEIVED_AT};
 use millrace_core::quarantine::Reject;
+use millrace_core::tenant;
 use millrace_core::time::Micros;
 use parquet::basic::{LogicalType, Repetition, TimeUnit, Type as Physical, ZstdLevel};
 use parquet::errors::ParquetError;
@@ -29,6 +30,8 @@ use std::sync::Arc;
 #[derive(Debug, Clone)]
 pub struct Layout {
     time: Path,
+    /// What the table is partitioned by before the time, and how its directories begin: `tenant=`.
+    partition: Option<Box<(Path, String)>>,
     columns: Vec<(Path, ColumnType)>,
     rest: bool,
     schema: SchemaDescPtr,
@@ -55,6 +58,11 @@ impl Layout {
         let names = all.iter().map(|(_, name, kind)| (name.as_str(), *kind)).chain(rest);
         Self {
             time: event.time.clone(),
+            partition: lake
+                .partition_by
+                .as_ref()
+                .zip(lake.partition())
+                .map(|(field, name)| Box::new((field.get_ref().clone(), format!("{name}=")))),
             schema: Arc::new(SchemaDescriptor::new(Arc::new(schema(names)))),
             columns: all.iter().map(|(path, _, kind)| (path.clone(), *kind)).collect(),
             rest: lake.rest,
@@ -86,9 +94,11 @@ fn schema<'n>(columns: impl Iterator<Item = (&'n str, ColumnType)>) -> Type {
     table.expect("columns of five types make a table")
 }
 
-/// A partition of the table: an hour of events' own time, UTC.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+/// A partition of the table: an hour of events' own time, UTC, perhaps of one tenant.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Partition {
+    /// The directory above: `tenant=acme`.
+    above: Option<Arc<str>>,
     /// Hours since 1970.
     hours: i64,
 }
@@ -96,6 +106,9 @@ pub struct Partition {
 impl fmt::Display for Partition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let begin = self.hours.checked_mul(3_600_000_000).and_then(Micros::new).unwrap_or(Micros::EPOCH);
+        if let Some(above) = &self.above {
+            write!(f, "{above}/")?;
+        }
         write!(f, "event_date={}/event_hour={}", begin.date(), begin.hour())
     }
 }
@@ -121,6 +134,8 @@ pub struct Error(#[from] ParquetError);
 pub struct Table {
     layout: Layout,
     parts: BTreeMap<Partition, Rows>,
+    /// The directory of the event before, which is mostly that of the next.
+    above: Option<Arc<str>>,
     /// The columns of partitions that are finished.
     free: Vec<Rows>,
     text: String,
@@ -139,7 +154,7 @@ struct Rows {
 }
 
 /// Where an event came to stand.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Row {
     partition: Partition,
     at: usize,
@@ -152,21 +167,42 @@ impl Table {
         Self {
             layout,
             parts: BTreeMap::new(),
+            above: None,
             free: Vec::new(),
             text: String::new(),
             codec: Codec::default(),
         }
     }
 
-    /// Adds an event, of which nothing but the rest is left then; or says why it has no place: it lacks a time.
+    /// Adds an event, of which nothing but the rest is left then; or says why it has no place: it lacks a time, or what it is to be
+    /// partitioned by is no name.
     pub fn push(&mut self, event: &mut Event) -> Result<Row, Reject> {
-        let Self { layout, parts, free, text, .. } = self;
+        let Self { layout, parts, above, free, text, .. } = self;
         let Some(time) = event.get(&layout.time).and_then(Micros::read) else {
             let detail = format!("`{}` is missing, or no time that can be read", layout.time);
             return Err(Reject::new("lake", "no_time", detail));
         };
-        let partition = Partition { hours: time.hours() };
-        let rows = parts.entry(partition).or_insert_with(|| free.pop().unwrap_or_else(|| Rows::new(layout)));
+        let hours = time.hours();
+        if let Some((path, begin)) = layout.partition.as_deref() {
+            let found = event.find(path);
+            let name = match found.map(|id| event.value(id)) {
+                None | Some(Value::Null) => tenant::NONE,
+                Some(Value::String(name)) if tenant::is_name(name) => name,
+                Some(_) => {
+                    let detail = format!("`{path}` is no text of letters, digits, `_`, `-` and dots");
+                    return Err(Reject::new("lake", "no_partition", detail));
+                }
+            };
+            if above.as_deref().and_then(|above| above.strip_prefix(begin.as_str())) != Some(name) {
+                *above = Some(format!("{begin}{name}").into());
+            }
+            if let Some(id) = found {
+                event.remove(id);
+            }
+        }
+        let partition = Partition { above: above.clone(), hours };
+        let rows =
+            parts.entry(partition.clone()).or_insert_with(|| free.pop().unwrap_or_else(|| Rows::new(layout)));
         let (columns, rest) = rows.columns.split_at_mut(layout.columns.len());
         for ((path, _), column) in layout.columns.iter().zip(columns) {
             let found = event.find(path);
@@ -188,7 +224,7 @@ impl Table {
     }
 
     /// Takes a row out again, one that turned out to be a duplicate.
-    pub fn take_back(&mut self, row: Row) {
+    pub fn take_back(&mut self, row: &Row) {
         if let Some(rows) = self.parts.get_mut(&row.partition) {
             rows.taken_back.resize(rows.taken_back.len().max(row.at + 1), false);
             if let Some(gone) = rows.taken_back.get_mut(row.at) {

@@ -31,7 +31,8 @@ use bytes::Bytes;
 use millrace_core::metric::Row;
 use millrace_core::port::{
     Begin, Between, Clock, Entry, Error, Functions, Inbox, Invoked, Item, Kept, KeyTable, Kind, Lineage,
-    Message, MetricTable, ObjectStore, Page, Put, PutRecords, Queue, Replay, Shard, When, Written,
+    Message, MetricTable, ObjectStore, Page, Put, PutRecords, Queue, Replay, Shard, Spent, When, WriteKey,
+    WriteKeys, Written,
 };
 use millrace_core::time::Micros;
 use std::cell::{Cell, RefCell};
@@ -295,6 +296,57 @@ impl MetricTable for Rows {
             return Err(error(Kind::Transient));
         }
         Ok(*first == attempt)
+    }
+}
+
+/// Write keys in memory, by hash, and what was sent with each within a minute.
+#[derive(Debug, Default)]
+pub struct Keys {
+    /// The keys.
+    pub keys: RefCell<BTreeMap<String, WriteKey>>,
+    /// The events, by hash and minute.
+    pub sent: RefCell<BTreeMap<(String, i64), u64>>,
+    finds: Cell<usize>,
+    spends: Cell<usize>,
+    faults: RefCell<Faults>,
+}
+
+impl Keys {
+    /// The calls from now on go so.
+    pub fn fail(&self, faults: impl IntoIterator<Item = Fault>) {
+        self.faults.replace(Faults::new(faults));
+    }
+
+    /// How often a key was looked up, and events were counted.
+    #[must_use]
+    pub fn calls(&self) -> (usize, usize) {
+        (self.finds.get(), self.spends.get())
+    }
+
+    fn call(&self, count: &Cell<usize>) -> Result<(), Error> {
+        count.set(count.get() + 1);
+        match self.faults.borrow().next() {
+            Fault::Fails(kind) => Err(error(kind)),
+            Fault::None | Fault::AnswerLost | Fault::Throttles(_) => Ok(()),
+        }
+    }
+}
+
+impl WriteKeys for Keys {
+    async fn find(&self, hash: &str) -> Result<Option<WriteKey>, Error> {
+        self.call(&self.finds)?;
+        Ok(self.keys.borrow().get(hash).cloned())
+    }
+
+    async fn spend(&self, hash: &str, minute: i64, events: u64, most: u64) -> Result<Spent, Error> {
+        self.call(&self.spends)?;
+        let mut sent = self.sent.borrow_mut();
+        let sent = sent.entry((hash.to_owned(), minute)).or_default();
+        if *sent + events > most {
+            return Ok(Spent::Over(*sent));
+        }
+        *sent += events;
+        Ok(Spent::Now(*sent))
     }
 }
 

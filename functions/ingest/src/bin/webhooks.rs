@@ -12,7 +12,8 @@ use millrace_core::pipeline::EventSettings;
 use millrace_core::port::Clock as _;
 use millrace_core::retry::Policy;
 use millrace_core::webhook::Sources;
-use millrace_ingest::webhooks::{Deps, handle};
+use millrace_ingest::access::Access;
+use millrace_ingest::webhooks::{BODY_MAX, Deps, handle};
 use tokio::sync::Mutex;
 
 /// How long a start waits for the secret, milliseconds: Lambda gives a start 10 s.
@@ -34,6 +35,8 @@ async fn main() -> Result<(), Error> {
         spill: Guard::new("spill queue", SqsQueue::new(&config, spill), Policy::BRIEF),
         clock: SystemClock,
         event: EventSettings::read(PIPELINE)?,
+        access: Access::Open, // the signature says who may
+        body_max: BODY_MAX,
     };
     let ids = Guard::new("state table", Table::new(&config, table), Policy::BRIEF);
     let deps = &Mutex::new(Deps { ingest, sources, ids });

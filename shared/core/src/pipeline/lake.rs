@@ -26,6 +26,10 @@ pub struct LakeSettings {
     /// The columns that fields of the event get, in their order.
     #[serde(default)]
     pub columns: Vec<Column>,
+    /// The field, `tenant` say, by whose values the table is partitioned above date and hour.
+    #[serde(default)]
+    #[schemars(with = "Path")]
+    pub partition_by: Option<Spanned<Path>>,
     /// Whether what no column names is kept, as JSON, in the column `rest`.
     #[serde(default = "keeps_rest")]
     pub rest: bool,
@@ -37,7 +41,7 @@ pub struct LakeSettings {
 
 impl Default for LakeSettings {
     fn default() -> Self {
-        Self { columns: Vec::new(), rest: keeps_rest(), zstd: zstd_level() }
+        Self { columns: Vec::new(), partition_by: None, rest: keeps_rest(), zstd: zstd_level() }
     }
 }
 
@@ -93,24 +97,38 @@ impl Column {
     /// Athena knows no capitals and wants quotes around other signs.
     #[must_use]
     pub fn flat_name(&self) -> String {
-        let path = self.name.get_ref().to_string();
-        let mut flat = String::with_capacity(path.len() + 4);
-        let mut before = '_';
-        for sign in path.chars() {
-            if sign.is_ascii_uppercase() && (before.is_ascii_lowercase() || before.is_ascii_digit()) {
-                flat.push('_');
-            }
-            flat.push(if sign.is_ascii_alphanumeric() { sign.to_ascii_lowercase() } else { '_' });
-            before = sign;
-        }
-        flat
+        flat_name(self.name.get_ref())
     }
+}
+
+fn flat_name(path: &Path) -> String {
+    let path = path.to_string();
+    let mut flat = String::with_capacity(path.len() + 4);
+    let mut before = '_';
+    for sign in path.chars() {
+        if sign.is_ascii_uppercase() && (before.is_ascii_lowercase() || before.is_ascii_digit()) {
+            flat.push('_');
+        }
+        flat.push(if sign.is_ascii_alphanumeric() { sign.to_ascii_lowercase() } else { '_' });
+        before = sign;
+    }
+    flat
 }
 
 impl LakeSettings {
     /// What the types of the file cannot tell: a column that is there twice.
     pub(super) fn mistakes(&self) -> Vec<Mistake> {
         let mut mistakes = Vec::new();
+        if let (Some(field), Some(name)) = (&self.partition_by, self.partition()) {
+            let has = |known: &str| known == name;
+            let own = self.columns.iter().any(|column| has(&column.flat_name()));
+            if own || FIXED_COLUMNS.iter().any(|(fixed, _)| has(fixed)) {
+                let message = format!(
+                    "the column `{name}` is there twice: what partitions the table is a column of its own"
+                );
+                mistakes.push(Mistake::new(message).within(field.span()));
+            }
+        }
         for (index, column) in self.columns.iter().enumerate() {
             let name = column.flat_name();
             let mut earlier = self.columns.iter().take(index);
@@ -124,6 +142,12 @@ impl LakeSettings {
             mistakes.push(Mistake::new(message).within(column.name.span()));
         }
         mistakes
+    }
+
+    /// The column that the table is partitioned by before date and hour, if by any.
+    #[must_use]
+    pub fn partition(&self) -> Option<String> {
+        self.partition_by.as_ref().map(|field| flat_name(field.get_ref()))
     }
 
     /// The columns of the Glue table as `template.yaml` lists them, without the partitions.

@@ -326,6 +326,19 @@ pub(super) fn warnings(text: &str, parts: &Parts<'_>) -> Vec<Mistake> {
         named.push(Named { field: change::old_place(attribute.get_ref()), at: attribute.span() });
     }
 
+    if let Some(partition) = &parts.lake.partition_by {
+        let (field, at) = (partition.get_ref(), partition.span());
+        if let Some(by) = log.remover(field) {
+            let (line, name) = (line(text, by), by.step.name());
+            let message = format!(
+                "each event lands in the partition `none`: `{name}` in line {line} removes `{field}`"
+            );
+            let help = "leave the field, or partition by another";
+            found.push((field.clone(), Mistake::warning(message).with_help(help).within(at.clone())));
+        }
+        named.push(Named { field: field.clone(), at });
+    }
+
     let is_hidden = |field: &Path| {
         hidden.iter().any(|pattern| pattern.may_cover(field))
             || redacted.iter().any(|(fields, kind)| kind_of(field) == Some(*kind) && fields.may_cover(field))

@@ -17,6 +17,7 @@ use millrace_core::sink::Driver;
 use millrace_core::time::Micros;
 use millrace_core::transformer::Transformer;
 use millrace_core::window::{Forgetful, Span, Window};
+use millrace_ingest::access::Access;
 use millrace_ingest::drain;
 use millrace_lake::{Frames, Layout};
 use millrace_sim::account::SkewedClock;
@@ -26,6 +27,7 @@ use millrace_sim::sqs::Queue;
 use millrace_sim::{dynamodb, kinesis, lambda, s3, secrets, sqs};
 use serde::Serialize;
 use serde_json::{Value, json};
+use std::convert::Infallible;
 use std::future::poll_fn;
 use std::panic::resume_unwind;
 use std::rc::Rc;
@@ -128,6 +130,8 @@ impl Code for Binary {
                     spill: Guard::new("spill queue", sqs::Client(Rc::clone(&stack.spill)), Policy::BRIEF),
                     clock: self.clock(),
                     event: EventSettings::read(PIPELINE).unwrap(),
+                    access: Access::Open,
+                    body_max: 10 << 20,
                 })),
                 Which::Drain => {
                     let deps = drain::Deps { raw: Guard::patient("RawStream", raw()), clock: self.clock() };
@@ -211,7 +215,7 @@ fn answer(payload: &impl Serialize, counts: &impl Serialize) -> Answer {
     Answer { payload: json!(payload), counts: json!(counts) }
 }
 
-struct Ingest(millrace_ingest::Deps<Bent<kinesis::Client>, sqs::Client, SkewedClock>);
+struct Ingest(millrace_ingest::Deps<Bent<kinesis::Client>, sqs::Client, SkewedClock, Infallible>);
 
 impl Instance for Ingest {
     fn invoke<'a>(&'a mut self, payload: &'a Value, ends: Micros) -> Local<'a, Result<Answer, String>> {
