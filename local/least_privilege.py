@@ -158,6 +158,7 @@ class Stage:
             ("ingest", *put): (self.ingest_unspilled,),
             ("ingest", "Spill", "sqs:SendMessage"): (self.ingest, lambda: self.without("ingest", *put)),
             ("drain", *put): (self.drain,),
+            ("queue", *put): (self.queue,),
             ("transform", *put): (self.transform,),
             ("transform", "Quarantine", "s3:PutObject"): (self.transform_bad,),
             ("transform", "Key", "secretsmanager:GetSecretValue"): (self.transform,),
@@ -218,6 +219,11 @@ class Stage:
         data = base64.b64encode(json.dumps(self.event()).encode()).decode()
         records[0]["body"] = json.dumps({"records": [{"partitionKey": "k", "data": data}]})
         return self.batch("drain", records)
+
+    def queue(self) -> str | None:
+        records = sample("queue")["Records"][:1]
+        records[0]["body"] = json.dumps(self.event())
+        return self.batch("queue", records)
 
     def transform(self, data: bytes | None = None, shard: str | None = None) -> str | None:
         return self.batch("transform", [self.record("RawStream", data or json.dumps(self.event()).encode(), shard)])

@@ -6,7 +6,8 @@
 
 pub mod answer;
 pub mod drain;
-mod events;
+pub mod events;
+pub mod queue;
 mod request;
 mod spill;
 
