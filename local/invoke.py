@@ -27,6 +27,7 @@ SETTINGS = {
     "LAKE_BUCKET": "LakeBucket",
     "QUARANTINE_BUCKET": "QuarantineBucket",
     "TOKEN_KEY_SECRET": "TokenKeySecret",
+    "STATE_TABLE": "StateTable",
 }
 
 

@@ -19,6 +19,7 @@ from datetime import UTC, datetime
 
 import chaos
 import demo
+import feed
 import stack
 from stack import Failed, step
 
@@ -41,9 +42,10 @@ def main() -> int:
         if stack.down():
             print("a stack was up: it went down")
         try:
-            outputs = stack.up()
+            pages = feed.Feed([[]])
+            outputs = feed.deployed(stack.up(), pages.url, "rate(1 day)")
             with step("permissions"):
-                return Stage(outputs).show()
+                return Stage(outputs, pages).show()
         finally:
             with step("down"):
                 stack.down()
@@ -52,8 +54,9 @@ def main() -> int:
 class Stage:
     """The stack that is up, and how each of its functions is led to each of its calls."""
 
-    def __init__(self, outputs: dict):
+    def __init__(self, outputs: dict, pages: feed.Feed):
         self.outputs = outputs
+        self.feed = pages
         services = ("cloudformation", "dynamodb", "iam", "kinesis", "lambda", "sqs")
         self.aws = {service: stack.client(outputs["EndpointUrl"], service) for service in services}
         resources = self.aws["cloudformation"].describe_stack_resources(StackName="millrace-local")["StackResources"]
@@ -80,7 +83,7 @@ class Stage:
                 rows.append([function, action, told or "needed"])
                 missing += [f"{function}, {action} ({sid}): {told}"] if told else []
         missing += [f"{way} is in no policy" for way in ways]
-        for function, drive in (("transform", self.transform), ("lake", self.lake)):
+        for function, drive in (("transform", self.transform), ("lake", self.lake), ("pull", self.pull)):
             condition = "dynamodb:LeadingKeys"
             if self.is_condition_asked(function, drive):
                 rows.append([function, condition, "needed"])
@@ -159,6 +162,10 @@ class Stage:
             ("ingest", "Spill", "sqs:SendMessage"): (self.ingest, lambda: self.without("ingest", *put)),
             ("drain", *put): (self.drain,),
             ("queue", *put): (self.queue,),
+            ("pull", *put): (self.pull,),
+            ("pull", "Remember", "dynamodb:Query"): (self.pull,),
+            ("pull", "Remember", "dynamodb:PutItem"): (self.pull,),
+            ("pull", "Token", "secretsmanager:GetSecretValue"): (self.pull,),
             ("transform", *put): (self.transform,),
             ("transform", "Quarantine", "s3:PutObject"): (self.transform_bad,),
             ("transform", "Key", "secretsmanager:GetSecretValue"): (self.transform,),
@@ -224,6 +231,12 @@ class Stage:
         records = sample("queue")["Records"][:1]
         records[0]["body"] = json.dumps(self.event())
         return self.batch("queue", records)
+
+    def pull(self) -> str | None:
+        """A run in which the feed has something new."""
+        self.feed.pages = [[self.event()]]
+        answer = self.invoke("pull", {})
+        return None if answer.get("out") == 1 else f"{answer}"
 
     def transform(self, data: bytes | None = None, shard: str | None = None) -> str | None:
         return self.batch("transform", [self.record("RawStream", data or json.dumps(self.event()).encode(), shard)])
