@@ -53,4 +53,4 @@ def deployed(outputs: dict, url: str, schedule: str) -> dict:
 
     secrets = stack.client(outputs["EndpointUrl"], "secretsmanager")
     token = secrets.create_secret(Name="millrace-local-feed", SecretString=TOKEN)["ARN"]
-    return stack.deploy(outputs["EndpointUrl"], FeedUrl=url, FeedTokenSecretArn=token, FeedSchedule=schedule, **PARAMETERS)
+    return stack.deploy(outputs["EndpointUrl"], FeedUrl=url, FeedTokenSecretArn=token, FeedSchedule=f'"{schedule}"', **PARAMETERS)

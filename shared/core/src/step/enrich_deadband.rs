@@ -31,7 +31,7 @@
 use super::object::apart;
 use super::settings::{Span, some};
 use super::{Context, Step, Touches, Verdict};
-use crate::event::{Event, New, Path, Value};
+use crate::event::{Event, New, Number, Path, Value};
 use crate::files::Files;
 use crate::mistake::Mistake;
 use crate::seen;
@@ -122,7 +122,7 @@ impl Step for Deadband {
                 None => has_name = false,
             }
         }
-        let value = event.get(&self.value).and_then(Value::as_number).map(|number| number.as_f64());
+        let value = event.get(&self.value).and_then(Value::as_number).map(Number::as_f64);
         let at = self.sign.as_ref().and_then(|(time, _)| event.get(time).and_then(Micros::read));
         match value {
             Some(value) if has_name => {
@@ -143,26 +143,21 @@ impl Deadband {
         let series = seen::hash(&self.name);
         let is_full = self.last.len() >= SERIES_MAX;
         let every = self.sign.as_ref().map_or(i64::MAX, |(_, every)| *every);
-        match self.last.get_mut(&series) {
-            Some(last) => {
-                let since = new.at.zip(last.at).map(|(new, last)| new.saturating_sub(last));
-                if since.is_some_and(|since| since < 0) {
-                    return true;
-                }
-                let moved =
-                    (new.value - last.value).abs() > self.band || since.is_some_and(|since| since >= every);
-                if moved {
-                    *last = new;
-                }
-                moved
+        let Some(last) = self.last.get_mut(&series) else {
+            if !is_full {
+                self.last.insert(series, new);
             }
-            None => {
-                if !is_full {
-                    self.last.insert(series, new);
-                }
-                true
-            }
+            return true;
+        };
+        let since = new.at.zip(last.at).map(|(new, last)| new.saturating_sub(last));
+        if since.is_some_and(|since| since < 0) {
+            return true;
         }
+        let moved = (new.value - last.value).abs() > self.band || since.is_some_and(|since| since >= every);
+        if moved {
+            *last = new;
+        }
+        moved
     }
 }
 

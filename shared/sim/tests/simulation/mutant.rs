@@ -53,20 +53,20 @@ pub(crate) enum Mutant {
 impl Mutant {
     /// All of them, each with the seed of a run that finds it.
     pub(crate) const ALL: [(Self, u64); 15] = [
-        (Self::AcceptedBeforePut, 0),
-        (Self::AllEntriesAgain, 30),
-        (Self::DrainForgets, 51),
-        (Self::NamedAnew, 0),
+        (Self::AcceptedBeforePut, 8),
+        (Self::AllEntriesAgain, 8),
+        (Self::DrainForgets, 40),
+        (Self::NamedAnew, 272),
         (Self::NoPositionRule, 6),
-        (Self::WrongItem, 4),
-        (Self::QuarantineAfterAnswer, 14),
+        (Self::WrongItem, 6),
+        (Self::QuarantineAfterAnswer, 26),
         (Self::NotAnonymized, 0),
         (Self::LogsPayload, 0),
-        (Self::KeyKept, 11),
-        (Self::CheckpointBeforePut, 13),
+        (Self::KeyKept, 6),
+        (Self::CheckpointBeforePut, 6),
         (Self::NotSuperseded, 75),
-        (Self::ClaimsUnasked, 51),
-        (Self::LetterDeletedFirst, 4),
+        (Self::ClaimsUnasked, 165),
+        (Self::LetterDeletedFirst, 84),
         (Self::StartTakenForPoison, 47),
     ];
 }
