@@ -1,4 +1,4 @@
-//! Messages of the inbox queue to RawStream: what SQS, SNS, EventBridge and IoT hand over.
+//! Messages of the inbox queue to RawStream: what SQS, SNS, `EventBridge` and `IoT` hand over.
 //!
 //! A message is events, or an envelope around them, which is told by marks that no event has by chance. What an envelope
 //! says and the event does not is put into the event: the id above all, which is the same when the queue delivers a
@@ -277,7 +277,7 @@ impl Notification {
     }
 }
 
-/// What EventBridge hands over, a partner's events included.
+/// What `EventBridge` hands over, a partner's events included.
 /// <https://docs.aws.amazon.com/eventbridge/latest/ref/overiew-event-structure.html>
 #[derive(Deserialize)]
 struct BusEvent<'a> {
@@ -301,7 +301,7 @@ impl<'a> BusEvent<'a> {
     }
 }
 
-/// What the error action of an IoT rule gets where another action of the rule failed.
+/// What the error action of an `IoT` rule gets where another action of the rule failed.
 /// <https://docs.aws.amazon.com/iot/latest/developerguide/rule-error-handling.html>
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
