@@ -32,6 +32,7 @@ SETTINGS = {
     "METRICS_TABLE": "MetricsTable",
     "STATE_TABLE": "StateTable",
     "WEBHOOK_SECRETS": "WebhookSecrets",
+    "STATE_TABLE": "StateTable",
 }
 
 

@@ -22,6 +22,7 @@ from datetime import UTC, datetime
 import access
 import chaos
 import demo
+import feed
 import stack
 from stack import Failed, step
 
@@ -44,9 +45,10 @@ def main() -> int:
         if stack.down():
             print("a stack was up: it went down")
         try:
-            outputs = stack.up(Access="keys", RawRoute="false")
+            pages = feed.Feed([[]])
+            outputs = feed.deployed(stack.up(Access="keys", RawRoute="false"), pages.url, "rate(1 day)", Access="keys", RawRoute="false")
             with step("permissions"):
-                return Stage(outputs).show()
+                return Stage(outputs, pages).show()
         finally:
             with step("down"):
                 stack.down()
@@ -55,8 +57,9 @@ def main() -> int:
 class Stage:
     """The stack that is up, and how each of its functions is led to each of its calls."""
 
-    def __init__(self, outputs: dict):
+    def __init__(self, outputs: dict, pages: feed.Feed):
         self.outputs = outputs
+        self.feed = pages
         services = ("cloudformation", "dynamodb", "iam", "kinesis", "lambda", "sqs")
         self.aws = {service: stack.client(outputs["EndpointUrl"], service) for service in services}
         resources = self.aws["cloudformation"].describe_stack_resources(StackName="millrace-local")["StackResources"]
@@ -92,6 +95,7 @@ class Stage:
         for function, sid, drive in (
             ("ingest", "Ask", self.ingest), ("ingest", "Count", self.ingest), ("webhooks", "Remember", self.webhook_again),
             ("transform", "Remember", self.transform), ("lake", "Remember", self.lake), ("review", "Remember", self.review),
+            ("pull", "Remember", self.pull),
         ):  # fmt: skip
             condition = f"dynamodb:LeadingKeys ({sid})"
             if self.is_condition_asked(function, sid, drive):
@@ -177,6 +181,11 @@ class Stage:
             ("ingest", "Ask", "dynamodb:GetItem"): (self.ingest,),
             ("ingest", "Count", "dynamodb:UpdateItem"): (self.ingest,),
             ("drain", *put): (self.drain,),
+            ("queue", *put): (self.queue,),
+            ("pull", *put): (self.pull,),
+            ("pull", "Remember", "dynamodb:Query"): (self.pull,),
+            ("pull", "Remember", "dynamodb:PutItem"): (self.pull,),
+            ("pull", "Token", "secretsmanager:GetSecretValue"): (self.pull,),
             ("transform", *put): (self.transform,),
             ("transform", "Quarantine", "s3:PutObject"): (self.transform_bad,),
             ("transform", "Key", "secretsmanager:GetSecretValue"): (self.transform,),
@@ -262,6 +271,17 @@ class Stage:
         data = base64.b64encode(json.dumps(self.event()).encode()).decode()
         records[0]["body"] = json.dumps({"records": [{"partitionKey": "k", "data": data}]})
         return self.batch("drain", records)
+
+    def queue(self) -> str | None:
+        records = sample("queue")["Records"][:1]
+        records[0]["body"] = json.dumps(self.event())
+        return self.batch("queue", records)
+
+    def pull(self) -> str | None:
+        """A run in which the feed has something new."""
+        self.feed.pages = [[self.event()]]
+        answer = self.invoke("pull", {})
+        return None if answer.get("out") == 1 else f"{answer}"
 
     def transform(self, data: bytes | None = None, shard: str | None = None) -> str | None:
         return self.batch("transform", [self.record("RawStream", data or json.dumps(self.event()).encode(), shard)])

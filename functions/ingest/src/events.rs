@@ -1,5 +1,6 @@
 //! Events: validated, stamped, and packed into records.
 
+use flate2::{Compression, write::GzEncoder};
 use millrace_core::decode;
 use millrace_core::event::{Event, New, Number, Path, Value};
 use millrace_core::pipeline::{EventSettings, MissingId, RECEIVED_AT};
@@ -8,28 +9,33 @@ use millrace_core::tenant;
 use millrace_core::time::Micros;
 use millrace_core::token::fingerprint;
 use std::collections::HashMap;
+use std::io::Write as _;
 
 /// The largest record, bytes. The spill queue must be able to hold it: its messages are text of at most 1 MiB, and
 /// base64 makes four bytes of three.
-pub(crate) const RECORD_MAX: usize = 750_000;
+pub const RECORD_MAX: usize = 750_000;
 
 /// The field that says of which source a webhook is. An event has it that was signed, and no other.
 pub(crate) const WEBHOOK: &str = "webhook";
 
 /// What the request tells about each of its events.
 #[derive(Debug)]
-pub(crate) struct Stamp<'a> {
-    pub(crate) received_at: Micros,
-    pub(crate) ip: &'a str,
-    pub(crate) user_agent: Option<&'a str>,
+pub struct Stamp<'a> {
+    /// When it was received.
+    pub received_at: Micros,
+    /// The address that it came from; empty where nobody knows.
+    pub ip: &'a str,
+    /// What sent it.
+    pub user_agent: Option<&'a str>,
     /// Whose the events are, whatever they say; none, where nobody knows.
-    pub(crate) tenant: Option<&'a str>,
+    pub tenant: Option<&'a str>,
 }
 
 /// An event that may go on, as one line of JSON.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Accepted {
-    partition_key: String,
+pub struct Accepted {
+    /// What decides its shard.
+    pub partition_key: String,
     line: String,
 }
 
@@ -42,7 +48,7 @@ pub(crate) fn accept(
     random: impl Fn() -> u64,
 ) -> Result<Accepted, String> {
     decode::event(piece, event).map_err(|why| why.detail.into_owned())?;
-    if event.present(&settings.id).is_none_or(|id| id.as_str() == Some("")) {
+    if lacks_id(event, settings) {
         let id = match settings.missing_id {
             MissingId::Reject => return Err(format!("the field `{}` is missing", settings.id)),
             MissingId::Hash => fingerprint(piece, 16),
@@ -51,17 +57,30 @@ pub(crate) fn accept(
         event.put(&settings.id, New::Str(&id));
     }
     event.remove_at(&Path::from_key(WEBHOOK)); // only what is verified has it
-    stamped(event, settings, stamp, piece.len())
+    fitting(event, settings, stamp)
 }
 
-/// Takes an event that has all but what the request tells, of some `size` in bytes, or says why not, without repeating what
-/// it holds.
-pub(crate) fn stamped(
+/// [`stamped`], of what has to fit a record as it is.
+pub(crate) fn fitting(
     event: &mut Event,
     settings: &EventSettings,
     stamp: &Stamp<'_>,
-    size: usize,
 ) -> Result<Accepted, String> {
+    let accepted = stamped(event, settings, stamp)?;
+    if accepted.line.len() > RECORD_MAX {
+        return Err(format!("the event has more than {RECORD_MAX} bytes"));
+    }
+    Ok(accepted)
+}
+
+/// Whether an event has no id yet.
+#[must_use]
+pub fn lacks_id(event: &Event, settings: &EventSettings) -> bool {
+    event.present(&settings.id).is_none_or(|id| id.as_str() == Some(""))
+}
+
+/// Takes an event that has all but what the request tells, or says why not, without repeating what it holds.
+pub fn stamped(event: &mut Event, settings: &EventSettings, stamp: &Stamp<'_>) -> Result<Accepted, String> {
     let is_id = |id: Value<'_>| id.as_str().is_some() || id.as_number().is_some_and(Number::is_integer);
     if !event.get(&settings.id).is_some_and(is_id) {
         return Err(format!("the field `{}` is neither a string nor an integer", settings.id));
@@ -78,17 +97,15 @@ pub(crate) fn stamped(
     };
     default("ip", stamp.ip);
     default("userAgent", stamp.user_agent.unwrap_or_default());
-    let mut line = String::with_capacity(size + 128);
+    let mut line = String::with_capacity(event.weight() + 128);
     event.write(&mut line);
-    if line.len() > RECORD_MAX {
-        return Err(format!("the event has more than {RECORD_MAX} bytes"));
-    }
     Ok(Accepted { partition_key: settings.partition_key_of(event), line })
 }
 
 /// Packs events into records, NDJSON, one a partition key as long as they fit; in the order of the events, so that
 /// what shares a key stays in order.
-pub(crate) fn records(events: &[Accepted]) -> Vec<Entry> {
+#[must_use]
+pub fn records(events: &[Accepted]) -> Vec<Entry> {
     let mut records: Vec<Entry> = Vec::new();
     let mut open: HashMap<&str, usize> = HashMap::new();
     for Accepted { partition_key, line } in events {
@@ -102,6 +119,20 @@ pub(crate) fn records(events: &[Accepted]) -> Vec<Entry> {
         }
     }
     records
+}
+
+/// A record that Kinesis takes, for who has no spill queue behind it: what is larger than [`RECORD_MAX`] goes as gzip, which
+/// makes less of any text than the 1 MiB that a record may have, if the text has no more than that.
+#[must_use]
+pub fn fitting(record: Entry) -> Entry {
+    if record.data.len() <= RECORD_MAX {
+        return record;
+    }
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::default()); // the faster ones do without Huffman codes of their own
+    match gzip.write_all(&record.data).and_then(|()| gzip.finish()) {
+        Ok(data) => Entry { data, ..record },
+        Err(_) => record, // a vector refuses nothing
+    }
 }
 
 /// How many events a record of [`records`] has. Serialized JSON has no newline in it.

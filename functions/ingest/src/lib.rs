@@ -7,7 +7,8 @@
 pub mod access;
 pub mod answer;
 pub mod drain;
-mod events;
+pub mod events;
+pub mod queue;
 mod request;
 mod spill;
 pub mod webhooks;

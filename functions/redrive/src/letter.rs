@@ -2,7 +2,7 @@
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use millrace_aws::source::name_of;
-use millrace_core::port::{Kept, Shard};
+use millrace_core::port::{self, Kept, Shard};
 use millrace_core::record::{Sequence, Source};
 use serde::Deserialize;
 use serde_json::{Value, json, value::RawValue};
@@ -103,9 +103,54 @@ impl Letter {
     }
 }
 
+/// A message in an event like the event source mapping's.
+/// <https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html#example-standard-queue-message-event>
+pub(crate) fn delivery(message: &port::Message) -> String {
+    let sent_at = message.sent_at.map(|at| json!({"SentTimestamp": (at.get() / 1_000).to_string()}));
+    let attribute = |attribute: &port::Attribute| {
+        let is_binary = attribute.kind.starts_with("Binary");
+        let value = if is_binary { "binaryValue" } else { "stringValue" };
+        let rendered = json!({value: attribute.value, "stringListValues": [], "binaryListValues": [], "dataType": attribute.kind});
+        (attribute.name.clone(), rendered)
+    };
+    let attributes: serde_json::Map<_, _> = message.attributes.iter().map(attribute).collect();
+    let record = json!({
+        "messageId": message.id,
+        "receiptHandle": "",
+        "body": message.body,
+        "attributes": sent_at.unwrap_or_else(|| json!({})),
+        "messageAttributes": attributes,
+        "eventSource": "aws:sqs",
+    });
+    json!({ "Records": [record] }).to_string()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use millrace_core::time::Micros;
+
+    #[test]
+    fn a_message_keeps_its_id_its_time_and_its_attributes() {
+        let attribute = |name: &str, kind: &str, value: &str| port::Attribute {
+            name: name.into(),
+            kind: kind.into(),
+            value: value.into(),
+        };
+        let message = port::Message {
+            id: "m1".into(),
+            receipt: "r".into(),
+            body: "{}".into(),
+            sent_at: Micros::new(1_795_179_907_250_000),
+            attributes: vec![attribute("tenant", "String", "acme"), attribute("sum", "Binary.md5", "AAE=")],
+        };
+        let event: Value = serde_json::from_str(&delivery(&message)).unwrap();
+        let record = &event["Records"][0];
+        assert_eq!((&record["messageId"], &record["body"]), (&json!("m1"), &json!("{}")));
+        assert_eq!(record["attributes"]["SentTimestamp"], "1795179907250");
+        assert_eq!(record["messageAttributes"]["tenant"]["stringValue"], "acme");
+        assert_eq!(record["messageAttributes"]["sum"]["binaryValue"], "AAE=");
+    }
 
     #[test]
     fn dead_letters_of_both_kinds_of_streams_are_read() {

@@ -47,6 +47,8 @@ pub struct Deps<I, Q, R, F, S, C> {
     pub letters: Vec<(String, Guard<I>)>,
     /// The dead letter queue of the spill queue, and the spill queue.
     pub spilled: (Guard<I>, Guard<Q>),
+    /// The dead letter queue of the inbox queue, and the function that gave up on its messages.
+    pub inbox: Option<(Guard<I>, String)>,
     /// What the streams still hold.
     pub streams: Guard<R>,
     /// The functions.
@@ -129,12 +131,22 @@ where
             Ok(End::Done)
         })
         .await;
+        if let Some((dead, function)) = &self.inbox {
+            self.drain("inbox", dead, order, deadline, &mut tally, async |message, tally| {
+                if order.dry_run {
+                    return Ok(End::Left);
+                }
+                self.deliver(function, message, deadline, tally).await
+            })
+            .await;
+        }
         tally
     }
 
     /// How the dependencies are, as far as that is worth telling.
     pub fn health(&self) -> Vec<Health> {
-        let queues = self.letters.iter().filter_map(|(_, queue)| queue.health());
+        let inbox = self.inbox.iter().filter_map(|(queue, _)| queue.health());
+        let queues = self.letters.iter().filter_map(|(_, queue)| queue.health()).chain(inbox);
         let rest = [self.spilled.0.health(), self.spilled.1.health(), self.streams.health()];
         let more = [self.functions.health(), self.quarantine.health()];
         queues.chain(rest.into_iter().chain(more).flatten()).collect()
@@ -205,6 +217,32 @@ where
 
     fn has_time(&self, deadline: Micros) -> bool {
         self.clock.now() < deadline.plus_ms(-CALL_MS)
+    }
+
+    /// Hands a message to the function that gave up on it, with its own id: what it did of it before is known by that.
+    async fn deliver(
+        &self,
+        function: &str,
+        message: &Message,
+        deadline: Micros,
+        tally: &mut Tally,
+    ) -> Result<End, Error> {
+        if !self.has_time(deadline) {
+            return Err(waits("there is no time left"));
+        }
+        tally.records += 1;
+        let event = letter::delivery(message);
+        let answer = self
+            .functions
+            .call(&self.clock, deadline, async |functions| functions.invoke(function, event.clone()).await);
+        match answer.await? {
+            Invoked::Answered(answer) if is_safe(&answer) => {
+                tally.redriven += 1;
+                Ok(End::Done)
+            }
+            Invoked::Answered(_) => Err(waits("its function still answers with failures")),
+            Invoked::Died => Err(waits("its function dies of it")),
+        }
     }
 
     /// Reads a letter's records back, page by page, and hands them to its function.

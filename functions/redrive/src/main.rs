@@ -18,6 +18,7 @@ async fn main() -> Result<(), Error> {
     let mut env = Env::of_process();
     let (letters, quarantine) = (env.text("DEAD_LETTER_QUEUE_URLS"), env.text("QUARANTINE_BUCKET"));
     let (spill, spill_dead) = (env.text("SPILL_QUEUE_URL"), env.text("SPILL_DLQ_URL"));
+    let inbox = env.optional("INBOX_DLQ_URL").zip(env.optional("QUEUE_FUNCTION"));
     let config = clients::config(&mut env);
     env.check()?;
     let queue = |url: &str| SqsQueue::new(&config, url.to_owned());
@@ -31,6 +32,7 @@ async fn main() -> Result<(), Error> {
             Guard::patient("dead letters", queue(&spill_dead)),
             Guard::patient("spill queue", queue(&spill)),
         ),
+        inbox: inbox.map(|(url, function)| (Guard::patient("dead letters", queue(&url)), function)),
         streams: Guard::patient("streams", History::new(&config)),
         functions: Guard::patient("functions", Lambda::lasting(&config, CALL_MS)),
         quarantine: Guard::patient("quarantine", Bucket::new(&config, quarantine)),

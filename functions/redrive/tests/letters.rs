@@ -73,6 +73,7 @@ fn redrive(
             Guard::patient("dead spill", Messages::with(dead_spill)),
             Guard::patient("spill", Messages::default()),
         ),
+        inbox: None,
         streams: Guard::patient("streams", history),
         functions: Guard::patient("functions", functions),
         quarantine: Guard::patient("quarantine", Store::default()),
@@ -158,6 +159,43 @@ fn spilled_events_that_drain_gave_up_on_go_back_to_the_spill_queue() {
         redrive(RUN, vec!["hello".into()], vec![message.clone(), "hello".into()], history(100), |_| safe());
     assert_eq!((done.spilled, done.left), (vec![message], vec!["hello".to_owned()]));
     assert_eq!((done.tally.done, done.tally.left), (1, 2));
+}
+
+#[test]
+fn messages_that_queue_gave_up_on_are_handed_to_it_again_with_their_ids() {
+    let answers = RefCell::new(vec![
+        Err(Kind::Permanent),
+        Ok(Invoked::Died),
+        Ok(Invoked::Answered(r#"{"batchItemFailures":[{"itemIdentifier":"m0"}]}"#.into())),
+        safe(),
+    ]);
+    let events = RefCell::new(Vec::new());
+    let functions = Played(|function: &str, event: String| {
+        assert_eq!(function, "queue");
+        events.borrow_mut().push(serde_json::from_str::<Value>(&event).unwrap());
+        answers.borrow_mut().remove(0)
+    });
+    let deps = Deps {
+        letters: vec![],
+        spilled: (
+            Guard::patient("dead spill", Messages::default()),
+            Guard::patient("spill", Messages::default()),
+        ),
+        inbox: Some((Guard::patient("dead inbox", Messages::with(["hello".to_owned()])), "queue".to_owned())),
+        streams: Guard::patient("streams", History::default()),
+        functions: Guard::patient("functions", functions),
+        quarantine: Guard::patient("quarantine", Store::default()),
+        clock: VirtualClock::at(Micros::new(1_573_850_000_000_000).unwrap()),
+    };
+    let again = |order| run(deps.handle(order, deps.clock.now().plus_ms(800_000)));
+    assert_eq!(again(Order { dry_run: true }), Tally { letters: 1, left: 1, ..Tally::default() });
+    for _ in 0..3 {
+        assert_eq!(again(RUN), Tally { letters: 1, left: 1, records: 1, ..Tally::default() });
+    }
+    assert_eq!(again(RUN), Tally { letters: 1, done: 1, records: 1, redriven: 1, ..Tally::default() });
+    assert!(deps.inbox.as_ref().unwrap().0.port().sent().is_empty());
+    let record = &events.borrow()[3]["Records"][0];
+    assert_eq!((&record["messageId"], &record["body"]), (&json!("m0"), &json!("hello")));
 }
 
 #[test]

@@ -4,9 +4,11 @@ use crate::clients::within;
 use crate::failed;
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::config::Builder;
+use aws_sdk_sqs::types::{MessageAttributeValue, MessageSystemAttributeName};
 use aws_types::SdkConfig;
 use bytes::Bytes;
-use millrace_core::port::{Error, Inbox, Kind, Message, ObjectStore, Queue};
+use millrace_core::port::{Attribute, Error, Inbox, Kind, Message, ObjectStore, Queue};
+use millrace_core::time::Micros;
 use std::time::Duration;
 
 /// A queue, by URL.
@@ -35,17 +37,36 @@ impl Queue for SqsQueue {
     }
 }
 
+/// A message in the core's words.
+fn message(message: aws_sdk_sqs::types::Message) -> Message {
+    let sent_at =
+        message.attributes.and_then(|mut all| all.remove(&MessageSystemAttributeName::SentTimestamp));
+    let sent_at = sent_at.and_then(|ms| Micros::new(ms.parse::<i64>().ok()?.checked_mul(1_000)?));
+    let attributes = message.message_attributes.unwrap_or_default().into_iter();
+    Message {
+        id: message.message_id.unwrap_or_default(),
+        receipt: message.receipt_handle.unwrap_or_default(),
+        body: message.body.unwrap_or_default(),
+        sent_at,
+        attributes: attributes.map(|(name, value)| attribute(name, value)).collect(),
+    }
+}
+
+fn attribute(name: String, value: MessageAttributeValue) -> Attribute {
+    let MessageAttributeValue { string_value, binary_value, data_type, .. } = value;
+    let binary = || binary_value.map(|data| base64_simd::STANDARD.encode_to_string(data));
+    Attribute { name, kind: data_type, value: string_value.or_else(binary).unwrap_or_default() }
+}
+
 impl Inbox for SqsQueue {
     async fn receive(&self) -> Result<Vec<Message>, Error> {
         let what = || format!("receive messages of the queue {}", self.url);
         let call = self.client.receive_message().queue_url(&self.url).max_number_of_messages(10);
+        let call = call
+            .message_system_attribute_names(MessageSystemAttributeName::SentTimestamp)
+            .message_attribute_names("All");
         let answer = Box::pin(call.send()).await; // boxed: the SDK's futures are large
         let answer = answer.map_err(|error| failed(what(), error.into_service_error()))?;
-        let message = |message: aws_sdk_sqs::types::Message| Message {
-            id: message.message_id.unwrap_or_default(),
-            receipt: message.receipt_handle.unwrap_or_default(),
-            body: message.body.unwrap_or_default(),
-        };
         Ok(answer.messages.unwrap_or_default().into_iter().map(message).collect())
     }
 

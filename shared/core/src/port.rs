@@ -254,6 +254,21 @@ pub struct Message {
     pub receipt: String,
     /// Its text.
     pub body: String,
+    /// When it was sent, where the queue says so.
+    pub sent_at: Option<Micros>,
+    /// What stands beside its text.
+    pub attributes: Vec<Attribute>,
+}
+
+/// An attribute of a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attribute {
+    /// Its name.
+    pub name: String,
+    /// Its type, as its sender calls it: `String`, `Number` or `Binary`, and perhaps more behind a point.
+    pub kind: String,
+    /// Its value; a binary one as base64.
+    pub value: String,
 }
 
 /// A secret.

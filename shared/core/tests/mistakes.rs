@@ -128,7 +128,7 @@ fn unknown_names_are_pointed_at_and_mended() {
               |
             6 | filter.frobnicate = 1
               |        ^^^^^^^^^^
-              = there are anonymize.drop, anonymize.encrypt, anonymize.generalize, anonymize.hmac, anonymize.keep_only, anonymize.mask, anonymize.redact, anonymize.truncate_ip, clean.cast, clean.default, clean.empty_to_null, clean.lowercase, clean.max_length, clean.rename, clean.require, clean.schema, clean.timestamp, clean.trim, clean.typed, enrich.classify, enrich.compute, enrich.constant, enrich.geoip, enrich.hash_id, enrich.lookup, enrich.referrer, enrich.session, enrich.url, enrich.user_agent, filter.bots, filter.drop, filter.ip, filter.keep, filter.sample, filter.types
+              = there are anonymize.drop, anonymize.encrypt, anonymize.generalize, anonymize.hmac, anonymize.keep_only, anonymize.mask, anonymize.redact, anonymize.truncate_ip, clean.cast, clean.default, clean.empty_to_null, clean.lowercase, clean.max_length, clean.rename, clean.require, clean.schema, clean.timestamp, clean.trim, clean.typed, enrich.classify, enrich.compute, enrich.constant, enrich.deadband, enrich.geoip, enrich.hash_id, enrich.lookup, enrich.referrer, enrich.sentiment, enrich.session, enrich.url, enrich.user_agent, filter.bots, filter.drop, filter.ip, filter.keep, filter.sample, filter.types
         "#]],
     );
     check(

@@ -429,6 +429,8 @@ impl Inbox for Messages {
             id: format!("m{place}"),
             receipt: place.to_string(),
             body: body.clone(),
+            sent_at: None,
+            attributes: Vec::new(),
         };
         let mut received = self.received.borrow_mut();
         let there = sent.iter().enumerate().filter(|(place, _)| received.insert(*place));

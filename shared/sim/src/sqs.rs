@@ -198,7 +198,13 @@ impl port::Queue for Client {
 impl port::Inbox for Client {
     async fn receive(&self) -> Result<Vec<port::Message>, Error> {
         let queue = Rc::clone(&self.0);
-        let message = |Message { id, body, .. }: Message| port::Message { receipt: id.clone(), id, body };
+        let message = |Message { id, body, sent_at, .. }: Message| port::Message {
+            receipt: id.clone(),
+            id,
+            body,
+            sent_at: Some(sent_at),
+            attributes: Vec::new(),
+        };
         let effect = move |_| Ok(queue.receive(RECEIVE_MAX).into_iter().map(message).collect());
         self.0.account.call(self.0.name, effect).await
     }

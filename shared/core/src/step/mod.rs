@@ -26,10 +26,12 @@ mod clean_typed;
 mod enrich_classify;
 mod enrich_compute;
 mod enrich_constant;
+mod enrich_deadband;
 mod enrich_geoip;
 mod enrich_hash_id;
 mod enrich_lookup;
 mod enrich_referrer;
+mod enrich_sentiment;
 mod enrich_session;
 mod enrich_url;
 mod enrich_user_agent;
@@ -91,10 +93,12 @@ registry![
     enrich_classify::Classify,
     enrich_compute::Compute,
     enrich_constant::Constant,
+    enrich_deadband::Deadband,
     enrich_geoip::GeoIp,
     enrich_hash_id::HashId,
     enrich_lookup::Lookup,
     enrich_referrer::Referrer,
+    enrich_sentiment::Sentiment,
     enrich_session::Session,
     enrich_url::Url,
     enrich_user_agent::UserAgent,
@@ -329,6 +333,7 @@ mod tests {
         fn read(&self, name: &str) -> Result<Cow<'static, [u8]>, String> {
             Ok(Cow::Borrowed(match name.rsplit('.').next() {
                 Some("mmdb") => include_bytes!("../../../../data/demo.mmdb"),
+                Some("csv") if name.ends_with("words.csv") => b"word,score\ngut,2\n",
                 Some("csv") => b"sku,name,price\nA-1,Shoes,59.90\n",
                 _ => b"{}",
             }))

@@ -18,7 +18,7 @@ use millrace_core::time::Micros;
 use millrace_core::transformer::Transformer;
 use millrace_core::window::{Forgetful, Span, Window};
 use millrace_ingest::access::Access;
-use millrace_ingest::drain;
+use millrace_ingest::{drain, queue};
 use millrace_lake::{Frames, Layout};
 use millrace_sim::account::SkewedClock;
 use millrace_sim::kinesis::Stream;
@@ -53,6 +53,7 @@ const SPAN: Span = Span { window_ms: 3_600_000, retries_ms: RETENTION_MS, ids_ma
 pub(crate) enum Which {
     Ingest,
     Drain,
+    Queue,
     Transform,
     Changes,
     Lake,
@@ -137,6 +138,14 @@ impl Code for Binary {
                     let deps = drain::Deps { raw: Guard::patient("RawStream", raw()), clock: self.clock() };
                     Box::new(Drain { stack: Rc::clone(stack), deps })
                 }
+                Which::Queue => {
+                    let raw = Guard::patient("RawStream", raw());
+                    let event = EventSettings::read(PIPELINE).unwrap();
+                    Box::new(Inbox {
+                        stack: Rc::clone(stack),
+                        deps: queue::Deps { raw, clock: self.clock(), event },
+                    })
+                }
                 Which::Transform => {
                     let table = Guard::patient("state table", self.table());
                     let ids = Window::new(table, Guard::patient("RawStream's shards", raw()), SPAN);
@@ -190,6 +199,7 @@ impl Code for Binary {
                             dead(&stack.spill_dead),
                             Guard::patient("spill queue", sqs::Client(Rc::clone(&stack.spill))),
                         ),
+                        inbox: Some((dead(&stack.inbox_dead), "queue".to_owned())),
                         streams: Guard::patient("streams", reader),
                         functions: Guard::patient("functions", self.bent(client)),
                         quarantine: self.quarantine(),
@@ -237,6 +247,28 @@ impl Instance for Drain {
             let before = self.stack.raw.records().len();
             let (answered, tally) = drain::handle(read(payload)?, deadline(ends), &self.deps).await;
             self.stack.see_drained(payload, before);
+            let mut answer = answer(&answered, &tally);
+            let some_failed = answer.payload["batchItemFailures"][0].is_object();
+            if some_failed && self.stack.raw.records().len() > before {
+                self.stack.drained_in_part.set(true);
+            }
+            answer.payload = mutant::answer(answer.payload, payload, self.stack.mutant);
+            Ok(answer)
+        })
+    }
+}
+
+struct Inbox {
+    stack: Rc<Stack>,
+    deps: queue::Deps<kinesis::Client, SkewedClock>,
+}
+
+impl Instance for Inbox {
+    fn invoke<'a>(&'a mut self, payload: &'a Value, ends: Micros) -> Local<'a, Result<Answer, String>> {
+        Box::pin(async move {
+            let before = self.stack.raw.records().len();
+            let event = mutant::named_anew(payload, self.stack.mutant);
+            let (answered, tally) = queue::handle(read(&event)?, deadline(ends), &self.deps).await;
             let mut answer = answer(&answered, &tally);
             let some_failed = answer.payload["batchItemFailures"][0].is_object();
             if some_failed && self.stack.raw.records().len() > before {

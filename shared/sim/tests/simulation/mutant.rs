@@ -24,6 +24,8 @@ pub(crate) enum Mutant {
     AllEntriesAgain,
     /// Drain says that all went well, whatever failed.
     DrainForgets,
+    /// Queue gives what has no id another one each time that its message comes.
+    NamedAnew,
     /// Transform takes an id for a duplicate wherever it was seen, its own position included.
     NoPositionRule,
     /// Transform and lake name the record behind the first one that is not safe.
@@ -50,20 +52,21 @@ pub(crate) enum Mutant {
 
 impl Mutant {
     /// All of them, each with the seed of a run that finds it.
-    pub(crate) const ALL: [(Self, u64); 14] = [
-        (Self::AcceptedBeforePut, 0),
-        (Self::AllEntriesAgain, 30),
-        (Self::DrainForgets, 51),
+    pub(crate) const ALL: [(Self, u64); 15] = [
+        (Self::AcceptedBeforePut, 8),
+        (Self::AllEntriesAgain, 8),
+        (Self::DrainForgets, 40),
+        (Self::NamedAnew, 272),
         (Self::NoPositionRule, 6),
-        (Self::WrongItem, 4),
-        (Self::QuarantineAfterAnswer, 14),
+        (Self::WrongItem, 6),
+        (Self::QuarantineAfterAnswer, 26),
         (Self::NotAnonymized, 0),
         (Self::LogsPayload, 0),
-        (Self::KeyKept, 11),
-        (Self::CheckpointBeforePut, 13),
+        (Self::KeyKept, 6),
+        (Self::CheckpointBeforePut, 6),
         (Self::NotSuperseded, 75),
-        (Self::ClaimsUnasked, 51),
-        (Self::LetterDeletedFirst, 4),
+        (Self::ClaimsUnasked, 165),
+        (Self::LetterDeletedFirst, 84),
         (Self::StartTakenForPoison, 47),
     ];
 }
@@ -227,6 +230,17 @@ impl<M: Memory> Memory for Bent<M> {
 /// The pipeline that transform has.
 pub(crate) fn pipeline(text: String, mutant: Option<Mutant>) -> String {
     if mutant == Some(Mutant::NotAnonymized) { text.replace(r#", "email"]"#, "]") } else { text }
+}
+
+/// The messages that queue gets.
+pub(crate) fn named_anew(payload: &Value, mutant: Option<Mutant>) -> Value {
+    let mut payload = payload.clone();
+    if mutant == Some(Mutant::NamedAnew) {
+        for message in payload["Records"].as_array_mut().into_iter().flatten() {
+            message["messageId"] = message["receiptHandle"].clone();
+        }
+    }
+    payload
 }
 
 /// The text of the first record of a batch.

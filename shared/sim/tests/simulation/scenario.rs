@@ -29,6 +29,8 @@ pub(crate) enum Kind {
     Garbage,
     /// Ingest refuses it: it has no id.
     NoId,
+    /// It lands, though it has no id: it is known by the message that it came in.
+    Unnamed,
     /// `transform` panics over it.
     PanicsTransform,
     /// `transform` dies of it.
@@ -64,6 +66,8 @@ pub(crate) enum Way {
     GzipProducer,
     /// Into RawStream by a producer of its own, as a KPL aggregate.
     Aggregate,
+    /// In a message to the inbox queue, as NDJSON.
+    Message,
     /// As a change of a table.
     Change,
 }
@@ -191,6 +195,8 @@ impl Scenario {
                 Way::Gzip,
                 Way::Producer,
                 Way::GzipProducer,
+                Way::Message,
+                Way::Message,
                 Way::Change,
             ]);
             let count = if way == Way::Change { 1 } else { chance.between(1, 6) };
@@ -203,10 +209,16 @@ impl Scenario {
                 };
                 self.event(None, user, kind(chance, way, poison))
             });
-            let events = events.collect();
+            let events: Vec<_> = events.collect();
             let tries = chance.pick(&[1, 3, 5, 8]);
+            // Sent again it is another message.
+            let tries = if self.is_unnamed(&events) { 1 } else { tries };
             self.sends.push(Send { at: moment(chance), way, events, tries });
         }
+    }
+
+    fn is_unnamed(&self, places: &[usize]) -> bool {
+        places.iter().any(|place| self.events.get(*place).is_some_and(|event| event.kind == Kind::Unnamed))
     }
 
     fn event(&mut self, id: Option<String>, user: u32, kind: Kind) -> usize {
@@ -220,7 +232,7 @@ impl Scenario {
     fn resend(&mut self, chance: &Chance) {
         for sent in 0..self.sends.len() {
             let mut again = self.sends[sent].clone();
-            if again.way == Way::Change || !chance.percent(25) {
+            if again.way == Way::Change || self.is_unnamed(&again.events) || !chance.percent(25) {
                 continue;
             }
             again.at = again.at.plus_ms(chance.pick(&[1, 1_000, 30_000, 1_200_000]));
@@ -256,15 +268,17 @@ impl Scenario {
         })
     }
 
-    /// Whether nothing makes a client, ingest or drain send again what did arrive.
+    /// Whether nothing makes a client, ingest, drain or queue send again what did arrive.
     pub(crate) fn puts_once(&self) -> bool {
         self.faults.iter().all(|fault| match fault {
             Fault::Call { service, how, .. } | Fault::Spell { service, how, .. } => {
-                !["api", "raw", "spill"].contains(service)
+                !["api", "raw", "spill", "inbox", "lambda"].contains(service)
                     || matches!(how, CallFault::Partial(..) | CallFault::Refused(_))
             }
-            Fault::Invocation { function, .. } => !["ingest", "drain"].contains(function),
-            Fault::At { what, .. } => *what != Happening::DeliveredTwice("spill"),
+            Fault::Invocation { function, .. } => !["ingest", "drain", "queue"].contains(function),
+            Fault::At { what, .. } => {
+                !matches!(what, Happening::DeliveredTwice("spill" | "inbox" | "inbox-dead"))
+            }
         })
     }
 
@@ -316,13 +330,14 @@ fn kind(chance: &Chance, way: Way, poison: bool) -> Kind {
         0..15 => Kind::Filtered,
         15..23 => Kind::Bad,
         23..27 if http(way) => Kind::NoId,
+        23..40 if way == Way::Message => Kind::Unnamed,
         23..27 => Kind::Garbage,
         27 if http(way) && chance.percent(10) => Kind::Large,
         _ => Kind::Good,
     }
 }
 
-const CALLED: [&str; 16] = [
+const CALLED: [&str; 18] = [
     "api",
     "raw",
     "raw",
@@ -332,6 +347,8 @@ const CALLED: [&str; 16] = [
     "lake",
     "quarantine",
     "spill",
+    "inbox",
+    "inbox-dead",
     "secrets",
     "table",
     "table",
@@ -340,7 +357,7 @@ const CALLED: [&str; 16] = [
     "transform-dead",
     "lake-dead",
 ];
-const INVOKED: [&str; 6] = ["ingest", "drain", "transform", "changes", "lake", "redrive"];
+const INVOKED: [&str; 7] = ["ingest", "drain", "queue", "transform", "changes", "lake", "redrive"];
 
 fn fault(chance: &Chance) -> Fault {
     let nth = |most| u32::try_from(chance.below(most)).unwrap();
@@ -386,6 +403,7 @@ fn fault(chance: &Chance) -> Fault {
                 Happening::Merge("clean"),
                 Happening::Split("orders"),
                 Happening::DeliveredTwice("spill"),
+                Happening::DeliveredTwice("inbox"),
                 Happening::DeliveredTwice("transform-dead"),
                 Happening::DeliveredTwice("lake-dead"),
             ]);
@@ -422,7 +440,7 @@ impl Event {
         }
         let mut body = self.fields();
         body["serial"] = json!(serial);
-        if *kind != Kind::NoId {
+        if !matches!(kind, Kind::NoId | Kind::Unnamed) {
             body["id"] = json!(id);
         }
         body["eventType"] = json!("view");

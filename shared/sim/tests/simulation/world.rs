@@ -7,7 +7,7 @@ use crate::truth;
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use flate2::{Compression, write::GzEncoder};
 use millrace_core::kpl;
-use millrace_core::port::{Entry, Put, PutRecords as _};
+use millrace_core::port::{Entry, Put, PutRecords as _, Queue as _};
 use millrace_sim::account::Account;
 use millrace_sim::dynamodb::Table;
 use millrace_sim::executor::{End, first};
@@ -17,7 +17,7 @@ use millrace_sim::lambda::{Function, Outcome};
 use millrace_sim::queue_mapping;
 use millrace_sim::s3::Bucket;
 use millrace_sim::secrets::Secret;
-use millrace_sim::sqs::Queue;
+use millrace_sim::sqs::{self, Queue};
 use millrace_sim::stream_mapping::{self, StreamMapping};
 use serde_json::{Value, json};
 use std::cell::{Cell, RefCell};
@@ -47,6 +47,8 @@ pub(crate) struct Stack {
     pub(crate) quarantine: Rc<Bucket>,
     pub(crate) spill: Rc<Queue>,
     pub(crate) spill_dead: Rc<Queue>,
+    pub(crate) inbox: Rc<Queue>,
+    pub(crate) inbox_dead: Rc<Queue>,
     pub(crate) transform_dead: Rc<Queue>,
     pub(crate) changes_dead: Rc<Queue>,
     pub(crate) lake_dead: Rc<Queue>,
@@ -61,7 +63,7 @@ pub(crate) struct Stack {
     pub(crate) ids_met: RefCell<Vec<u128>>,
     /// What went wrong before the eyes of the simulation.
     pub(crate) seen: RefCell<Vec<String>>,
-    /// Whether a spilled message comes again of which a part was put.
+    /// Whether a message comes again of which a part was put.
     pub(crate) drained_in_part: Cell<bool>,
     /// Whether the functions bear what was poison to them.
     pub(crate) cured: Cell<bool>,
@@ -135,6 +137,7 @@ impl Stack {
         let label = "2026-11-20T11:00:00.000";
         let arn = format!("arn:aws:dynamodb:us-east-1:123456789012:table/{TABLE}/stream/{label}");
         let spill_dead = queue("spill-dead", 900_000, None);
+        let inbox_dead = queue("inbox-dead", 900_000, None);
         Rc::new(Self {
             account: account.clone(),
             raw: kinesis("raw", scenario.raw_shards),
@@ -144,6 +147,8 @@ impl Stack {
             quarantine: Bucket::new(account, "quarantine"),
             spill: queue("spill", 180_000, Some((Rc::clone(&spill_dead), 100))),
             spill_dead,
+            inbox: queue("inbox", 180_000, Some((Rc::clone(&inbox_dead), 100))),
+            inbox_dead,
             transform_dead: queue("transform-dead", 900_000, None),
             changes_dead: queue("changes-dead", 900_000, None),
             lake_dead: queue("lake-dead", 900_000, None),
@@ -192,8 +197,9 @@ impl Stack {
 
     /// How many dead letters there are.
     pub(crate) fn letters(&self) -> usize {
-        let queues = [&self.transform_dead, &self.changes_dead, &self.lake_dead, &self.spill_dead];
-        queues.into_iter().map(|queue| queue.waiting().len()).sum()
+        let streams = [&self.transform_dead, &self.changes_dead, &self.lake_dead];
+        let queues = streams.into_iter().chain([&self.spill_dead, &self.inbox_dead]);
+        queues.map(|queue| queue.waiting().len()).sum()
     }
 
     /// What a batch does to this stage, where one of its records is poisonous.
@@ -228,13 +234,15 @@ pub(crate) fn play(scenario: &Scenario, tells: bool) -> Run {
     // The timeouts of the template.
     let ingest = function("ingest", Which::Ingest, 15);
     let drain = function("drain", Which::Drain, 30);
+    let queue = function("queue", Which::Queue, 30);
     let transform = function("transform", Which::Transform, 60);
     let changes = function("changes", Which::Changes, 60);
     let lake = function("lake", Which::Lake, 120);
     let redrive = function("redrive", Which::Redrive, 840);
-    *stack.functions.borrow_mut() = [&transform, &changes, &lake].map(Rc::clone).into();
+    *stack.functions.borrow_mut() = [&queue, &transform, &changes, &lake].map(Rc::clone).into();
 
     queue_mapping::start(&account, &stack.spill, &drain, 10, 2);
+    queue_mapping::start(&account, &stack.inbox, &queue, 10, 3);
     let map = |stream: &Rc<Stream>, function: &Rc<Function>, dead: &Rc<Queue>, settings, render| {
         StreamMapping::start(&account, stream, function, dead, settings, render)
     };
@@ -254,7 +262,7 @@ pub(crate) fn play(scenario: &Scenario, tells: bool) -> Run {
     }
     let happenings: Vec<_> = account.faults().happenings().collect();
     for (at, what) in happenings {
-        let functions = [&ingest, &drain, &transform, &changes, &lake].map(Rc::clone);
+        let functions = [&ingest, &drain, &queue, &transform, &changes, &lake].map(Rc::clone);
         let mappings = [&of_raw, &of_orders, &of_clean].map(Rc::clone);
         let (stack, account) = (Rc::clone(&stack), account.clone());
         account.clone().executor().spawn(async move {
@@ -331,7 +339,7 @@ fn happen(what: Happening, stack: &Stack, functions: &[Rc<Function>], mappings: 
         Happening::Split(name) => stream(name).into_iter().for_each(|stream| stream.split()),
         Happening::Merge(name) => stream(name).into_iter().for_each(|stream| stream.merge()),
         Happening::DeliveredTwice(name) => {
-            let queues = [&stack.spill, &stack.transform_dead, &stack.lake_dead];
+            let queues = [&stack.spill, &stack.inbox, &stack.transform_dead, &stack.lake_dead];
             queues.into_iter().filter(|queue| queue.name == name).for_each(|queue| queue.deliver_twice());
         }
     }
@@ -368,6 +376,7 @@ impl Client {
             self.told.note_all(&events, |told| told.sent += 1);
             let over = match send.way {
                 Way::Producer | Way::GzipProducer | Way::Aggregate => self.put(send.way, &events).await,
+                Way::Message => self.message(&events).await,
                 _ => self.post(send.way, &events).await,
             };
             if over {
@@ -387,6 +396,17 @@ impl Client {
         let entry = Entry { partition_key: format!("producer-{}", events[0].user), data };
         let done = kinesis::Client(Rc::clone(&self.stack.raw)).put(&[entry]).await;
         let done = done.is_ok_and(|puts| puts == [Put::Done]);
+        if done {
+            self.told.note_all(events, |told| told.accepted = true);
+        }
+        done
+    }
+
+    /// Sends the events to the inbox queue; whether that is over.
+    async fn message(&self, events: &[Event]) -> bool {
+        let lines = events.iter().map(Event::body).collect::<Vec<_>>().join(&b'\n');
+        let inbox = sqs::Client(Rc::clone(&self.stack.inbox));
+        let done = inbox.send(&String::from_utf8(lines).unwrap()).await.is_ok();
         if done {
             self.told.note_all(events, |told| told.accepted = true);
         }

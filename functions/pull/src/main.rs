@@ -1,0 +1,53 @@
+//! Wires `pull`: a feed to RawStream.
+
+use lambda_runtime::Error;
+use millrace_aws::settings::{Env, PIPELINE};
+use millrace_aws::{
+    clients, clock::SystemClock, dynamodb::Table, kinesis::Stream, secrets::Stored, serve::serve, telemetry,
+};
+use millrace_core::guard::Guard;
+use millrace_core::pipeline::EventSettings;
+use millrace_core::retry::{Delay, Policy};
+use millrace_pull::{Deps, Feed, http::Http};
+use serde::de::IgnoredAny;
+use std::time::Duration;
+
+/// How to insist on a feed: three times more within some ten seconds. The next run comes soon.
+const PATIENCE: Policy = Policy {
+    delay: Delay::FullJitter { base: Duration::from_millis(500), cap: Duration::from_secs(8) },
+    attempts_max: 4,
+};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    telemetry::init();
+    let mut env = Env::of_process();
+    let (raw, table, url) = (env.text("RAW_STREAM"), env.text("STATE_TABLE"), env.text("FEED_URL"));
+    let (items, cursor) = (env.optional("FEED_ITEMS").unwrap_or_default(), env.optional("FEED_CURSOR"));
+    let (header, token) = (env.optional("FEED_HEADER"), env.optional("FEED_TOKEN_SECRET"));
+    let config = clients::config(&mut env);
+    env.check()?;
+    let header = header.as_deref().and_then(|header| header.split_once(':'));
+    let deps = Deps {
+        feed: Feed::new(url, items, cursor)?,
+        http: Guard::new("feed", Http::new()?, PATIENCE),
+        // Without a token there is nothing to say.
+        header: header
+            .filter(|_| token.is_some())
+            .map(|(name, value)| (name.trim().to_owned(), value.trim().to_owned())),
+        token: token.map(|id| Guard::patient("feed's token", Stored::new(&config, id))),
+        table: Guard::patient("state table", Table::new(&config, table)),
+        raw: Guard::patient("RawStream", Stream::new(&config, raw)),
+        clock: SystemClock,
+        event: EventSettings::read(PIPELINE)?,
+    };
+    let deps = &deps;
+    serve(|_: IgnoredAny, deadline| async move {
+        let (tally, done) = deps.handle(deadline).await;
+        telemetry::count("pull", &tally, &deps.clock);
+        telemetry::health("pull", &deps.health(), &deps.clock);
+        // An error is what the alarm hears.
+        done.map(|()| tally).map_err(Error::from)
+    })
+    .await
+}
