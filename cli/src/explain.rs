@@ -18,6 +18,7 @@ use millrace_core::pipeline::{Outcome, Pipeline};
 use millrace_core::quarantine::Reject;
 use millrace_core::seen::Seen;
 use millrace_core::step::Context;
+use millrace_files::Room;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
@@ -99,7 +100,7 @@ pub(crate) fn explain(args: &Args) -> Result<(), Error> {
         }
     };
     let mut is_all = true;
-    while let Some(chunk) = input.chunk(Vec::new())? {
+    while let Some(mut chunk) = input.chunk(Room::default())? {
         match chunk.each(&mut show) {
             Ok(()) => {}
             Err(Error::Enough) => {

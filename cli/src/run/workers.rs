@@ -6,7 +6,7 @@
 
 use super::output::{Kept, Output, Quarantine, Sheet, Written};
 use crate::error::Error;
-use crate::input::{Chunk, Input, Piece};
+use crate::input::{Input, Piece};
 use millrace_core::account::{StepTally, Tally};
 use millrace_core::block::{BLOCK_EVENTS, Block};
 use millrace_core::event::Event;
@@ -15,6 +15,7 @@ use millrace_core::pipeline::{Outcome, Pipeline};
 use millrace_core::quarantine::{Entry, Reject};
 use millrace_core::seen::{self, Seen};
 use millrace_core::step::Context;
+use millrace_files::{Chunk, Room};
 use serde::Serialize;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -105,7 +106,7 @@ struct Reading {
 
 impl Source {
     /// Reads the chunk of this number when its turn has come; none where there is none.
-    fn chunk(&self, number: usize, room: Vec<u8>) -> Result<Option<Chunk>, Error> {
+    fn chunk(&self, number: usize, room: Room) -> Result<Option<Chunk>, Error> {
         let mut reading = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         while reading.next != number && !reading.is_over {
             reading = self.moved.wait(reading).unwrap_or_else(PoisonError::into_inner);
@@ -182,10 +183,10 @@ impl Worker<'_> {
         source: &Source,
         numbers: impl Iterator<Item = usize>,
     ) -> Result<(Tally, Written, Vec<StepTally>), Error> {
-        let mut room = Vec::new();
+        let mut room = Room::default();
         for number in numbers {
-            let Some(chunk) = source.chunk(number, room)? else { break };
-            if let Err(why) = self.chunk(number, &chunk) {
+            let Some(mut chunk) = source.chunk(number, room)? else { break };
+            if let Err(why) = self.chunk(number, &mut chunk) {
                 source.give_up();
                 self.line.give_up();
                 return Err(why);
@@ -195,7 +196,7 @@ impl Worker<'_> {
         Ok((self.tally, self.sheet.finish()?, self.pipeline.take_tallies()))
     }
 
-    fn chunk(&mut self, number: usize, chunk: &Chunk) -> Result<(), Error> {
+    fn chunk(&mut self, number: usize, chunk: &mut Chunk) -> Result<(), Error> {
         // So that it does not matter which worker had the chunk before.
         self.pipeline.begin_batch();
         let mut waiting = Vec::with_capacity(BLOCK_EVENTS);
@@ -206,7 +207,7 @@ impl Worker<'_> {
             }
             self.block.push(self.cx.arrived_at, bytes, |event| piece.read(event));
             waiting.push(piece);
-            Ok(())
+            Ok::<_, Error>(())
         })?;
         self.settle(&mut waiting);
         let Some(mut state) = self.line.wait(number) else { return Ok(()) };

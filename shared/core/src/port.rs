@@ -61,6 +61,26 @@ impl<S: ObjectStore> ObjectStore for &S {
     }
 }
 
+/// A place whose objects are read, a part at a time.
+pub trait ReadObject {
+    /// The bytes of an object from this one on, so many of them or up to its end. None where it is no longer the one of
+    /// this `ETag`.
+    fn read(
+        &self,
+        key: &str,
+        etag: &str,
+        from: u64,
+        bytes: u64,
+    ) -> impl Future<Output = Result<Option<Bytes>, Error>>;
+}
+
+/// A place that several read from.
+impl<R: ReadObject> ReadObject for &R {
+    async fn read(&self, key: &str, etag: &str, from: u64, bytes: u64) -> Result<Option<Bytes>, Error> {
+        R::read(self, key, etag, from, bytes).await
+    }
+}
+
 /// A table of small items under a key each, in the order of their positions: what a stage remembers of a lane.
 pub trait KeyTable {
     /// The items of a key that lie between two positions, neither of them included, as far as one page goes. The next
@@ -208,6 +228,13 @@ pub enum Invoked {
 pub trait Queue {
     /// Sends a message of text, or says that it could not.
     fn send(&self, message: &str) -> impl Future<Output = Result<(), Error>>;
+}
+
+/// A queue that several share.
+impl<Q: Queue> Queue for &Q {
+    async fn send(&self, message: &str) -> Result<(), Error> {
+        Q::send(self, message).await
+    }
 }
 
 /// A queue that hands messages out.
