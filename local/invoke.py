@@ -24,9 +24,11 @@ SETTINGS = {
     "RAW_STREAM": "RawStream",
     "CLEAN_STREAM": "CleanStream",
     "SPILL_QUEUE_URL": "SpillQueueUrl",
+    "INBOX_BUCKET": "InboxBucket",
     "LAKE_BUCKET": "LakeBucket",
     "QUARANTINE_BUCKET": "QuarantineBucket",
     "TOKEN_KEY_SECRET": "TokenKeySecret",
+    "STATE_TABLE": "StateTable",
 }
 
 
@@ -69,6 +71,8 @@ def start(name: str, outputs: dict) -> tuple:
         **stack.client_environment(outputs["EndpointUrl"]),
         **{variable: outputs[output] for variable, output in SETTINGS.items()},
         "TABLE_NAME": "orders",
+        "DEDUPE_WINDOW_SECONDS": "3600",
+        "STREAM_RETENTION_HOURS": "24",
         "AWS_REGION": outputs["Region"],
         "AWS_LAMBDA_FUNCTION_NAME": name,
         "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",

@@ -34,7 +34,7 @@ SCRATCH = STATE / "tmp"
 BUILD_BIN = ROOT / ".tools" / "build" / "bin"
 AWS_BIN = ROOT / ".tools" / "aws" / "bin"
 
-FUNCTIONS = ["ingest", "drain", "transform", "changes", "lake", "redrive"]
+FUNCTIONS = ["ingest", "drain", "transform", "changes", "files", "lake", "redrive"]
 REGION = "us-east-1"
 # MiniStack takes the key "test" for the account's root, who may do all; the functions get sessions of their roles.
 ADMIN = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
