@@ -64,6 +64,8 @@ pub(crate) enum Way {
     GzipProducer,
     /// As a change of a table.
     Change,
+    /// In a file that is dropped into the inbox.
+    File,
 }
 
 /// Some events, sent at once.
@@ -189,6 +191,7 @@ impl Scenario {
                 Way::Producer,
                 Way::GzipProducer,
                 Way::Change,
+                Way::File,
             ]);
             let count = if way == Way::Change { 1 } else { chance.between(1, 6) };
             let user = u32::try_from(chance.below(users)).unwrap();
@@ -221,7 +224,8 @@ impl Scenario {
                 continue;
             }
             again.at = again.at.plus_ms(chance.pick(&[1, 1_000, 30_000, 1_200_000]));
-            if chance.percent(20) {
+            // A file is known by its bytes: with others it is another file.
+            if again.way != Way::File && chance.percent(20) {
                 for place in &mut again.events {
                     let Event { id, user, kind, .. } = self.events[*place].clone();
                     if matches!(kind, Kind::Good | Kind::Filtered) {
@@ -291,7 +295,7 @@ fn kind(chance: &Chance, way: Way, poison: bool) -> Kind {
     if way == Way::Change {
         return chance.pick(&[Kind::Good, Kind::Good, Kind::Good, Kind::Filtered]);
     }
-    if poison && chance.percent(8) {
+    if poison && way != Way::File && chance.percent(8) {
         return chance.pick(&[
             Kind::PanicsTransform,
             Kind::KillsTransform,
@@ -309,7 +313,7 @@ fn kind(chance: &Chance, way: Way, poison: bool) -> Kind {
     }
 }
 
-const CALLED: [&str; 16] = [
+const CALLED: [&str; 18] = [
     "api",
     "raw",
     "raw",
@@ -326,8 +330,10 @@ const CALLED: [&str; 16] = [
     "lambda",
     "transform-dead",
     "lake-dead",
+    "inbox",
+    "inbox",
 ];
-const INVOKED: [&str; 6] = ["ingest", "drain", "transform", "changes", "lake", "redrive"];
+const INVOKED: [&str; 7] = ["ingest", "drain", "transform", "changes", "files", "lake", "redrive"];
 
 fn fault(chance: &Chance) -> Fault {
     let nth = |most| u32::try_from(chance.below(most)).unwrap();
