@@ -133,7 +133,46 @@ impl Scenario {
         let redrives = chance.pick(&[0, 1, 2]);
         scenario.redrives = (0..redrives).map(|_| moment(&chance).plus_ms(120_000)).collect();
         scenario.change_late(&chance);
+        scenario.drop_files(&Chance::new(seed, "files"));
         scenario
+    }
+
+    /// Now and then files are dropped, some of them twice, and things go wrong with these.
+    fn drop_files(&mut self, chance: &Chance) {
+        if !chance.percent(40) {
+            return;
+        }
+        for _ in 0..chance.between(1, 4) {
+            let count = chance.between(1, 12);
+            let events = (0..count).map(|_| self.event(None, 0, kind(chance, Way::File, false))).collect();
+            let send = Send { at: moment(chance), way: Way::File, events, tries: 1 };
+            if chance.percent(25) {
+                let at = send.at.plus_ms(chance.pick(&[1, 1_000, 30_000, 1_200_000]));
+                self.sends.push(Send { at, ..send.clone() });
+            }
+            self.sends.push(send);
+        }
+        for _ in 0..chance.below(4) {
+            let nth = u32::try_from(chance.below(12)).unwrap();
+            let after = u32::try_from(chance.below(30)).unwrap();
+            self.faults.push(if chance.percent(40) {
+                let how = chance.pick(&[
+                    CallFault::Refused(Refusal::Transient),
+                    CallFault::Refused(Refusal::Throttled),
+                    CallFault::AnswerLost,
+                ]);
+                Fault::Call { service: "inbox", nth, how }
+            } else {
+                let how = chance.pick(&[
+                    InvocationFault::Crash(after),
+                    InvocationFault::Hang(after),
+                    InvocationFault::AnswerLost,
+                    InvocationFault::Throttled,
+                    InvocationFault::Cold,
+                ]);
+                Fault::Invocation { function: "files", nth, how }
+            });
+        }
     }
 
     /// Now and then the key is rotated, or new functions are deployed, and events go on to come until long after.
@@ -191,7 +230,6 @@ impl Scenario {
                 Way::Producer,
                 Way::GzipProducer,
                 Way::Change,
-                Way::File,
             ]);
             let count = if way == Way::Change { 1 } else { chance.between(1, 6) };
             let user = u32::try_from(chance.below(users)).unwrap();
@@ -224,8 +262,7 @@ impl Scenario {
                 continue;
             }
             again.at = again.at.plus_ms(chance.pick(&[1, 1_000, 30_000, 1_200_000]));
-            // A file is known by its bytes: with others it is another file.
-            if again.way != Way::File && chance.percent(20) {
+            if chance.percent(20) {
                 for place in &mut again.events {
                     let Event { id, user, kind, .. } = self.events[*place].clone();
                     if matches!(kind, Kind::Good | Kind::Filtered) {
@@ -243,8 +280,13 @@ impl Scenario {
     /// Whether functions die, whatever they work on.
     pub(crate) fn kills(&self) -> bool {
         self.faults.iter().any(|fault| {
-            let Fault::Invocation { how, .. } = fault else { return false };
-            matches!(how, InvocationFault::Crash(_) | InvocationFault::Hang(_) | InvocationFault::AnswerLost)
+            let Fault::Invocation { function, how, .. } = fault else { return false };
+            // Nobody redrives files.
+            *function != "files"
+                && matches!(
+                    how,
+                    InvocationFault::Crash(_) | InvocationFault::Hang(_) | InvocationFault::AnswerLost
+                )
         })
     }
 
@@ -295,7 +337,7 @@ fn kind(chance: &Chance, way: Way, poison: bool) -> Kind {
     if way == Way::Change {
         return chance.pick(&[Kind::Good, Kind::Good, Kind::Good, Kind::Filtered]);
     }
-    if poison && way != Way::File && chance.percent(8) {
+    if poison && chance.percent(8) {
         return chance.pick(&[
             Kind::PanicsTransform,
             Kind::KillsTransform,
@@ -313,7 +355,7 @@ fn kind(chance: &Chance, way: Way, poison: bool) -> Kind {
     }
 }
 
-const CALLED: [&str; 18] = [
+const CALLED: [&str; 16] = [
     "api",
     "raw",
     "raw",
@@ -330,10 +372,8 @@ const CALLED: [&str; 18] = [
     "lambda",
     "transform-dead",
     "lake-dead",
-    "inbox",
-    "inbox",
 ];
-const INVOKED: [&str; 7] = ["ingest", "drain", "transform", "changes", "files", "lake", "redrive"];
+const INVOKED: [&str; 6] = ["ingest", "drain", "transform", "changes", "lake", "redrive"];
 
 fn fault(chance: &Chance) -> Fault {
     let nth = |most| u32::try_from(chance.below(most)).unwrap();
