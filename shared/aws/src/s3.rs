@@ -2,7 +2,7 @@
 
 use crate::failed;
 use aws_sdk_s3::Client;
-use aws_sdk_s3::error::ProvideErrorMetadata as _;
+use aws_sdk_s3::error::{ProvideErrorMetadata as _, SdkError};
 #[cfg(feature = "redrive")]
 use aws_sdk_s3::primitives::AggregatedBytes;
 use aws_types::SdkConfig;
@@ -81,7 +81,7 @@ impl ReadObject for Bucket {
         let call = self.client.get_object().bucket(&self.name).key(key);
         let call = call.if_match(format!("\"{etag}\"")).range(format!("bytes={from}-{last}"));
         let what = || format!("read an object of the bucket {}", self.name);
-        let answer = match Box::pin(call.send()).await.map_err(|error| error.into_service_error()) {
+        let answer = match Box::pin(call.send()).await.map_err(SdkError::into_service_error) {
             Ok(answer) => answer,
             Err(why) if matches!(why.code(), Some("PreconditionFailed" | "NoSuchKey")) => return Ok(None),
             Err(why) => return Err(failed(what(), why)),

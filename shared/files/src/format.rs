@@ -171,7 +171,7 @@ fn csv(text: &[u8], is_all: bool, name: &str, begin: Mark) -> Result<Option<(Sha
     let Some(mut dialect) = best.map(|(_, dialect)| dialect).or_else(|| is_named.then(|| of(b','))) else {
         return Ok(None);
     };
-    if !text.contains(&b'\n') && text.iter().filter(|byte| **byte == b'\r').count() > 1 {
+    if !text.contains(&b'\n') && memchr_iter(b'\r', text).count() > 1 {
         let detail = "its lines end with a carriage return alone: save it with line feeds";
         return Err(reject("line_ends", detail));
     }

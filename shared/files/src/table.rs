@@ -263,9 +263,9 @@ fn write_field(field: &Field, json: &mut String) {
                 let mut text = String::new();
                 write_field(key, &mut text);
                 if text.starts_with('"') {
-                    json.push_str(&text)
+                    json.push_str(&text);
                 } else {
-                    quote(&text, json)
+                    quote(&text, json);
                 }
                 json.push(':');
                 write_field(field, json);

@@ -14,7 +14,7 @@ const STEP: usize = 128 << 10;
 /// What undoes the packing of one file.
 pub(crate) enum Unpack {
     Plain,
-    Gzip(MultiGzDecoder<Vec<u8>>),
+    Gzip(Box<MultiGzDecoder<Vec<u8>>>),
     Zstd {
         decoder: Decoder<'static>,
         /// Whether it stands between two frames, where a file may end.
@@ -26,7 +26,7 @@ impl Unpack {
     pub(crate) fn new(packing: Packing) -> Result<Self, Reject> {
         Ok(match packing {
             Packing::Plain => Self::Plain,
-            Packing::Gzip => Self::Gzip(MultiGzDecoder::new(Vec::new())),
+            Packing::Gzip => Self::Gzip(Box::new(MultiGzDecoder::new(Vec::new()))),
             Packing::Zstd => {
                 Self::Zstd { decoder: Decoder::new().map_err(|_| damaged(packing))?, is_between: true }
             }
@@ -67,12 +67,11 @@ impl Unpack {
     /// Says that the file ends here.
     pub(crate) fn end(&mut self, out: &mut Vec<u8>) -> Result<(), Reject> {
         match self {
-            Self::Plain => {}
+            Self::Plain | Self::Zstd { is_between: true, .. } => {}
             Self::Gzip(decoder) => {
                 decoder.try_finish().map_err(|_| damaged(Packing::Gzip))?;
                 out.append(decoder.get_mut());
             }
-            Self::Zstd { is_between: true, .. } => {}
             Self::Zstd { .. } => return Err(damaged(Packing::Zstd)),
         }
         Ok(())

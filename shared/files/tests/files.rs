@@ -49,10 +49,15 @@ fn whole(bytes: &[u8]) -> Result<Vec<Told>, Reject> {
 #[expect(clippy::needless_pass_by_value, reason = "that is how expect! is written")]
 fn check(bytes: impl AsRef<[u8]>, expected: Expect) {
     let told = match whole(bytes.as_ref()) {
-        Ok(told) => told.iter().map(|(number, text)| format!("{number}: {text}\n")).collect(),
+        Ok(told) => lines(&told),
         Err(why) => format!("{why}\n"),
     };
     expected.assert_eq(&told);
+}
+
+fn lines(told: &[Told]) -> String {
+    let line = |(number, text): &Told| format!("{number}: {text}\n");
+    told.iter().map(line).collect()
 }
 
 fn gzip(data: &[u8]) -> Vec<u8> {
@@ -164,7 +169,7 @@ fn ten_thousand_columns() {
 fn packed_files_are_read_through() {
     let text = "a,b\n".to_owned() + &"1,2\n".repeat(300_000);
     let plain = whole(text.as_bytes()).unwrap();
-    let members = [gzip(text[..700_000].as_bytes()), gzip(text[700_000..].as_bytes())].concat();
+    let members = [gzip(&text.as_bytes()[..700_000]), gzip(&text.as_bytes()[700_000..])].concat();
     let frames =
         [&text[..9], &text[9..]].map(|part| zstd::bulk::compress(part.as_bytes(), 3).unwrap()).concat();
     for packed in [gzip(text.as_bytes()), members, frames] {
@@ -227,7 +232,8 @@ fn stretches_of_a_large_file_have_all_its_records_once() {
         _ => format!("{n},plain text of some length\n"),
     };
     let csv: String = std::iter::once("id,text\n".to_owned()).chain((0..60_000).map(row)).collect();
-    let ndjson: String = (0..60_000).map(|n| format!("{{\"id\":{n},\"text\":\"line\"}}\n")).collect();
+    let line = |n: usize| format!("{{\"id\":{n},\"text\":\"line\"}}\n");
+    let ndjson: String = (0..60_000).map(line).collect();
     let array = format!(
         "[{}]",
         (0..60_000).map(|n| format!("{{\"id\":{n},\"t\":\"[,]\"}}")).collect::<Vec<_>>().join(",\n")
@@ -345,14 +351,13 @@ mod parquet_files {
     #[test]
     fn rows_become_json_with_all_their_digits() {
         let all = told(Rows::of(file(), 0..9, 1)).unwrap();
-        let lines: String = all.iter().map(|(number, json)| format!("{number}: {json}\n")).collect();
         expect![[r#"
             1: {"id":9223372036854775807,"name":"Lämp \"x\"","price":64.5,"net":-0.05,"day":"2026-01-20","at":"2026-11-20T13:05:00Z","raw":"AP8="}
             2: {"id":0,"name":null,"price":null,"net":1234.56,"day":"1970-01-01","at":"1969-12-31T23:59:59.999999Z","raw":""}
             3: {"id":9223372036854775806,"name":"Lämp \"x\"","price":64.5,"net":-0.05,"day":"2026-01-20","at":"2026-11-20T13:05:00Z","raw":"AP8="}
             4: {"id":1,"name":null,"price":null,"net":1234.56,"day":"1970-01-01","at":"1969-12-31T23:59:59.999999Z","raw":""}
         "#]]
-        .assert_eq(&lines);
+        .assert_eq(&lines(&all));
 
         // A row group by itself, of which only its own bytes and the end of the file are there.
         let bytes = file();
