@@ -252,6 +252,7 @@ class Stage:
         bucket = self.outputs["InboxBucket"]
         etag = self.aws["s3"].put_object(Bucket=bucket, Key=key, Body=body)["ETag"].strip('"')
         came = sample("files")["file"]
+        came["time"] = datetime.now(UTC).isoformat()  # an event of later than it came has no time
         came["detail"] = {"bucket": {"name": bucket}, "object": {"key": key, "size": len(body), "etag": etag}}
         for task in ("plan", "range", "finish"):
             answer = self.invoke("files", {"task": task, "run": "least-privilege", "file": came, "range": 0})
