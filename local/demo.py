@@ -1,12 +1,14 @@
 """The whole way once: a shop's clickstream goes in over HTTP and comes back from Athena.
 
-Brings the stack up, sends events/clickstream.ndjson in small batches as browsers would, changes a few orders, waits until
+Brings the stack up, sends events/clickstream.ndjson in small batches as browsers would, changes a few orders, drops a CSV
+into the inbox, waits until
 the counts balance, and shows the balance, the tables, the proof that no personal data of the input is in the lake, and how
 long each stage took. Then it takes the stack down, also when it is interrupted. Exit code 0 only if balance and proof hold.
 """
 
 import concurrent.futures
 import decimal
+import csv
 import gzip
 import http.client
 import json
@@ -20,6 +22,7 @@ import stack
 from stack import Failed, step
 
 CLICKSTREAM = stack.ROOT / "events" / "clickstream.ndjson"
+PURCHASES = stack.ROOT / "events" / "purchases.csv"
 CONNECTIONS = 6
 BALANCED_WITHIN_S = 180
 DELIVERED_WITHIN_S = 30
@@ -53,9 +56,15 @@ def demo(outputs: dict) -> int:
     if "OrdersTable" in outputs:
         with step("change orders"):
             changes = change_orders(outputs)
+    rows = []
+    if "InboxBucket" in outputs:
+        with step("drop a file"):
+            rows = drop_file(outputs)
     with step("balance"):
-        tally = wait_for_balance(outputs, answers, changes)
+        tally = wait_for_balance(outputs, answers, changes, len(rows))
     show_balance(len(lines), answers, tally)
+    if rows:
+        show_manifest(outputs)
 
     with step("query"):
         whole = whole_lake(outputs)
@@ -67,7 +76,7 @@ def demo(outputs: dict) -> int:
         with step("firehose"):
             deliver(outputs)
     with step("privacy"):
-        private = show_privacy(outputs, lines, whole)
+        private = show_privacy(outputs, lines + rows, whole)
 
     print("\nHow long it took")
     table(["stage", "seconds"], [[what, f"{seconds:.1f}"] for what, seconds in stack.TIMES])
@@ -182,6 +191,28 @@ def deliver(outputs: dict) -> None:
         raise Failed(f"the delivery stream delivered {len(rows)} events, and not the two that it should have")
 
 
+def drop_file(outputs: dict) -> list:
+    """Drops a CSV into the inbox, as `aws s3 cp` would, and once more, which does nothing. Hands back its rows, as JSON."""
+    bucket = stack.client(outputs["EndpointUrl"], "s3")
+    for _ in range(2):
+        bucket.upload_file(str(PURCHASES), outputs["InboxBucket"], "inbox/purchases.csv")
+    with PURCHASES.open(newline="") as file:
+        return [json.dumps(row).encode() for row in csv.DictReader(file)]
+
+
+def show_manifest(outputs: dict) -> None:
+    """What is told of the file, beside the inbox."""
+    bucket, name = stack.client(outputs["EndpointUrl"], "s3"), outputs["InboxBucket"]
+    deadline = time.monotonic() + BALANCED_WITHIN_S
+    while not (found := bucket.list_objects_v2(Bucket=name, Prefix="manifests/").get("Contents")):
+        if time.monotonic() > deadline:
+            raise Failed(f"there is no manifest in {name}")
+        time.sleep(0.2)
+    manifest = json.load(bucket.get_object(Bucket=name, Key=found[0]["Key"])["Body"])
+    print("\nThe file's manifest")
+    table(["file", "state", *manifest["rows"]], [[manifest["key"], manifest["state"], *manifest["rows"].values()]])
+
+
 # ---- balance ----
 
 STAGES = {
@@ -190,15 +221,16 @@ STAGES = {
     "transform": ["in", "out", "filtered", "duplicates", "quarantined"],
     "changes": ["in", "out", "filtered", "duplicates", "quarantined"],
     "metrics": ["in", "counted", "filtered", "bad", "repeated"],
+    "files": ["in", "out", "filtered", "duplicates", "quarantined"],
     "lake": ["in", "landed", "skipped", "quarantined"],
 }
 
 
-def wait_for_balance(outputs: dict, answers: dict, changes: int) -> dict:
+def wait_for_balance(outputs: dict, answers: dict, changes: int, rows: int) -> dict:
     deadline = time.monotonic() + BALANCED_WITHIN_S
     while True:
         tally = count(outputs)
-        missing = differences(answers, changes, tally)
+        missing = differences(answers, changes, rows, tally)
         if not missing:
             return tally
         if time.monotonic() > deadline:
@@ -248,13 +280,13 @@ def log_lines(outputs: dict):
                 yield stage, event["message"].strip()
 
 
-def differences(answers: dict, changes: int, tally: dict) -> list:
+def differences(answers: dict, changes: int, rows: int, tally: dict) -> list:
     """What does not add up yet, in the order of the data."""
     ingest, transform, lake = tally["ingest"], tally["transform"], tally["lake"]
-    table_changes = tally["changes"]
-    came = ingest["accepted"] + table_changes["in"]
+    table_changes, files = tally["changes"], tally["files"]
+    came = ingest["accepted"] + table_changes["in"] + files["in"]
     went = lake["landed"] + sum(
-        stage[field] for stage in (transform, table_changes, lake) for field in ("filtered", "duplicates", "quarantined") if field in stage
+        stage[field] for stage in (transform, table_changes, files, lake) for field in ("filtered", "duplicates", "quarantined") if field in stage
     )
     laws = [
         ("ingest accepted = accepted by the API's answers", ingest["accepted"], answers["accepted"]),
@@ -262,11 +294,12 @@ def differences(answers: dict, changes: int, tally: dict) -> list:
         ("drain out = ingest spilled", tally["drain"]["out"], ingest["spilled"]),
         ("transform in = ingest accepted", transform["in"], ingest["accepted"]),
         ("changes in = changes of the orders table", table_changes["in"], changes),
+        ("files in = rows of the file", files["in"], rows),
         ("metrics in = changes of the orders table", tally["metrics"]["in"], changes),
-        ("lake in = transform out + changes out", lake["in"], transform["out"] + table_changes["out"]),
+        ("lake in = transform out + changes out + files out", lake["in"], transform["out"] + table_changes["out"] + files["out"]),
         # A dead letter names positions in a stream, not events; where nothing fails there is none.
         ("dead letters", sum(tally["dead"].values()), 0),
-        ("landed + filtered + duplicates + quarantined = accepted + changes", went, came),
+        ("landed + filtered + duplicates + quarantined = accepted + changes + rows", went, came),
     ]
     return [f"{law}: {left} against {right}" for law, left, right in laws if left != right]
 
@@ -283,16 +316,17 @@ def report_trouble(outputs: dict, tally: dict, missing: list) -> None:
 
 def show_balance(sent: int, answers: dict, tally: dict) -> None:
     print("\nThe balance")
-    transform, changes, lake = tally["transform"], tally["changes"], tally["lake"]
+    transform, changes, files, lake = tally["transform"], tally["changes"], tally["files"], tally["lake"]
     rows = [
         ["sent", sent, f"in {answers['requests']} requests"],
         ["  rejected", answers["rejected"], "answered with the reason"],
         ["  accepted", answers["accepted"], f"of them {tally['ingest']['spilled']} by way of the spill queue"],
         ["+ changes", changes["in"], "of the orders table"],
+        ["+ rows", files["in"], "of a file"],
         ["= landed", lake["landed"], "rows in the lake"],
-        ["+ filtered", transform["filtered"] + changes["filtered"], "as pipeline.toml says"],
-        ["+ duplicates", transform["duplicates"] + changes["duplicates"], ""],
-        ["+ quarantined", transform["quarantined"] + changes["quarantined"] + lake["quarantined"], "whole, with the reason"],
+        ["+ filtered", transform["filtered"] + changes["filtered"] + files["filtered"], "as pipeline.toml says"],
+        ["+ duplicates", transform["duplicates"] + changes["duplicates"] + files["duplicates"], ""],
+        ["+ quarantined", transform["quarantined"] + changes["quarantined"] + files["quarantined"] + lake["quarantined"], "whole, with the reason"],
         ["+ dead-lettered", sum(tally["dead"].values()), "in all dead letter queues"],
     ]
     table(["", "events", ""], rows)

@@ -24,6 +24,7 @@ SETTINGS = {
     "RAW_STREAM": "RawStream",
     "CLEAN_STREAM": "CleanStream",
     "SPILL_QUEUE_URL": "SpillQueueUrl",
+    "INBOX_BUCKET": "InboxBucket",
     "LAKE_BUCKET": "LakeBucket",
     "QUARANTINE_BUCKET": "QuarantineBucket",
     "REVIEW_QUEUE_URL": "ReviewQueueUrl",
@@ -32,6 +33,7 @@ SETTINGS = {
     "METRICS_TABLE": "MetricsTable",
     "STATE_TABLE": "StateTable",
     "WEBHOOK_SECRETS": "WebhookSecrets",
+    "STATE_TABLE": "StateTable",
     "STATE_TABLE": "StateTable",
 }
 
@@ -83,6 +85,8 @@ def start(name: str, outputs: dict) -> tuple:
         "STREAM_RETENTION_HOURS": "24",
         "ACCESS": "open",
         "REQUEST_BYTES": "10485760",
+        "DEDUPE_WINDOW_SECONDS": "3600",
+        "STREAM_RETENTION_HOURS": "24",
         "AWS_REGION": outputs["Region"],
         "AWS_LAMBDA_FUNCTION_NAME": name,
         "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",

@@ -1,6 +1,6 @@
 """Takes each permission of each function away in turn, and sees that what needs it fails.
 
-The stack is up as `make up` makes it, with IAM enforced, and its event source mappings stand still. Each function is called by
+The stack is up as `make up` makes it, with IAM enforced, and its event source mappings and the inbox's rule stand still. Each function is called by
 itself, in a new process, with an event that leads it to the call in question: first with all it may do, when it has to
 succeed, then without the one action, when it has to fail. A permission whose loss nobody notices is one too many.
 
@@ -60,13 +60,14 @@ class Stage:
     def __init__(self, outputs: dict, pages: feed.Feed):
         self.outputs = outputs
         self.feed = pages
-        services = ("cloudformation", "dynamodb", "iam", "kinesis", "lambda", "sqs")
+        services = ("cloudformation", "dynamodb", "iam", "kinesis", "lambda", "s3", "sqs")
         self.aws = {service: stack.client(outputs["EndpointUrl"], service) for service in services}
         resources = self.aws["cloudformation"].describe_stack_resources(StackName="millrace-local")["StackResources"]
         self.names = {each["LogicalResourceId"]: each["PhysicalResourceId"] for each in resources}
         for mapping in self.aws["lambda"].list_event_source_mappings()["EventSourceMappings"]:
             self.aws["lambda"].update_event_source_mapping(UUID=mapping["UUID"], Enabled=False)
-        for function in ("transform", "changes", "metrics", "lake"):
+        stack.client(outputs["EndpointUrl"], "events").disable_rule(Name=self.names["FilesRule"])
+        for function in ("transform", "changes", "metrics", "files", "lake"):
             name = self.names[f"{function.capitalize()}Function"]
             self.aws["lambda"].update_function_configuration(FunctionName=name, Timeout=TIMEOUT_S)
         # `review` keeps a quarter of a minute for what was answered.
@@ -94,8 +95,8 @@ class Stage:
         missing += [f"{way} is in no policy" for way in ways]
         for function, sid, drive in (
             ("ingest", "Ask", self.ingest), ("ingest", "Count", self.ingest), ("webhooks", "Remember", self.webhook_again),
-            ("transform", "Remember", self.transform), ("lake", "Remember", self.lake), ("review", "Remember", self.review),
-            ("pull", "Remember", self.pull),
+            ("transform", "Remember", self.transform), ("files", "Remember", self.files), ("lake", "Remember", self.lake),
+            ("review", "Remember", self.review), ("pull", "Remember", self.pull),
         ):  # fmt: skip
             condition = f"dynamodb:LeadingKeys ({sid})"
             if self.is_condition_asked(function, sid, drive):
@@ -196,6 +197,13 @@ class Stage:
             ("changes", "Key", "secretsmanager:GetSecretValue"): (self.changes,),
             ("metrics", "Put", "dynamodb:UpdateItem"): (self.metrics,),
             ("metrics", "Key", "secretsmanager:GetSecretValue"): (self.metrics,),
+            ("files", "Read", "s3:GetObject"): (self.files,),
+            ("files", "Tell", "s3:PutObject"): (self.files,),
+            ("files", *put): (self.files,),
+            ("files", "Quarantine", "s3:PutObject"): (self.files_bad,),
+            ("files", "Key", "secretsmanager:GetSecretValue"): (self.files,),
+            ("files", "Remember", "dynamodb:Query"): (self.files,),
+            ("files", "Remember", "dynamodb:PutItem"): (self.files,),
             ("lake", "Put", "s3:PutObject"): (self.lake,),
             ("lake", "Put", "s3:DeleteObject"): (self.lake_supersedes,),
             ("lake", "Remember", "dynamodb:Query"): (self.lake,),
@@ -303,6 +311,24 @@ class Stage:
 
     def metrics(self) -> str | None:
         return self.changes("metrics")
+
+    def files(self, **more) -> str | None:
+        """Reads a file, task by task, as the state machine does."""
+        key = f"inbox/p-{time.time_ns()}.ndjson"
+        body = json.dumps(self.event() | more).encode()
+        bucket = self.outputs["InboxBucket"]
+        etag = self.aws["s3"].put_object(Bucket=bucket, Key=key, Body=body)["ETag"].strip('"')
+        came = sample("files")["file"]
+        came["time"] = datetime.now(UTC).isoformat()  # an event of later than it came has no time
+        came["detail"] = {"bucket": {"name": bucket}, "object": {"key": key, "size": len(body), "etag": etag}}
+        for task in ("plan", "range", "finish"):
+            answer = self.invoke("files", {"task": task, "run": "least-privilege", "file": came, "range": 0})
+            if "died" in answer:
+                return f"{task}: {answer}"
+        return None
+
+    def files_bad(self) -> str | None:
+        return self.files(price="dear")
 
     def lake(self) -> str | None:
         return self.batch("lake", [self.frame()])

@@ -35,7 +35,7 @@ BUILD_BIN = ROOT / ".tools" / "build" / "bin"
 AWS_BIN = ROOT / ".tools" / "aws" / "bin"
 
 FUNCTIONS = [
-    "ingest", "webhooks", "drain", "queue", "pull", "transform", "changes", "metrics", "lake", "review", "firehose", "redrive",
+    "ingest", "webhooks", "drain", "queue", "pull", "transform", "changes", "metrics", "files", "lake", "review", "firehose", "redrive",
 ]
 REGION = "us-east-1"
 # MiniStack takes the key "test" for the account's root, who may do all; the functions get sessions of their roles.

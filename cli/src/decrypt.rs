@@ -10,6 +10,7 @@ use crate::{note, say};
 use indicatif::ProgressBar;
 use millrace_core::event::{Event, Id, New, NoPath, Pattern, Value};
 use millrace_core::token::{NoText, TokenKey};
+use millrace_files::Room;
 use std::path::PathBuf;
 
 /// Turn back what anonymize.encrypt has made
@@ -45,7 +46,7 @@ pub(crate) fn decrypt(args: &Args) -> Result<(), Error> {
     let ring = Ring::read(&args.key)?;
     let mut input = Input::open(&args.input, &ProgressBar::hidden())?;
     let (mut event, mut ids, mut foreign) = (Event::default(), Vec::new(), 0_usize);
-    while let Some(chunk) = input.chunk(Vec::new())? {
+    while let Some(mut chunk) = input.chunk(Room::default())? {
         chunk.each(|piece| {
             if !piece.bytes.starts_with(b"{") {
                 return say(&ring.line(&piece, &args.field)?);

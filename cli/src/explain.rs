@@ -18,6 +18,7 @@ use millrace_core::pipeline::{Outcome, Pipeline};
 use millrace_core::quarantine::Reject;
 use millrace_core::seen::Seen;
 use millrace_core::step::Context;
+use millrace_files::Room;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
@@ -45,7 +46,7 @@ pub(crate) struct Args {
     /// The pipeline
     #[arg(long, value_name = "FILE", default_value = "pipeline.toml")]
     pipeline: PathBuf,
-    /// The events: NDJSON, one JSON object or a JSON array, plain, gzip or zstd, or a KPL aggregate; `-` is stdin
+    /// The events: NDJSON, one JSON object or a JSON array, plain, gzip or zstd; `-` is stdin
     #[arg(long = "in", value_name = "FILE|-")]
     input: PathBuf,
     /// How many events to show, from the first; 0 is all [default: 10 as text, all as NDJSON]
@@ -99,7 +100,7 @@ pub(crate) fn explain(args: &Args) -> Result<(), Error> {
         }
     };
     let mut is_all = true;
-    while let Some(chunk) = input.chunk(Vec::new())? {
+    while let Some(mut chunk) = input.chunk(Room::default())? {
         match chunk.each(&mut show) {
             Ok(()) => {}
             Err(Error::Enough) => {

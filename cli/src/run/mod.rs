@@ -30,7 +30,7 @@ pub(crate) struct Args {
     /// The pipeline to run
     #[arg(long, value_name = "FILE", default_value = "pipeline.toml")]
     pipeline: PathBuf,
-    /// The events: NDJSON, one JSON object or a JSON array, plain, gzip or zstd, or a KPL aggregate; `-` is stdin
+    /// The events: CSV, NDJSON, JSON or Parquet, plain, gzip or zstd; `-` is stdin
     #[arg(long = "in", value_name = "FILE|-")]
     input: PathBuf,
     /// The directory for what comes out, made where it is missing

@@ -8,7 +8,8 @@
 
 use super::output::{Kept, Output, Quarantine, Sheet, Written};
 use crate::error::Error;
-use crate::input::{Chunk, Input, Piece};
+use crate::input::{Input, Piece};
+use millrace_files::{Chunk, Room};
 use millrace_core::account::{StepTally, Tally};
 use millrace_core::block::{BLOCK_EVENTS, Block};
 use millrace_core::event::Event;
@@ -18,6 +19,7 @@ use millrace_core::quarantine::{Entry, Reject};
 use millrace_core::seen::{self, Seen};
 use millrace_core::step::Context;
 use millrace_lake::Row;
+use millrace_files::{Chunk, Room};
 use serde::Serialize;
 use std::collections::HashMap;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -134,7 +136,7 @@ struct Reading {
     /// What was read for a worker that has not come for it yet.
     ahead: HashMap<usize, Chunk>,
     /// The memory of chunks that are done.
-    rooms: Vec<Vec<u8>>,
+    rooms: Vec<Room>,
     /// Whether there is no more, or nobody wants it.
     is_over: bool,
 }
@@ -310,8 +312,8 @@ impl Worker<'_> {
     fn chunks(&mut self, source: &Source, numbers: impl Iterator<Item = usize>) -> Result<Written, Error> {
         let mut handed_in = 0;
         for number in numbers {
-            let Some(chunk) = source.chunk(number)? else { break };
-            self.chunk(&chunk)?;
+            let Some(mut chunk) = source.chunk(number)? else { break };
+            self.chunk(&mut chunk)?;
             source.take_room(chunk);
             let lot =
                 Lot { worker: self.place, lines: self.sheet.take_lines(), ..std::mem::take(&mut self.lot) };
@@ -324,7 +326,7 @@ impl Worker<'_> {
         self.sheet.flush(self.line.taken_back(self.place, handed_in))
     }
 
-    fn chunk(&mut self, chunk: &Chunk) -> Result<(), Error> {
+    fn chunk(&mut self, chunk: &mut Chunk) -> Result<(), Error> {
         // So that it does not matter which worker had the chunk before.
         self.pipeline.begin_batch();
         let mut waiting = Vec::with_capacity(BLOCK_EVENTS);
@@ -335,7 +337,7 @@ impl Worker<'_> {
             }
             self.block.push(self.cx.arrived_at, bytes, |event| piece.read(event));
             waiting.push(piece);
-            Ok(())
+            Ok::<_, Error>(())
         })?;
         self.settle(&mut waiting);
         Ok(())

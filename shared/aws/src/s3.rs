@@ -1,14 +1,13 @@
-//! An S3 bucket to put objects to and delete them from.
+//! An S3 bucket to put objects to, delete them from, and read them from.
 
 use crate::failed;
 use aws_sdk_s3::Client;
+use aws_sdk_s3::error::{ProvideErrorMetadata as _, SdkError};
 #[cfg(feature = "redrive")]
 use aws_sdk_s3::primitives::AggregatedBytes;
 use aws_types::SdkConfig;
 use bytes::Bytes;
-#[cfg(feature = "redrive")]
-use millrace_core::port::Kind;
-use millrace_core::port::{Error, ObjectStore};
+use millrace_core::port::{Error, Kind, ObjectStore, ReadObject};
 
 /// A bucket, by name.
 #[derive(Debug, Clone)]
@@ -73,5 +72,23 @@ impl ObjectStore for Bucket {
         sent.map(drop).map_err(|error| {
             failed(format!("delete the object {key} of the bucket {}", self.name), error.into_service_error())
         })
+    }
+}
+
+impl ReadObject for Bucket {
+    async fn read(&self, key: &str, etag: &str, from: u64, bytes: u64) -> Result<Option<Bytes>, Error> {
+        let last = from.saturating_add(bytes).saturating_sub(1);
+        let call = self.client.get_object().bucket(&self.name).key(key);
+        let call = call.if_match(format!("\"{etag}\"")).range(format!("bytes={from}-{last}"));
+        let what = || format!("read an object of the bucket {}", self.name);
+        let answer = match Box::pin(call.send()).await.map_err(SdkError::into_service_error) {
+            Ok(answer) => answer,
+            Err(why) if matches!(why.code(), Some("PreconditionFailed" | "NoSuchKey")) => return Ok(None),
+            Err(why) => return Err(failed(what(), why)),
+        };
+        match answer.body.collect().await {
+            Ok(body) => Ok(Some(body.into_bytes())),
+            Err(why) => Err(Error { what: what(), kind: Kind::Transient, source: Some(Box::new(why)) }),
+        }
     }
 }

@@ -45,7 +45,9 @@ pub async fn serve_batches<A: Serialize>(
     Runtime::new(handle).layer(lay_aside).run().await
 }
 
-fn deadline(context: &Context) -> Micros {
+/// The moment by which a handler should be done.
+#[must_use]
+pub fn deadline(context: &Context) -> Micros {
     let deadline = i64::try_from(context.deadline).ok().and_then(|ms| Micros::new(ms.saturating_mul(1000)));
     deadline.unwrap_or(Micros::EPOCH).plus_ms(-MARGIN_MS)
 }

@@ -1,13 +1,13 @@
 //! What became of each event, in numbers that must balance.
 
-use serde::Serialize;
 use serde::ser::{SerializeStruct as _, Serializer};
+use serde::{Deserialize, Serialize};
 use std::ops::Add;
 
 /// The fate of the events that a transform took: `in = out + filtered + duplicates + quarantined`.
 ///
 /// A record that cannot be cut into events counts as one.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tally {
     /// Events taken.
     pub r#in: usize,

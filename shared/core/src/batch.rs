@@ -145,6 +145,19 @@ impl Batch {
     }
 }
 
+/// A record that is one event, or none.
+#[derive(Debug, Clone)]
+pub struct Single<'r> {
+    /// Where it stands in its source.
+    pub sequence: &'r str,
+    /// When it came.
+    pub arrived_at: Micros,
+    /// The event's JSON; as it came, where there is a flaw.
+    pub bytes: &'r [u8],
+    /// Why it is no event, where that is known already.
+    pub flaw: Option<Reject>,
+}
+
 /// A batch on its way through the pipeline.
 pub struct Run<'a> {
     pipeline: &'a mut Pipeline,
@@ -193,8 +206,23 @@ impl<'a> Run<'a> {
 
     /// Takes one event by its JSON.
     pub fn event(&mut self, sequence: &str, arrived_at: Micros, json: &[u8]) {
+        self.singles([Single { sequence, arrived_at, bytes: json, flaw: None }]);
+    }
+
+    /// Takes records of which each is one event, or none.
+    pub fn singles<'r>(&mut self, singles: impl IntoIterator<Item = Single<'r>>) {
         let mut waiting = Waiting::new();
-        self.wait(&mut waiting, Piece { sequence, index: 0, arrived_at, json });
+        for Single { sequence, arrived_at, bytes, flaw } in singles {
+            if let Some(why) = flaw {
+                self.settle(&mut waiting);
+                self.batch.reject(sequence, None, arrived_at, why, bytes);
+                continue;
+            }
+            if !self.batch.block.has_room(bytes.len()) {
+                self.settle(&mut waiting);
+            }
+            self.wait(&mut waiting, Piece { sequence, index: 0, arrived_at, json: bytes });
+        }
         self.settle(&mut waiting);
     }
 
@@ -320,7 +348,8 @@ impl<'a> Run<'a> {
         let Piece { sequence, index, arrived_at, json } = *piece;
         let id = seen::hash(event.str(&pipeline.event().id).unwrap_or_default());
         let known = knows.map_or(Known::New, |knows| knows.known(id, sequence, arrived_at));
-        if !batch.seen.insert_hash(id) || known == Known::Duplicate {
+        // What is a duplicate of a later record of this batch must not make that one a duplicate.
+        if known == Known::Duplicate || !batch.seen.insert_hash(id) {
             batch.count(sequence).duplicates += 1;
         } else if known == Known::Late {
             let detail = "an earlier attempt at its record, with another pipeline, had left the event out";

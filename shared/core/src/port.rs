@@ -62,6 +62,26 @@ impl<S: ObjectStore> ObjectStore for &S {
     }
 }
 
+/// A place whose objects are read, a part at a time.
+pub trait ReadObject {
+    /// The bytes of an object from this one on, so many of them or up to its end. None where it is no longer the one of
+    /// this `ETag`.
+    fn read(
+        &self,
+        key: &str,
+        etag: &str,
+        from: u64,
+        bytes: u64,
+    ) -> impl Future<Output = Result<Option<Bytes>, Error>>;
+}
+
+/// A place that several read from.
+impl<R: ReadObject> ReadObject for &R {
+    async fn read(&self, key: &str, etag: &str, from: u64, bytes: u64) -> Result<Option<Bytes>, Error> {
+        R::read(self, key, etag, from, bytes).await
+    }
+}
+
 /// A table of small items under a key each, in the order of their positions: what a stage remembers of a lane.
 pub trait KeyTable {
     /// The items of a key that lie between two positions, neither of them included, as far as one page goes. The next
@@ -231,6 +251,13 @@ pub struct Reply {
     pub status: u16,
     /// Its body, the beginning of it.
     pub body: Vec<u8>,
+}
+
+/// A queue that several share.
+impl<Q: Queue> Queue for &Q {
+    async fn send(&self, message: &str) -> Result<(), Error> {
+        Q::send(self, message).await
+    }
 }
 
 /// A queue that hands messages out.

@@ -31,8 +31,8 @@ use bytes::Bytes;
 use millrace_core::metric::Row;
 use millrace_core::port::{
     Begin, Between, Clock, Entry, Error, Functions, Inbox, Invoked, Item, Kept, KeyTable, Kind, Lineage,
-    Message, MetricTable, ObjectStore, Page, Put, PutRecords, Queue, Replay, Shard, Spent, When, WriteKey,
-    WriteKeys, Written,
+    Message, MetricTable, ObjectStore, Page, Put, PutRecords, Queue, ReadObject, Replay, Shard, Spent, When,
+    WriteKey, WriteKeys, Written,
 };
 use millrace_core::time::Micros;
 use std::cell::{Cell, RefCell};
@@ -135,10 +135,22 @@ impl Store {
         Self { faults: Faults::new(faults), ..Self::default() }
     }
 
+    /// A bucket with these objects.
+    pub fn with<K: Into<String>>(objects: impl IntoIterator<Item = (K, Vec<u8>)>) -> Self {
+        let objects = objects.into_iter().map(|(key, body)| (key.into(), body)).collect();
+        Self { objects: RefCell::new(objects), ..Self::default() }
+    }
+
     /// The same, without faults.
     #[must_use]
     pub fn healed(self) -> Self {
-        Self { faults: Faults::default(), ..self }
+        self.faulty([])
+    }
+
+    /// The same, with these faults to come.
+    #[must_use]
+    pub fn faulty(self, faults: impl IntoIterator<Item = Fault>) -> Self {
+        Self { faults: Faults::new(faults), ..self }
     }
 
     /// The objects in it.
@@ -170,6 +182,32 @@ impl ObjectStore for Store {
         self.objects.borrow_mut().remove(key);
         if fault == Fault::AnswerLost { Err(error(Kind::Transient)) } else { Ok(()) }
     }
+}
+
+impl ReadObject for Store {
+    async fn read(&self, key: &str, etag: &str, from: u64, bytes: u64) -> Result<Option<Bytes>, Error> {
+        match self.faults.next() {
+            Fault::Fails(kind) => return Err(error(kind)),
+            Fault::AnswerLost => return Err(error(Kind::Transient)),
+            Fault::None | Fault::Throttles(_) => {}
+        }
+        Ok(part(self.objects.borrow().get(key).map(Vec::as_slice), etag, from, bytes))
+    }
+}
+
+/// A part of an object, if it is the one of this `ETag`.
+pub(crate) fn part(object: Option<&[u8]>, etag: &str, from: u64, bytes: u64) -> Option<Bytes> {
+    let object = object.filter(|object| self::etag(object) == etag)?;
+    let place = |at: u64| usize::try_from(at).unwrap_or(usize::MAX).min(object.len());
+    object.get(place(from)..place(from.saturating_add(bytes))).map(Bytes::copy_from_slice)
+}
+
+/// The `ETag` of an object with these bytes: FNV-1a does here.
+/// <http://www.isthe.com/chongo/tech/comp/fnv/>
+#[must_use]
+pub fn etag(object: &[u8]) -> String {
+    let step = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+    format!("{:016x}", object.iter().fold(0xcbf2_9ce4_8422_2325, step))
 }
 
 /// A table in memory. A page has [`PAGE_ITEMS`] items.

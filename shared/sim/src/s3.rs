@@ -6,7 +6,7 @@
 
 use crate::account::Account;
 use bytes::Bytes;
-use millrace_core::port::{Error, ObjectStore};
+use millrace_core::port::{Error, ObjectStore, ReadObject};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -25,6 +25,11 @@ impl Bucket {
     #[must_use]
     pub fn new(account: &Account, name: &'static str) -> Rc<Self> {
         Rc::new(Self { name, account: account.clone(), objects: RefCell::default() })
+    }
+
+    /// Has an object from now on, that somebody of no interest put.
+    pub fn hold(&self, key: &str, body: Bytes) {
+        self.objects.borrow_mut().insert(key.to_owned(), body);
     }
 
     /// The objects in it.
@@ -55,6 +60,16 @@ impl ObjectStore for Client {
             bucket.account.tell(|| format!("  {}: delete {key}", bucket.name));
             bucket.objects.borrow_mut().remove(&key);
             Ok(())
+        };
+        self.0.account.call(self.0.name, effect).await
+    }
+}
+
+impl ReadObject for Client {
+    async fn read(&self, key: &str, etag: &str, from: u64, bytes: u64) -> Result<Option<Bytes>, Error> {
+        let (bucket, key, etag) = (Rc::clone(&self.0), key.to_owned(), etag.to_owned());
+        let effect = move |_| {
+            Ok(crate::part(bucket.objects.borrow().get(&key).map(AsRef::as_ref), &etag, from, bytes))
         };
         self.0.account.call(self.0.name, effect).await
     }

@@ -14,7 +14,7 @@ mod write;
 pub use number::Number;
 pub use parse::{DEPTH_MAX, Flaw, NODES_MAX};
 pub use path::{NoPath, Path, Pattern};
-pub(crate) use write::quote;
+pub use write::quote;
 
 use index::Index;
 use parse::TEXT_MAX;

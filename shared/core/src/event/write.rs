@@ -97,7 +97,7 @@ impl Event {
 }
 
 /// Appends a text as a JSON string.
-pub(crate) fn quote(text: &str, out: &mut String) {
+pub fn quote(text: &str, out: &mut String) {
     out.push('"');
     let mut rest = text;
     loop {

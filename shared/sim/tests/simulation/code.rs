@@ -17,6 +17,7 @@ use millrace_core::sink::Driver;
 use millrace_core::time::Micros;
 use millrace_core::transformer::Transformer;
 use millrace_core::window::{Forgetful, Span, Window};
+use millrace_files_function::Sizes;
 use millrace_ingest::access::Access;
 use millrace_ingest::{drain, queue};
 use millrace_lake::{Frames, Layout};
@@ -56,6 +57,7 @@ pub(crate) enum Which {
     Queue,
     Transform,
     Changes,
+    Files,
     Lake,
     Redrive,
 }
@@ -153,6 +155,17 @@ impl Code for Binary {
                     Box::new(TransformInstance { stack: Rc::clone(stack), transformer })
                 }
                 Which::Changes => Box::new(Changes(self.transformer("changes", version, Forgetful).await?)),
+                Which::Files => {
+                    let inbox = || s3::Client(Rc::clone(&stack.inbox));
+                    Box::new(Files(millrace_files_function::Deps {
+                        transformer: self.transformer("files", version, Forgetful).await?,
+                        inbox: Guard::patient("inbox", inbox()),
+                        manifests: Guard::patient("manifests", self.bent(inbox())),
+                        state: Guard::patient("state table", self.table()),
+                        queue: Guard::patient("files queue", sqs::Client(Rc::clone(&stack.spill))),
+                        sizes: Sizes { range: 1, batch: 1 },
+                    }))
+                }
                 Which::Lake => {
                     let pipeline = Pipeline::compile(PIPELINE, &files::NONE).unwrap();
                     let driver = Driver {
@@ -312,6 +325,29 @@ impl Instance for Changes {
             let (payload, counts) =
                 millrace_changes::handle(&read(payload)?, TABLE, deadline(ends), &mut self.0).await;
             Ok(answer(&payload, &counts))
+        })
+    }
+}
+
+struct Files(
+    millrace_files_function::Deps<
+        kinesis::Client,
+        Bent<s3::Client>,
+        Forgetful,
+        Bent<secrets::Client>,
+        SkewedClock,
+        s3::Client,
+        dynamodb::Client,
+        sqs::Client,
+    >,
+);
+
+impl Instance for Files {
+    fn invoke<'a>(&'a mut self, payload: &'a Value, ends: Micros) -> Local<'a, Result<Answer, String>> {
+        Box::pin(async move {
+            let (answered, counts) =
+                millrace_files_function::handle(read(payload)?, deadline(ends), &mut self.0).await;
+            Ok(answer(&answered.map_err(|why| why.kind().to_owned())?, &counts))
         })
     }
 }

@@ -1,7 +1,7 @@
 //! What must be true after every run, judged by what clients were told and by the bytes in the stores.
 
 use crate::logs;
-use crate::scenario::{CANARY, CANARY_IP, Event, Kind};
+use crate::scenario::{CANARY, CANARY_IP, Event, Kind, Way};
 use crate::truth::{self, Place, Row};
 use crate::world::{NEXT_KEY, Run};
 use millrace_core::record::order;
@@ -38,6 +38,8 @@ struct Found {
     dead: BTreeSet<At>,
     /// The events in spilled records, and in messages, that were given up.
     dead_spilled: BTreeSet<u32>,
+    /// What was told of files.
+    manifests: Vec<Value>,
     /// What must hold no personal data, with its name.
     public: Vec<(String, Vec<u8>)>,
     /// The tokens of the clean stream: when it took them, of which event, and the token.
@@ -60,6 +62,7 @@ pub(crate) fn judge(run: &Run) -> Vec<String> {
     found.nothing_is_put_again_in_vain(run, &mut wrong);
     found.order_is_kept(&mut wrong);
     found.counts_are_true(run, &mut wrong);
+    found.manifests_are_true(run, &mut wrong);
     found.no_personal_data(&mut wrong);
     found.tokens_are_of_their_time(run, &mut wrong);
     if run.scenario.puts_once() {
@@ -114,6 +117,12 @@ impl Found {
             found
                 .public
                 .push((format!("lake {key}"), [body.as_ref(), text.as_bytes(), key.as_bytes()].concat()));
+        }
+        for (key, body) in stack.inbox.objects() {
+            if key.starts_with("manifests/") {
+                found.manifests.push(serde_json::from_slice(&body).unwrap());
+                found.public.push((key, body.to_vec()));
+            }
         }
         for (key, body) in stack.quarantine.objects() {
             found.public.push(("a key of the quarantine".into(), key.clone().into_bytes()));
@@ -389,6 +398,27 @@ impl Found {
         let rows = self.rows.len();
         if landed > rows || landed < rows && run.scenario.sink_is_well() {
             wrong.push(format!("lake counted {landed} events as landed, and {rows} are there"));
+        }
+    }
+
+    /// Each file that was dropped has a manifest, which counts each of its rows once, whatever was tried again.
+    fn manifests_are_true(&self, run: &Run, wrong: &mut Vec<String>) {
+        let mut files: BTreeMap<String, [usize; 4]> = BTreeMap::new();
+        for send in run.scenario.sends.iter().filter(|send| send.way == Way::File) {
+            let events: Vec<_> = send.events.iter().map(|place| &run.scenario.events[*place]).collect();
+            let of = |kinds: &[Kind]| events.iter().filter(|event| kinds.contains(&event.kind)).count();
+            let (filtered, bad) = (of(&[Kind::Filtered]), of(&[Kind::Bad, Kind::Garbage]));
+            let counts = [events.len(), events.len() - filtered - bad, filtered, bad];
+            files.insert(format!("inbox/{}.ndjson", events[0].serial), counts);
+        }
+        let told = self.manifests.iter().map(|manifest| {
+            let rows = &manifest["rows"];
+            let counts = ["in", "out", "filtered", "quarantined"].map(|name| number(rows, name));
+            (manifest["key"].as_str().unwrap().to_owned(), counts)
+        });
+        let told: BTreeMap<_, _> = told.collect();
+        if told != files {
+            wrong.push(format!("the manifests say {told:?}, and it was {files:?}"));
         }
     }
 

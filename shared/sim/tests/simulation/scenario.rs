@@ -70,6 +70,8 @@ pub(crate) enum Way {
     Message,
     /// As a change of a table.
     Change,
+    /// In a file that is dropped into the inbox.
+    File,
 }
 
 /// Some events, sent at once.
@@ -138,7 +140,46 @@ impl Scenario {
         let redrives = chance.pick(&[0, 1, 2]);
         scenario.redrives = (0..redrives).map(|_| moment(&chance).plus_ms(120_000)).collect();
         scenario.change_late(&chance);
+        scenario.drop_files(&Chance::new(seed, "files"));
         scenario
+    }
+
+    /// Now and then files are dropped, some of them twice, and things go wrong with these.
+    fn drop_files(&mut self, chance: &Chance) {
+        if !chance.percent(40) {
+            return;
+        }
+        for _ in 0..chance.between(1, 4) {
+            let count = chance.between(1, 12);
+            let events = (0..count).map(|_| self.event(None, 0, kind(chance, Way::File, false))).collect();
+            let send = Send { at: moment(chance), way: Way::File, events, tries: 1 };
+            if chance.percent(25) {
+                let at = send.at.plus_ms(chance.pick(&[1, 1_000, 30_000, 1_200_000]));
+                self.sends.push(Send { at, ..send.clone() });
+            }
+            self.sends.push(send);
+        }
+        for _ in 0..chance.below(4) {
+            let nth = u32::try_from(chance.below(12)).unwrap();
+            let after = u32::try_from(chance.below(30)).unwrap();
+            self.faults.push(if chance.percent(40) {
+                let how = chance.pick(&[
+                    CallFault::Refused(Refusal::Transient),
+                    CallFault::Refused(Refusal::Throttled),
+                    CallFault::AnswerLost,
+                ]);
+                Fault::Call { service: "inbox", nth, how }
+            } else {
+                let how = chance.pick(&[
+                    InvocationFault::Crash(after),
+                    InvocationFault::Hang(after),
+                    InvocationFault::AnswerLost,
+                    InvocationFault::Throttled,
+                    InvocationFault::Cold,
+                ]);
+                Fault::Invocation { function: "files", nth, how }
+            });
+        }
     }
 
     /// Now and then the key is rotated, or new functions are deployed, and events go on to come until long after.
@@ -263,8 +304,13 @@ impl Scenario {
     /// Whether functions die, whatever they work on.
     pub(crate) fn kills(&self) -> bool {
         self.faults.iter().any(|fault| {
-            let Fault::Invocation { how, .. } = fault else { return false };
-            matches!(how, InvocationFault::Crash(_) | InvocationFault::Hang(_) | InvocationFault::AnswerLost)
+            let Fault::Invocation { function, how, .. } = fault else { return false };
+            // Nobody redrives files.
+            *function != "files"
+                && matches!(
+                    how,
+                    InvocationFault::Crash(_) | InvocationFault::Hang(_) | InvocationFault::AnswerLost
+                )
         })
     }
 

@@ -10,6 +10,7 @@ use millrace_core::kpl;
 use millrace_core::port::{Entry, Put, PutRecords as _, Queue as _};
 use millrace_sim::account::Account;
 use millrace_sim::dynamodb::Table;
+use millrace_sim::etag;
 use millrace_sim::executor::{End, first};
 use millrace_sim::fault::{CallFault, Happening};
 use millrace_sim::kinesis::{self, Stream};
@@ -43,6 +44,7 @@ pub(crate) struct Stack {
     pub(crate) raw: Rc<Stream>,
     pub(crate) clean: Rc<Stream>,
     pub(crate) orders: Rc<Stream>,
+    pub(crate) inbox: Rc<Bucket>,
     pub(crate) lake: Rc<Bucket>,
     pub(crate) quarantine: Rc<Bucket>,
     pub(crate) spill: Rc<Queue>,
@@ -143,6 +145,7 @@ impl Stack {
             raw: kinesis("raw", scenario.raw_shards),
             clean: kinesis("clean", scenario.clean_shards),
             orders: Stream::new(account, TABLE, arn, scenario.table_shards, RETENTION_MS),
+            inbox: Bucket::new(account, "inbox"),
             lake: Bucket::new(account, "lake"),
             quarantine: Bucket::new(account, "quarantine"),
             spill: queue("spill", 180_000, Some((Rc::clone(&spill_dead), 100))),
@@ -237,6 +240,7 @@ pub(crate) fn play(scenario: &Scenario, tells: bool) -> Run {
     let queue = function("queue", Which::Queue, 30);
     let transform = function("transform", Which::Transform, 60);
     let changes = function("changes", Which::Changes, 60);
+    let files = function("files", Which::Files, 900);
     let lake = function("lake", Which::Lake, 120);
     let redrive = function("redrive", Which::Redrive, 840);
     *stack.functions.borrow_mut() = [&queue, &transform, &changes, &lake].map(Rc::clone).into();
@@ -255,14 +259,19 @@ pub(crate) fn play(scenario: &Scenario, tells: bool) -> Run {
 
     let told = Rc::new(Ledger::default());
     for send in &scenario.sends {
-        let client = Client { stack: Rc::clone(&stack), ingest: Rc::clone(&ingest), told: Rc::clone(&told) };
+        let client = Client {
+            stack: Rc::clone(&stack),
+            ingest: Rc::clone(&ingest),
+            files: Rc::clone(&files),
+            told: Rc::clone(&told),
+        };
         let events = send.events.iter().map(|place| scenario.events[*place].clone()).collect();
         let send = send.clone();
         account.executor().spawn(async move { client.send(send, events).await });
     }
     let happenings: Vec<_> = account.faults().happenings().collect();
     for (at, what) in happenings {
-        let functions = [&ingest, &drain, &queue, &transform, &changes, &lake].map(Rc::clone);
+        let functions = [&ingest, &drain, &queue, &transform, &changes, &files, &lake].map(Rc::clone);
         let mappings = [&of_raw, &of_orders, &of_clean].map(Rc::clone);
         let (stack, account) = (Rc::clone(&stack), account.clone());
         account.clone().executor().spawn(async move {
@@ -349,6 +358,7 @@ fn happen(what: Happening, stack: &Stack, functions: &[Rc<Function>], mappings: 
 struct Client {
     stack: Rc<Stack>,
     ingest: Rc<Function>,
+    files: Rc<Function>,
     told: Rc<Ledger>,
 }
 
@@ -363,6 +373,11 @@ impl Client {
                 self.stack.orders.take(&key, &event.change());
                 self.told.note(event, |told| (told.sent, told.accepted) = (1, true));
             }
+            return;
+        }
+        if send.way == Way::File {
+            self.told.note_all(&events, |told| (told.sent, told.accepted) = (1, true));
+            self.drop_file(&events);
             return;
         }
         for attempt in 0..send.tries {
@@ -382,6 +397,39 @@ impl Client {
             if over {
                 return;
             }
+        }
+    }
+
+    /// Puts a file of the events into the inbox. `EventBridge` tells of it at least once.
+    /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/EventBridge.html>
+    fn drop_file(&self, events: &[Event]) {
+        let account = &self.stack.account;
+        let body = events.iter().map(Event::body).collect::<Vec<_>>().join(&b'\n');
+        let key = format!("inbox/{}.ndjson", events[0].serial);
+        account.tell(|| format!("{key} is dropped"));
+        let file = json!({
+            "time": START.rfc3339(),
+            "detail": {"bucket": {"name": "inbox"}, "object": {"key": key, "size": body.len(), "etag": etag(&body)}},
+        });
+        self.stack.inbox.hold(&key, body.into());
+        for _ in 0..if account.chance().percent(20) { 2 } else { 1 } {
+            let (files, account, file) = (Rc::clone(&self.files), account.clone(), file.clone());
+            let run = format!("execution-{}", account.chance().below(1 << 40));
+            account.clone().executor().spawn(async move {
+                account.sleep(Duration::from_millis(account.chance().between(100, 5_000))).await;
+                let task = async |task: &str, range: &Value| {
+                    let event = json!({"task": task, "run": run, "file": file, "range": range});
+                    insist(&account, &files, &event).await
+                };
+                let planned = task("plan", &json!(0)).await;
+                if planned["skip"] == true {
+                    return;
+                }
+                for range in planned["ranges"].as_array().unwrap() {
+                    while task("range", range).await["done"] != true {}
+                }
+                task("finish", &json!(0)).await;
+            });
         }
     }
 
@@ -480,6 +528,20 @@ impl Client {
                 (status.unwrap(), answer.payload["body"].as_str().unwrap().to_owned())
             }
         })
+    }
+}
+
+/// What the state machine does with a task: it tries again what fails, after growing pauses. The template's gives up in
+/// the end; here all that fails passes.
+async fn insist(account: &Account, files: &Function, event: &Value) -> Value {
+    let mut most_ms = 3_000;
+    loop {
+        match files.invoke(event).await {
+            Outcome::Answered(answer) => return answer.payload,
+            other => account.tell(|| format!("files: {other:?}")),
+        }
+        account.sleep(Duration::from_millis(account.chance().between(0, most_ms))).await;
+        most_ms = (most_ms * 2).min(300_000);
     }
 }
 

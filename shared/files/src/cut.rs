@@ -1,0 +1,378 @@
+//! Text into chunks of whole records, and a chunk into its records.
+
+use crate::format::{Dialect, Shape};
+use crate::reject;
+use crate::row::{self, End, Rows};
+use memchr::{memchr, memchr_iter, memchr2, memrchr};
+use millrace_core::decode;
+use millrace_core::event::Event;
+use millrace_core::quarantine::Reject;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// The longest record taken, bytes: more than any that the pipeline can get. It bounds the memory.
+pub const RECORD_MAX: usize = decode::INFLATED_MAX;
+
+/// How large a chunk is, bytes: large enough that the calls do not show, and small enough for a core's cache.
+pub const CHUNK: usize = 256 << 10;
+
+/// A place between two records.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mark {
+    /// How many bytes of the text, unpacked, lie before it; of Parquet the row groups that do.
+    pub at: u64,
+    /// The number of the next record: the line that it begins on, from 1; its place in an array or a table, from 1.
+    pub number: u64,
+}
+
+/// A record as one event, or what stands in an event's place.
+#[derive(Debug, Clone)]
+pub struct Piece<'a> {
+    /// The line that it begins on, or its place in the array or the table; from 1.
+    pub number: u64,
+    /// JSON; as it came, where there is a flaw.
+    pub bytes: &'a [u8],
+    /// Why it is no event, where that is known already.
+    pub flaw: Option<Reject>,
+}
+
+impl Piece<'_> {
+    /// Reads it as an event.
+    pub fn read(&self, event: &mut Event) -> Result<(), Reject> {
+        match &self.flaw {
+            Some(flaw) => Err(flaw.clone()),
+            None => decode::event(self.bytes, event),
+        }
+    }
+}
+
+/// Memory of a chunk, for the next one.
+#[derive(Debug, Default)]
+pub struct Room {
+    pub(crate) bytes: Vec<u8>,
+    json: String,
+    spans: Vec<Span>,
+}
+
+/// A row of a chunk: where its JSON stands, or its bytes where there is a flaw.
+#[derive(Debug)]
+struct Span {
+    number: u64,
+    start: usize,
+    end: usize,
+    flaw: Option<Reject>,
+}
+
+/// How the records of a chunk stand in it.
+#[derive(Debug, Clone)]
+pub(crate) enum Kind {
+    /// One a line.
+    Lines,
+    /// One.
+    Object,
+    /// Items of an array, with what separates them.
+    Items,
+    /// Rows of CSV: how they are written, and the columns' keys in JSON.
+    Rows(Arc<(Dialect, Vec<String>)>),
+    /// One that is no event.
+    Flawed(Reject),
+}
+
+impl Kind {
+    pub(crate) fn of(shape: &Shape) -> Self {
+        match shape {
+            Shape::Lines | Shape::Parquet => Self::Lines,
+            Shape::Object => Self::Object,
+            Shape::Array => Self::Items,
+            Shape::Csv(dialect) => Self::Rows(Arc::new((dialect.clone(), row::keys(&dialect.names)))),
+        }
+    }
+}
+
+/// Records that stand one after the other in a file.
+#[derive(Debug)]
+pub struct Chunk {
+    begin: Mark,
+    end: Mark,
+    room: Room,
+    kind: Kind,
+}
+
+impl Chunk {
+    pub(crate) fn new(begin: Mark, end: Mark, room: Room, kind: Kind) -> Self {
+        Self { begin, end, room, kind }
+    }
+
+    /// Where it begins.
+    #[must_use]
+    pub fn begin(&self) -> Mark {
+        self.begin
+    }
+
+    /// Where it ends.
+    #[must_use]
+    pub fn end(&self) -> Mark {
+        self.end
+    }
+
+    /// Hands over the records, in order.
+    pub fn each<'c, E>(&'c mut self, mut take: impl FnMut(Piece<'c>) -> Result<(), E>) -> Result<(), E> {
+        let first = self.begin.number;
+        match &self.kind {
+            Kind::Flawed(flaw) => {
+                take(Piece { number: first, bytes: &self.room.bytes, flaw: Some(flaw.clone()) })
+            }
+            Kind::Object => take(Piece { number: first, bytes: self.room.bytes.trim_ascii(), flaw: None }),
+            Kind::Lines => {
+                let (bytes, mut start) = (&self.room.bytes, 0);
+                let ends = memchr_iter(b'\n', bytes).chain([bytes.len()]);
+                for (number, end) in (first..).zip(ends) {
+                    let line = bytes.get(start..end).unwrap_or_default().trim_ascii();
+                    start = end + 1;
+                    if !line.is_empty() {
+                        take(Piece { number, bytes: line, flaw: None })?;
+                    }
+                }
+                Ok(())
+            }
+            Kind::Items => {
+                let (mut rest, mut number) = (self.room.bytes.as_slice(), first);
+                while !rest.is_empty() {
+                    let item = item(rest);
+                    let (bytes, left) = rest.split_at(item.map_or(rest.len(), |end| end));
+                    rest = left;
+                    let bytes =
+                        bytes.strip_suffix(b",").or_else(|| bytes.strip_suffix(b"]")).unwrap_or(bytes);
+                    let bytes = bytes.trim_ascii();
+                    if !bytes.is_empty() {
+                        take(Piece { number, bytes, flaw: None })?;
+                        number += 1;
+                    }
+                }
+                Ok(())
+            }
+            Kind::Rows(columns) => {
+                let Room { bytes, json, spans } = &mut self.room;
+                rows(bytes, first, &columns.0, &columns.1, json, spans);
+                let Room { bytes, json, spans } = &self.room;
+                for Span { number, start, end, flaw } in spans {
+                    let text = if flaw.is_some() { bytes.as_slice() } else { json.as_bytes() };
+                    let bytes = text.get(*start..*end).unwrap_or_default();
+                    take(Piece { number: *number, bytes, flaw: flaw.clone() })?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// The memory of the chunk.
+    #[must_use]
+    pub fn into_room(self) -> Room {
+        self.room
+    }
+}
+
+/// The rows of a chunk as JSON.
+fn rows(
+    bytes: &[u8],
+    first: u64,
+    dialect: &Dialect,
+    keys: &[String],
+    json: &mut String,
+    spans: &mut Vec<Span>,
+) {
+    json.clear();
+    spans.clear();
+    let mut rows = Rows::new(dialect, keys);
+    let (mut at, mut number) = (0, first);
+    while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
+        let (length, flaw) = match row::end(rest, dialect, true) {
+            End::Bad(length) => {
+                (length, Some(reject("unclosed_quote", "a quote is not closed as it should be")))
+            }
+            End::At(length) => (length, None),
+            End::Beyond => (rest.len(), None),
+        };
+        let row = rest.get(..length).unwrap_or_default();
+        let start = json.len();
+        let made = flaw.map_or_else(|| rows.json(row, json), Err);
+        match made {
+            Ok(true) => spans.push(Span { number, start, end: json.len(), flaw: None }),
+            Ok(false) => {}
+            Err(why) => {
+                json.truncate(start);
+                let end = at + row.trim_ascii_end().len();
+                spans.push(Span { number, start: at, end, flaw: Some(why) });
+            }
+        }
+        at += length;
+        number += lines(row);
+    }
+}
+
+/// Where an item of an array ends that begins with the first of these bytes: behind the comma or the bracket that follows
+/// it; none where that is not in them.
+fn item(bytes: &[u8]) -> Option<usize> {
+    let (mut at, mut depth) = (0, 0_usize);
+    while let Some(byte) = bytes.get(at) {
+        at += 1;
+        match byte {
+            b'"' => loop {
+                at += memchr2(b'"', b'\\', bytes.get(at..)?)?;
+                if bytes.get(at) == Some(&b'"') {
+                    at += 1;
+                    break;
+                }
+                at += 2;
+            },
+            b'{' | b'[' => depth += 1,
+            b',' | b']' if depth == 0 => return Some(at),
+            b'}' | b']' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    None
+}
+
+fn lines(bytes: &[u8]) -> u64 {
+    memchr_iter(b'\n', bytes).count() as u64
+}
+
+/// Cuts text that is pushed in.
+#[derive(Debug)]
+pub(crate) struct Cutter {
+    kind: Kind,
+    /// What is not in a chunk yet stands behind `start`.
+    bytes: Vec<u8>,
+    start: usize,
+    at: Mark,
+    ended: bool,
+    /// A line that is too long, of which the rest is left out.
+    long: Option<Long>,
+}
+
+#[derive(Debug)]
+struct Long {
+    kept: Vec<u8>,
+    length: u64,
+}
+
+impl Cutter {
+    pub(crate) fn new(shape: &Shape, at: Mark) -> Self {
+        Self { kind: Kind::of(shape), bytes: Vec::new(), start: 0, at, ended: false, long: None }
+    }
+
+    /// Where text is to be appended.
+    pub(crate) fn text(&mut self) -> &mut Vec<u8> {
+        self.bytes.drain(..std::mem::take(&mut self.start));
+        &mut self.bytes
+    }
+
+    pub(crate) fn end(&mut self) {
+        self.ended = true;
+    }
+
+    /// The next chunk, as far as it is there.
+    pub(crate) fn chunk(&mut self, room: &mut Room) -> Option<Chunk> {
+        let rest = self.bytes.get(self.start..).unwrap_or_default();
+        if let Some(mut long) = self.long.take() {
+            let newline = memchr(b'\n', rest);
+            let length = newline.map_or(rest.len(), |newline| newline + 1);
+            long.length += length as u64;
+            self.start += length;
+            if newline.is_none() && !self.ended {
+                self.long = Some(long);
+                return None;
+            }
+            let detail = format!("the line has more than {RECORD_MAX} bytes, of which the first are kept");
+            let end = Mark { at: self.at.at + long.length, number: self.at.number + 1 };
+            let begin = std::mem::replace(&mut self.at, end);
+            let room = Room { bytes: long.kept, ..Room::default() };
+            return Some(Chunk::new(begin, end, room, Kind::Flawed(reject("too_large", detail))));
+        }
+        let window = rest.get(..CHUNK);
+        let length = match window.and_then(|window| self.last(window)) {
+            Some(length) => length,
+            // All that is left.
+            None if window.is_none() && self.ended => rest.len(),
+            None if window.is_none() => return None,
+            // A record that is longer than a chunk.
+            None => match self.first(rest) {
+                Some(length) => length,
+                None if rest.len() > RECORD_MAX => {
+                    let kept = rest.get(..RECORD_MAX).unwrap_or_default().to_vec();
+                    self.long = Some(Long { kept, length: RECORD_MAX as u64 });
+                    self.start += RECORD_MAX;
+                    return self.chunk(room);
+                }
+                None => return None,
+            },
+        };
+        let bytes = rest.get(..length).filter(|bytes| !bytes.is_empty())?;
+        let mut room = std::mem::take(room);
+        room.bytes.clear();
+        room.bytes.extend_from_slice(bytes);
+        let records = if matches!(self.kind, Kind::Items) { items(bytes) } else { lines(bytes) };
+        let end = Mark { at: self.at.at + length as u64, number: self.at.number + records };
+        let begin = std::mem::replace(&mut self.at, end);
+        self.start += length;
+        Some(Chunk::new(begin, end, room, self.kind.clone()))
+    }
+
+    /// Where the last record ends that ends in these bytes and of which nothing else says otherwise.
+    fn last(&self, bytes: &[u8]) -> Option<usize> {
+        let newline = || memrchr(b'\n', bytes).map(|newline| newline + 1);
+        match &self.kind {
+            Kind::Lines | Kind::Flawed(_) => newline(),
+            Kind::Object => None,
+            // Without a quote all line ends are ends of rows.
+            Kind::Rows(columns) if memchr(columns.0.quote, bytes).is_none() => newline(),
+            Kind::Rows(columns) => last(bytes, |rest| match row::end(rest, &columns.0, false) {
+                End::At(length) | End::Bad(length) => Some(length),
+                End::Beyond => None,
+            }),
+            Kind::Items => last(bytes, item),
+        }
+    }
+
+    /// Where the first record ends, however long it is; none where that is to come, or never comes.
+    fn first(&self, bytes: &[u8]) -> Option<usize> {
+        let is_all = self.ended || bytes.len() > RECORD_MAX;
+        let head = bytes.get(..=RECORD_MAX).unwrap_or(bytes);
+        let newline = || memchr(b'\n', head).map(|newline| newline + 1);
+        let all = || (self.ended && bytes.len() <= RECORD_MAX).then_some(bytes.len());
+        match &self.kind {
+            Kind::Lines | Kind::Flawed(_) => newline().or_else(all),
+            Kind::Object => all(),
+            Kind::Rows(columns) => match row::end(bytes, &columns.0, is_all) {
+                End::At(length) | End::Bad(length) if length < bytes.len() => Some(length),
+                End::At(_) | End::Bad(_) => newline().filter(|newline| *newline == bytes.len()).or_else(all),
+                End::Beyond => None,
+            },
+            Kind::Items => {
+                item(bytes).or_else(all).or_else(|| newline().filter(|_| bytes.len() > RECORD_MAX))
+            }
+        }
+    }
+}
+
+/// The sum of what records have that end in these bytes.
+fn last(bytes: &[u8], end: impl Fn(&[u8]) -> Option<usize>) -> Option<usize> {
+    let mut at = 0;
+    while let Some(length) = bytes.get(at..).filter(|rest| !rest.is_empty()).and_then(&end) {
+        at += length;
+    }
+    (at > 0).then_some(at)
+}
+
+/// How many items there are; what is empty is none.
+fn items(bytes: &[u8]) -> u64 {
+    let (mut rest, mut count) = (bytes, 0);
+    while !rest.is_empty() {
+        let (item, left) = rest.split_at(item(rest).unwrap_or(rest.len()));
+        rest = left;
+        let item = item.strip_suffix(b",").or_else(|| item.strip_suffix(b"]")).unwrap_or(item);
+        count += u64::from(!item.trim_ascii().is_empty());
+    }
+    count
+}

@@ -1,0 +1,328 @@
+//! What a file is, by its content: the first [`HEAD`] bytes of it decide.
+//!
+//! | it begins with | it is |
+//! | --- | --- |
+//! | `PAR1` | Parquet |
+//! | the magic bytes of gzip or zstd | that, and within it one of those below |
+//! | `[` | a JSON array |
+//! | `{` | NDJSON, or one object over many lines |
+//! | rows that have as many cells as the first one | CSV, with `,`, `;`, tab or a vertical bar between the cells |
+//! | anything else | lines, each of which is found bad; or CSV of one column, where the file's name ends with `.csv` |
+//!
+//! The first row of a CSV names the columns, unless one of its cells is a number, or the same as another.
+
+use crate::cut::Mark;
+use crate::reject;
+use crate::row::{self, End, Rows};
+use memchr::memchr_iter;
+use millrace_core::quarantine::Reject;
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Serialize};
+
+/// How much of a file's text decides what it is, bytes: an event is no longer, nor the names of ten thousand columns.
+pub const HEAD: usize = 1 << 20;
+
+/// So many rows show how many cells a row has.
+const ROWS: usize = 50;
+
+const BOM: &[u8] = b"\xef\xbb\xbf";
+
+/// What a file is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Format {
+    /// What was done to its bytes.
+    pub packing: Packing,
+    /// What its text is.
+    pub shape: Shape,
+    /// Where the first record begins: behind a byte order mark, the names of columns, the bracket of an array.
+    pub begin: Mark,
+}
+
+/// What was done to a file's bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Packing {
+    /// Nothing.
+    Plain,
+    /// Gzip, one member or more.
+    Gzip,
+    /// Zstandard, one frame or more.
+    Zstd,
+}
+
+/// What a file's text is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Shape {
+    /// An event a line.
+    Lines,
+    /// One object, over many lines.
+    Object,
+    /// An array of events.
+    Array,
+    /// Rows of cells.
+    Csv(Dialect),
+    /// A table, no text.
+    Parquet,
+}
+
+impl Shape {
+    /// Its name, for people.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Lines => "ndjson",
+            Self::Object => "object",
+            Self::Array => "array",
+            Self::Csv(_) => "csv",
+            Self::Parquet => "parquet",
+        }
+    }
+}
+
+/// How a CSV is written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Dialect {
+    /// What stands between two cells.
+    pub delimiter: u8,
+    /// What stands around a cell that has a delimiter or a line end in it.
+    pub quote: u8,
+    /// The columns' names.
+    pub names: Vec<String>,
+}
+
+/// Whether a file that begins so is Parquet.
+/// <https://parquet.apache.org/docs/file-format/>
+#[must_use]
+pub fn is_parquet(head: &[u8]) -> bool {
+    head.starts_with(b"PAR1")
+}
+
+/// How a file that begins so is packed. Four bytes tell.
+pub(crate) fn packing(head: &[u8]) -> Packing {
+    match head {
+        [0x1f, 0x8b, ..] => Packing::Gzip,
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => Packing::Zstd,
+        _ => Packing::Plain,
+    }
+}
+
+/// What a text is that begins so. `is_all` says that it also ends so.
+pub(crate) fn shape(head: &[u8], is_all: bool, name: &str) -> Result<(Shape, Mark), Reject> {
+    refuse(head)?;
+    let bom = if head.starts_with(BOM) { BOM.len() } else { 0 };
+    let text = head.get(bom..).unwrap_or_default();
+    let blank = text.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
+    let (blanks, rest) = text.split_at(blank);
+    let begin = Mark { at: (bom + blank) as u64, number: 1 + lines(blanks) };
+    match rest.first() {
+        None => Ok((Shape::Lines, begin)),
+        Some(b'[') => Ok((Shape::Array, Mark { at: begin.at + 1, number: 1 })),
+        Some(b'{') => {
+            let line = rest.split(|byte| *byte == b'\n').next().unwrap_or_default();
+            let is_object =
+                is_all && is_cut_short(line) && serde_json::from_slice::<IgnoredAny>(rest).is_ok();
+            Ok((if is_object { Shape::Object } else { Shape::Lines }, begin))
+        }
+        Some(_) => Ok(csv(rest, is_all, name, begin)?.unwrap_or((Shape::Lines, begin))),
+    }
+}
+
+/// Refuses what is no text that can be read.
+fn refuse(head: &[u8]) -> Result<(), Reject> {
+    let utf16 = "it is UTF-16, and only UTF-8 is read: save it as UTF-8";
+    let nuls = memchr_iter(0, head).count();
+    match head {
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => Err(reject("utf16", utf16)),
+        // Latin letters in UTF-16 have a NUL beside each.
+        _ if nuls > 0 && nuls >= head.len() / 3 => Err(reject("utf16", utf16)),
+        [b'P', b'K', 3, 4, ..] => {
+            Err(reject("zip", "it is a ZIP archive, or a spreadsheet, which is one: save it as CSV"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Whether this is JSON as far as it goes.
+fn is_cut_short(bytes: &[u8]) -> bool {
+    serde_json::from_slice::<IgnoredAny>(bytes).is_err_and(|error| error.is_eof())
+}
+
+fn csv(text: &[u8], is_all: bool, name: &str, begin: Mark) -> Result<Option<(Shape, Mark)>, Reject> {
+    if text.split(|byte| *byte == b'\n').take(ROWS).any(|line| line.starts_with(b"{")) {
+        return Ok(None);
+    }
+    let quote = if !text.contains(&b'"') && is_quoted_by(text, b'\'') { b'\'' } else { b'"' };
+    let of = |delimiter| Dialect { delimiter, quote, names: Vec::new() };
+    let mut best: Option<(usize, Dialect)> = None;
+    for delimiter in *b",;\t|" {
+        let dialect = of(delimiter);
+        let counts: Vec<_> = sample(text, &dialect, is_all).iter().map(Vec::len).collect();
+        let first = counts.first().copied().unwrap_or_default();
+        let same = counts.iter().filter(|count| **count == first).count();
+        // In thousandths, so that a delimiter which fits all rows goes before one that fits most.
+        let score = same * 1000 / counts.len().max(1);
+        let better = best.as_ref().is_none_or(|(than, _)| score > *than);
+        if first > 1 && same * 2 > counts.len() && better {
+            best = Some((score, dialect));
+        }
+    }
+    let is_named = name.rsplit('.').next().is_some_and(|end| end.eq_ignore_ascii_case("csv"));
+    let Some(mut dialect) = best.map(|(_, dialect)| dialect).or_else(|| is_named.then(|| of(b','))) else {
+        return Ok(None);
+    };
+    if !text.contains(&b'\n') && memchr_iter(b'\r', text).count() > 1 {
+        let detail = "its lines end with a carriage return alone: save it with line feeds";
+        return Err(reject("line_ends", detail));
+    }
+    let row = match row::end(text, &dialect, is_all) {
+        End::At(end) => end,
+        End::Bad(_) | End::Beyond if is_all => 0,
+        End::Bad(_) | End::Beyond => {
+            return Err(reject("no_header", format!("its first row does not end within {HEAD} bytes")));
+        }
+    };
+    let first = sample(text, &dialect, is_all).into_iter().next().unwrap_or_default();
+    if !is_header(&first) {
+        dialect.names = (1..=first.len()).map(|column| format!("column_{column}")).collect();
+        return Ok(Some((Shape::Csv(dialect), begin)));
+    }
+    dialect.names = names(&first);
+    let header = text.get(..row).unwrap_or_default();
+    let begin = Mark { at: begin.at + row as u64, number: begin.number + lines(header) };
+    Ok(Some((Shape::Csv(dialect), begin)))
+}
+
+/// Whether cells of the first line have this sign at both ends.
+fn is_quoted_by(text: &[u8], sign: u8) -> bool {
+    let line = text.split(|byte| *byte == b'\n').next().unwrap_or_default().trim_ascii_end();
+    line.len() > 2 && line.starts_with(&[sign]) && line.ends_with(&[sign])
+}
+
+/// The cells of the first rows that are whole.
+fn sample(text: &[u8], dialect: &Dialect, is_all: bool) -> Vec<Vec<String>> {
+    let mut reader = Rows::new(dialect, &[]);
+    let (mut at, mut rows) = (0, Vec::new());
+    while let Some(rest) = text.get(at..).filter(|rest| !rest.is_empty() && rows.len() < ROWS) {
+        let (End::At(length) | End::Bad(length)) = row::end(rest, dialect, is_all) else { break };
+        if let Ok(Some((cells, ends))) = reader.cells(rest.get(..length).unwrap_or_default()) {
+            let starts = std::iter::once(0).chain(ends.iter().copied());
+            let cell = |(start, end): (usize, &usize)| cells.get(start..*end).unwrap_or_default().to_owned();
+            rows.push(starts.zip(ends).map(cell).collect());
+        }
+        at += length;
+    }
+    rows
+}
+
+/// Whether these are names: none of them a number, none twice, and not all of them empty.
+fn is_header(cells: &[String]) -> bool {
+    let is_number = |cell: &str| {
+        let digits = cell.trim().trim_start_matches(['-', '+', '.']);
+        digits.starts_with(|sign: char| sign.is_ascii_digit())
+    };
+    let mut named: Vec<_> = cells.iter().map(|cell| cell.trim()).filter(|cell| !cell.is_empty()).collect();
+    let count = named.len();
+    named.sort_unstable();
+    named.dedup();
+    count > 0 && named.len() == count && !cells.iter().any(|cell| is_number(cell))
+}
+
+/// The columns' names; one that is empty gets its number.
+fn names(cells: &[String]) -> Vec<String> {
+    let name = |(at, cell): (usize, &String)| match cell.trim() {
+        "" => format!("column_{}", at + 1),
+        name => name.to_owned(),
+    };
+    cells.iter().enumerate().map(name).collect()
+}
+
+fn lines(bytes: &[u8]) -> u64 {
+    memchr_iter(b'\n', bytes).count() as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use expect_test::{Expect, expect};
+
+    #[expect(clippy::needless_pass_by_value, reason = "that is how expect! is written")]
+    fn check(text: impl AsRef<[u8]>, expected: Expect) {
+        let told = match shape(text.as_ref(), true, "x") {
+            Ok((Shape::Csv(dialect), Mark { at, number })) => format!(
+                "csv {:?} {:?} {:?} from byte {at}, line {number}",
+                char::from(dialect.delimiter),
+                char::from(dialect.quote),
+                dialect.names
+            ),
+            Ok((shape, Mark { at, number })) => format!("{} from byte {at}, number {number}", shape.name()),
+            Err(why) => why.to_string(),
+        };
+        expected.assert_eq(&told);
+    }
+
+    #[test]
+    fn json_begins_as_json_does() {
+        check("\n {\"a\":1}\n{\"a\":2}", expect!["ndjson from byte 2, number 2"]);
+        check("\u{feff}{\"a\":1}", expect!["ndjson from byte 3, number 1"]);
+        check("\n{\n\"a\":1}\n", expect!["object from byte 1, number 2"]);
+        check("{\n\"a\":1}\n{}", expect!["ndjson from byte 0, number 1"]);
+        check(" [{\"a\":1}]", expect!["array from byte 2, number 1"]);
+        check("oops, this is\n{\"a\":1}\n", expect!["ndjson from byte 0, number 1"]);
+        check("oops", expect!["ndjson from byte 0, number 1"]);
+        check("", expect!["ndjson from byte 0, number 1"]);
+        check(" \n", expect!["ndjson from byte 2, number 2"]);
+    }
+
+    #[test]
+    fn rows_of_as_many_cells_are_csv() {
+        check("a,b\n1,2\n", expect![[r#"csv ',' '"' ["a", "b"] from byte 4, line 2"#]]);
+        check(
+            "\u{feff}\"a\";b ;\r\n1,5;2;\r\n",
+            expect![[r#"csv ';' '"' ["a", "b", "column_3"] from byte 12, line 2"#]],
+        );
+        check("a\tb\n1\t2\n", expect![[r#"csv '\t' '"' ["a", "b"] from byte 4, line 2"#]]);
+        check("a|b\nx,y|2\n", expect![[r#"csv '|' '"' ["a", "b"] from byte 4, line 2"#]]);
+        check("'a','b'\n'1,5','2'\n", expect![[r#"csv ',' '\'' ["a", "b"] from byte 8, line 2"#]]);
+        check("\"a\nb\",c\n1,2\n", expect![[r#"csv ',' '"' ["a\nb", "c"] from byte 8, line 3"#]]);
+        // A header alone, and none.
+        check("a,b", expect![[r#"csv ',' '"' ["a", "b"] from byte 3, line 1"#]]);
+        check("x,1\ny,2\n", expect![[r#"csv ',' '"' ["column_1", "column_2"] from byte 0, line 1"#]]);
+        check("x,x\ny,y\n", expect![[r#"csv ',' '"' ["column_1", "column_2"] from byte 0, line 1"#]]);
+    }
+
+    #[test]
+    fn a_name_decides_what_one_column_is() {
+        let (csv, _) = shape(b"sku\nA-1\n", true, "list.CSV").unwrap();
+        assert_eq!(csv, Shape::Csv(Dialect { delimiter: b',', quote: b'"', names: vec!["sku".to_owned()] }));
+        assert_eq!(shape(b"sku\nA-1\n", true, "list").unwrap().0, Shape::Lines);
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_refused_with_advice() {
+        check(
+            b"\xff\xfea\0,\0b\0",
+            expect!["file: utf16: it is UTF-16, and only UTF-8 is read: save it as UTF-8"],
+        );
+        check(
+            b"a\0,\0b\0\n\0",
+            expect!["file: utf16: it is UTF-16, and only UTF-8 is read: save it as UTF-8"],
+        );
+        check(
+            "a,b\r1,2\r3,4\r",
+            expect!["file: line_ends: its lines end with a carriage return alone: save it with line feeds"],
+        );
+        check(
+            b"PK\x03\x04",
+            expect!["file: zip: it is a ZIP archive, or a spreadsheet, which is one: save it as CSV"],
+        );
+    }
+
+    #[test]
+    fn ten_thousand_columns_have_their_names() {
+        let header: Vec<_> = (0..10_000).map(|column| format!("c{column}")).collect();
+        let (csv, begin) = shape(format!("{}\n", header.join(",")).as_bytes(), true, "x").unwrap();
+        assert!(matches!(csv, Shape::Csv(dialect) if dialect.names == header));
+        assert_eq!(begin.number, 2);
+    }
+}

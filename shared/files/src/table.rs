@@ -1,0 +1,312 @@
+//! Parquet, whose rows become lines of JSON.
+//!
+//! Numbers keep their digits, decimals too; moments are texts in RFC 3339, days and times of day texts; binary is base64.
+//! A file is read by row groups, each of which has to be in memory as a whole where it comes over the network.
+
+use crate::cut::{CHUNK, Chunk, Kind, Mark, Room};
+use crate::reject;
+use base64::prelude::{BASE64_STANDARD, Engine as _};
+use bytes::{Buf as _, Bytes, buf};
+use millrace_core::event::quote;
+use millrace_core::quarantine::Reject;
+use millrace_core::time::Micros;
+use parquet::data_type::Decimal;
+use parquet::errors::ParquetError;
+use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
+use parquet::file::reader::{ChunkReader, Length};
+use parquet::file::serialized_reader::{ReadOptionsBuilder, SerializedFileReader};
+use parquet::record::reader::RowIter;
+use parquet::record::{Field, Row};
+use std::fmt::{self, Write as _};
+use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// How much of a file's end is asked for first, bytes: most footers are shorter.
+pub const TAIL: u64 = 256 << 10;
+
+/// The largest row group that is read over the network, bytes: it lies in memory.
+pub const GROUP_MAX: u64 = 512 << 20;
+
+/// A row group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Group {
+    /// The bytes of the file that it has.
+    pub bytes: Range<u64>,
+    /// How many rows it has.
+    pub rows: u64,
+}
+
+/// What the end of a file says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Footer {
+    /// The row groups.
+    Groups(Vec<Group>),
+    /// So many bytes of the end have to be there to tell.
+    Needs(u64),
+}
+
+/// Reads the footer from a file's last bytes.
+pub fn footer(tail: &Bytes, size: u64) -> Result<Footer, Reject> {
+    let read = guarded(|| {
+        let mut reader = ParquetMetaDataReader::new();
+        reader.try_parse_sized(tail, size)?;
+        reader.finish()
+    });
+    match read? {
+        Ok(metadata) => groups(&metadata, size).map(Footer::Groups),
+        Err(ParquetError::NeedMoreData(bytes)) => Ok(Footer::Needs(bytes as u64)),
+        Err(_) => Err(damaged()),
+    }
+}
+
+fn groups(metadata: &ParquetMetaData, size: u64) -> Result<Vec<Group>, Reject> {
+    let group = |group: &parquet::file::metadata::RowGroupMetaData| {
+        let mut bytes = size..0;
+        for column in group.columns() {
+            let begin = column.dictionary_page_offset().unwrap_or(column.data_page_offset());
+            let begin = u64::try_from(begin.min(column.data_page_offset())).ok()?;
+            let end = begin.checked_add(u64::try_from(column.compressed_size()).ok()?)?;
+            bytes = bytes.start.min(begin)..bytes.end.max(end);
+        }
+        let rows = u64::try_from(group.num_rows()).ok()?;
+        (bytes.end <= size).then(|| Group { bytes: bytes.start.min(bytes.end)..bytes.end, rows })
+    };
+    metadata.row_groups().iter().map(group).collect::<Option<_>>().ok_or_else(damaged)
+}
+
+/// The rows of some row groups of a file.
+pub struct Rows {
+    rows: RowIter<'static>,
+    at: Mark,
+}
+
+impl Rows {
+    /// The rows of these row groups, of which the first row has this number.
+    pub fn of<R: ChunkReader + 'static>(
+        source: R,
+        groups: Range<usize>,
+        number: u64,
+    ) -> Result<Self, Reject> {
+        let at = Mark { at: groups.start as u64, number };
+        let rows = guarded(|| {
+            let wanted = Box::new(move |_: &_, group| groups.contains(&group));
+            let options = ReadOptionsBuilder::new().with_predicate(wanted).build();
+            let file = SerializedFileReader::new_with_options(source, options)?;
+            Ok(RowIter::from_file_into(Box::new(file)))
+        });
+        Ok(Self { rows: rows?.map_err(|_: ParquetError| damaged())?, at })
+    }
+
+    /// Leaves out rows up to this number.
+    pub fn skip_to(&mut self, number: u64) -> Result<(), Reject> {
+        while self.at.number < number {
+            match guarded(|| self.rows.next())? {
+                Some(Ok(_)) => self.at.number += 1,
+                Some(Err(_)) => return Err(self.damaged()),
+                None => break,
+            }
+        }
+        Ok(())
+    }
+
+    /// The next chunk, in the room that is given; none at the end.
+    pub fn chunk(&mut self, room: &mut Room) -> Result<Option<Chunk>, Reject> {
+        let mut json = String::new();
+        let begin = self.at;
+        while json.len() < CHUNK {
+            match guarded(|| self.rows.next())? {
+                Some(Ok(row)) => {
+                    write_row(&row, &mut json);
+                    json.push('\n');
+                    self.at.number += 1;
+                }
+                Some(Err(_)) => return Err(self.damaged()),
+                None => break,
+            }
+        }
+        if json.is_empty() {
+            return Ok(None);
+        }
+        let mut room = std::mem::take(room);
+        room.bytes = json.into_bytes();
+        Ok(Some(Chunk::new(begin, self.at, room, Kind::Lines)))
+    }
+
+    fn damaged(&self) -> Reject {
+        reject("bad_parquet", format!("row {} of the Parquet file cannot be read", self.at.number))
+    }
+}
+
+impl fmt::Debug for Rows {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Rows").field("at", &self.at).finish_non_exhaustive()
+    }
+}
+
+/// Parts of a file that are in memory, in the place of the file.
+#[derive(Debug, Clone)]
+pub struct Parts {
+    /// How large the file is, bytes.
+    pub size: u64,
+    /// Where each part begins, and its bytes.
+    pub parts: Vec<(u64, Bytes)>,
+}
+
+impl Parts {
+    fn from(&self, start: u64) -> Result<Bytes, ParquetError> {
+        let part = self.parts.iter().find_map(|(begin, bytes)| {
+            let at = usize::try_from(start.checked_sub(*begin)?).ok()?;
+            (at < bytes.len()).then(|| bytes.slice(at..))
+        });
+        part.ok_or_else(|| ParquetError::EOF("not in the parts that are there".to_owned()))
+    }
+}
+
+impl Length for Parts {
+    fn len(&self) -> u64 {
+        self.size
+    }
+}
+
+impl ChunkReader for Parts {
+    type T = buf::Reader<Bytes>;
+
+    fn get_read(&self, start: u64) -> Result<Self::T, ParquetError> {
+        Ok(self.from(start)?.reader())
+    }
+
+    fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes, ParquetError> {
+        if length == 0 {
+            return Ok(Bytes::new());
+        }
+        let mut bytes = self.from(start)?;
+        if bytes.len() < length {
+            return Err(ParquetError::EOF("not in the parts that are there".to_owned()));
+        }
+        bytes.truncate(length);
+        Ok(bytes)
+    }
+}
+
+/// The library says of damaged files what their bytes are, or panics: neither gets further.
+fn guarded<T>(read: impl FnOnce() -> T) -> Result<T, Reject> {
+    catch_unwind(AssertUnwindSafe(read)).map_err(|_| damaged())
+}
+
+fn damaged() -> Reject {
+    reject("bad_parquet", "the Parquet file is damaged or cut off")
+}
+
+fn write_row(row: &Row, json: &mut String) {
+    json.push('{');
+    for (at, (name, field)) in row.get_column_iter().enumerate() {
+        json.push_str(if at == 0 { "" } else { "," });
+        quote(name, json);
+        json.push(':');
+        write_field(field, json);
+    }
+    json.push('}');
+}
+
+fn write_field(field: &Field, json: &mut String) {
+    // Writing to a String cannot fail.
+    let _ = match field {
+        Field::Null => write!(json, "null"),
+        Field::Bool(flag) => write!(json, "{flag}"),
+        Field::Byte(int) => write!(json, "{int}"),
+        Field::Short(int) => write!(json, "{int}"),
+        Field::Int(int) => write!(json, "{int}"),
+        Field::Long(int) => write!(json, "{int}"),
+        Field::UByte(int) => write!(json, "{int}"),
+        Field::UShort(int) => write!(json, "{int}"),
+        Field::UInt(int) => write!(json, "{int}"),
+        Field::ULong(int) => write!(json, "{int}"),
+        Field::Float16(float) => write_float(f64::from(f32::from(*float)), json),
+        // The shortest digits of a single are not those of the double that it is.
+        Field::Float(float) => write_float(float.to_string().parse().unwrap_or(f64::NAN), json),
+        Field::Double(float) => write_float(*float, json),
+        Field::Decimal(decimal) => write_decimal(decimal, json),
+        Field::Str(text) => {
+            quote(text, json);
+            Ok(())
+        }
+        Field::Bytes(bytes) => {
+            quote(&BASE64_STANDARD.encode(bytes.data()), json);
+            Ok(())
+        }
+        Field::Date(days) => match i64::from(*days).checked_mul(86_400_000_000).and_then(Micros::new) {
+            Some(midnight) => write!(json, "\"{}\"", midnight.date()),
+            None => write!(json, "null"),
+        },
+        Field::TimeMillis(ms) => write_time(i64::from(*ms) * 1000, json),
+        Field::TimeMicros(micros) => write_time(*micros, json),
+        Field::TimestampMillis(ms) => write_moment(ms.checked_mul(1000), json),
+        Field::TimestampMicros(micros) => write_moment(Some(*micros), json),
+        Field::Group(row) => {
+            write_row(row, json);
+            Ok(())
+        }
+        Field::ListInternal(list) => {
+            json.push('[');
+            for (at, field) in list.elements().iter().enumerate() {
+                json.push_str(if at == 0 { "" } else { "," });
+                write_field(field, json);
+            }
+            json.push(']');
+            Ok(())
+        }
+        Field::MapInternal(map) => {
+            json.push('{');
+            for (at, (key, field)) in map.entries().iter().enumerate() {
+                json.push_str(if at == 0 { "" } else { "," });
+                // JSON has no other keys than texts.
+                let mut text = String::new();
+                write_field(key, &mut text);
+                if text.starts_with('"') {
+                    json.push_str(&text);
+                } else {
+                    quote(&text, json);
+                }
+                json.push(':');
+                write_field(field, json);
+            }
+            json.push('}');
+            Ok(())
+        }
+    };
+}
+
+/// JSON has no infinity.
+fn write_float(float: f64, json: &mut String) -> fmt::Result {
+    if float.is_finite() { write!(json, "{float:?}") } else { write!(json, "null") }
+}
+
+fn write_moment(micros: Option<i64>, json: &mut String) -> fmt::Result {
+    match micros.and_then(Micros::new) {
+        Some(moment) => write!(json, "\"{}\"", moment.rfc3339()),
+        None => write!(json, "null"),
+    }
+}
+
+fn write_time(micros: i64, json: &mut String) -> fmt::Result {
+    let (seconds, micros) = (micros.div_euclid(1_000_000), micros.rem_euclid(1_000_000));
+    let (hours, minutes) = (seconds / 3600, seconds / 60 % 60);
+    write!(json, "\"{hours:02}:{minutes:02}:{:02}.{micros:06}\"", seconds % 60)
+}
+
+/// A decimal as a number of JSON, with all its digits: up to 38, so that an `i128` holds them.
+fn write_decimal(decimal: &Decimal, json: &mut String) -> fmt::Result {
+    let bytes = decimal.data();
+    let sign = if bytes.first().is_some_and(|first| *first >= 0x80) { 0xff } else { 0 };
+    let mut wide = [sign; 16];
+    let Some(from) = wide.len().checked_sub(bytes.len()) else { return write!(json, "null") };
+    for (to, byte) in wide.iter_mut().skip(from).zip(bytes) {
+        *to = *byte;
+    }
+    let int = i128::from_be_bytes(wide);
+    let scale = usize::try_from(decimal.scale()).unwrap_or_default();
+    let digits = format!("{:0>width$}", int.unsigned_abs(), width = scale + 1);
+    let (whole, fraction) = digits.split_at(digits.len() - scale);
+    let point = if fraction.is_empty() { "" } else { "." };
+    write!(json, "{}{whole}{point}{fraction}", if int < 0 { "-" } else { "" })
+}
