@@ -16,7 +16,7 @@ use crate::event::{DEPTH_MAX, Event, Flaw, New, Path, Value};
 use crate::files::Files;
 use crate::mistake::{Mistake, Mistakes};
 use crate::quarantine::Reject;
-use crate::step::{Apply, Context, Verdict};
+use crate::step::{Apply, Context, Places, Verdict};
 use crate::time::Micros;
 use crate::token::{NoKey, TokenKey};
 
@@ -99,6 +99,11 @@ impl Pipeline {
     #[must_use]
     pub fn steps(&self) -> impl ExactSizeIterator<Item = &'static str> {
         self.steps.iter().map(|step| step.name())
+    }
+
+    /// The databases that places come from, in the order of the steps.
+    pub fn places(&self) -> impl Iterator<Item = Places<'_>> {
+        self.steps.iter().filter_map(|step| step.places())
     }
 
     /// Makes sure that the key is all that the steps need. To be asked before the first event.
