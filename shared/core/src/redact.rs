@@ -106,18 +106,40 @@ impl Kinds {
     }
 
     /// Those that a first look at the text does not rule out. Most texts end here.
-    fn possible_in(self, text: &str) -> Self {
-        let digits = count(text, |byte| byte.is_ascii_digit());
-        let email = self.has(Kind::Email) && count(text, |byte| byte == b'@' || byte == b'%') > 0;
-        let possible = |kind: &Kind| digits >= kind.digits_min() && (email || *kind != Kind::Email);
+    fn possible_with(self, signs: &Signs) -> Self {
+        let possible =
+            |kind: &Kind| signs.digits >= kind.digits_min() && (signs.ats > 0 || *kind != Kind::Email);
         Kind::ALL.into_iter().filter(|&kind| self.has(kind)).filter(possible).collect()
     }
 }
 
-/// The compiler makes vector code of sums of bytes, and 128 ones fit into one.
-fn count(text: &str, is: impl Fn(u8) -> bool) -> usize {
-    let sum = |chunk: &[u8]| chunk.iter().map(|&byte| u8::from(is(byte))).sum::<u8>();
-    text.as_bytes().chunks(128).map(|chunk| usize::from(sum(chunk))).sum()
+/// What a first look at a text sees.
+#[derive(Default)]
+struct Signs {
+    digits: usize,
+    /// `@`, and `%`, which may begin one.
+    ats: usize,
+    /// What may be read as something else: see `folds`.
+    folds: usize,
+}
+
+impl Signs {
+    /// The compiler makes vector code of sums of bytes, and 128 ones fit into one.
+    fn of(text: &str) -> Self {
+        let mut signs = Self::default();
+        for chunk in text.as_bytes().chunks(128) {
+            let (mut digits, mut ats, mut folding) = (0_u8, 0_u8, 0_u8);
+            for &byte in chunk {
+                digits += u8::from(byte.is_ascii_digit());
+                ats += u8::from(byte == b'@' || byte == b'%');
+                folding += u8::from(folds(byte));
+            }
+            signs.digits += usize::from(digits);
+            signs.ats += usize::from(ats);
+            signs.folds += usize::from(folding);
+        }
+        signs
+    }
 }
 
 impl FromIterator<Kind> for Kinds {
@@ -128,9 +150,13 @@ impl FromIterator<Kind> for Kinds {
 
 /// Appends `text` to `out` with each find replaced by its label; false, and nothing appended, where there is none.
 pub(crate) fn redact(text: &str, kinds: Kinds, out: &mut String) -> bool {
-    match Folded::of(text) {
-        None => label(text, text, kinds, out, |find| find.start..find.end),
-        Some(folded) => label(text, &folded.text, kinds, out, |find| folded.source(find)),
+    let signs = Signs::of(text);
+    match Some(text).filter(|_| signs.folds > 0).and_then(Folded::of) {
+        None => label(text, text, kinds.possible_with(&signs), out, |find| find.start..find.end),
+        Some(folded) => {
+            let kinds = kinds.possible_with(&Signs::of(&folded.text));
+            label(text, &folded.text, kinds, out, |find| folded.source(find))
+        }
     }
 }
 
@@ -142,7 +168,6 @@ fn label(
     out: &mut String,
     place: impl Fn(Find) -> Range<usize>,
 ) -> bool {
-    let kinds = kinds.possible_in(text);
     if kinds == Kinds::default() {
         return false;
     }
@@ -177,9 +202,6 @@ struct Piece {
 impl Folded {
     /// None for a text that is read as it stands, as most are.
     fn of(text: &str) -> Option<Self> {
-        if count(text, |byte| !byte.is_ascii() || matches!(byte, b'\\' | b'&' | b'%')) == 0 {
-            return None;
-        }
         let mut folded = Self { text: String::new(), pieces: Vec::new() };
         let (mut at, mut done) = (0, 0);
         while let Some(next) = text.as_bytes().get(at..).and_then(|rest| rest.iter().position(|&b| folds(b)))
@@ -203,6 +225,9 @@ impl Folded {
             // A sign that is read as itself is nothing to note.
             let as_it_is = |&c: &char| rest.starts_with(c) && c.len_utf8() == length;
             if let Some(read) = read.filter(|read| !read.as_ref().is_some_and(as_it_is)) {
+                if folded.pieces.is_empty() {
+                    folded.text.reserve(text.len());
+                }
                 folded.text.push_str(text.get(done..source.start).unwrap_or_default());
                 done = source.end;
                 let start = folded.text.len();
@@ -1114,7 +1139,7 @@ mod tests {
             let seen = Folded::of(&text).map_or_else(|| text.clone(), |folded| folded.text);
             let labels = |text: &str| LABEL.find_iter(text).map(|label| label.as_str().to_owned()).collect::<Vec<_>>();
             let mut out = String::new();
-            let found = label(&seen, &seen, kinds.iter().copied().collect(), &mut out, |find| find.start..find.end);
+            let found = label(&seen, &seen, kinds.iter().copied().collect::<Kinds>().possible_with(&Signs::of(&seen)), &mut out, |find| find.start..find.end);
             prop_assert_eq!(labels(&redacted(&text, kinds)), labels(if found { &out } else { &seen }));
         }
 
