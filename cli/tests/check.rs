@@ -60,7 +60,7 @@ fn a_database_is_read_to_its_end() {
     fs::write(dir.path().join("demo.mmdb"), &database).unwrap();
     let (code, stdout, stderr) = told(&check(dir.path(), &[]));
     assert_eq!((code, stdout.as_str()), (Some(1), ""));
-    assert!(stderr.starts_with("pipeline.toml:10:56: error: `demo.mmdb` is damaged: "), "{stderr}");
+    assert!(stderr.starts_with("pipeline.toml:10:57: error: `demo.mmdb` is damaged: "), "{stderr}");
     assert!(stderr.contains("enrich.geoip = ") && stderr.contains("= get it anew"), "{stderr}");
 }
 
