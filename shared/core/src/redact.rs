@@ -271,8 +271,12 @@ fn fold(c: char) -> Option<char> {
         // Dashes and the minus.
         '\u{2010}'..='\u{2015}' | '\u{2212}' | '\u{fe58}' | '\u{fe63}' => Some('-'),
         // The soft hyphen, joiners, marks of direction.
-        '\u{ad}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' => None,
-        '\u{2060}'..='\u{2069}' | '\u{feff}' => None,
+        '\u{ad}'
+        | '\u{180e}'
+        | '\u{200b}'..='\u{200f}'
+        | '\u{202a}'..='\u{202e}'
+        | '\u{2060}'..='\u{2069}'
+        | '\u{feff}' => None,
         '\u{fe6b}' => Some('@'),
         '\u{ff01}'..='\u{ff5e}' => char::from_u32(u32::from(c) - 0xfee0),
         '\u{660}'..='\u{669}' => digit(0x660),
@@ -1151,7 +1155,9 @@ mod tests {
                 let sum: u32 = digits.map(|(n, digit)| if n % 2 == 0 { digit } else { digit * 2 / 10 + digit * 2 % 10 }).sum();
                 if sum.is_multiple_of(10) { "[card]".to_owned() } else { found[0].to_owned() }
             });
-            prop_assume!(Folded::of(&text).is_none() && !DOTTED.is_match(&text));
+            if Folded::of(&text).is_some() || DOTTED.is_match(&text) {
+                return Ok(());
+            }
             prop_assert_eq!(redacted(&text, [Kind::CreditCard]), expected);
         }
 
@@ -1165,7 +1171,9 @@ mod tests {
                 let in_longer = JOINED.is_match(&before) || JOINED.is_match(&text[whole.end()..]);
                 if never || in_longer { found[0].to_owned() } else { "[ssn]".to_owned() }
             });
-            prop_assume!(Folded::of(&text).is_none());
+            if Folded::of(&text).is_some() {
+                return Ok(());
+            }
             prop_assert_eq!(redacted(&text, [Kind::UsSsn]), expected);
         }
     }

@@ -229,7 +229,9 @@ fn multiple(number: f64, step: f64) -> f64 {
     let is_nearest = (count - nearest).abs() <= count.abs() * 4.0 * f64::EPSILON;
     let multiple = if is_nearest { nearest } else { count.floor() } * step;
     let rounded = |number: f64, scale: f64| (number * scale).round() / scale;
-    let scale = (0..=9).map(|decimals| 10_f64.powi(decimals)).find(|&scale| rounded(step, scale) == step);
+    let scale = (0..=9)
+        .map(|decimals| 10_f64.powi(decimals))
+        .find(|&scale| rounded(step, scale).total_cmp(&step).is_eq());
     scale.map(|scale| rounded(multiple, scale)).filter(|rounded| rounded.is_finite()).unwrap_or(multiple)
 }
 

@@ -168,7 +168,7 @@ impl Compiled {
             let is_index = parent.is_some_and(|id| matches!(event.value(id), Value::Array(_)));
             parent = parent.and_then(|id| match key.parse().ok().filter(|_| is_index) {
                 Some(index) => event.children(id).nth(index),
-                None => event.find_in(id, &Path::from_key(&key.replace("~1", "/").replace("~0", "~"))),
+                None => event.find_in(id, &Path::from_key(key.replace("~1", "/").replace("~0", "~"))),
             });
             let key = if is_index || self.keys.contains(key) { key } else { "*" };
             if told.len() + key.len() >= POINTER_MAX {
