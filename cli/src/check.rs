@@ -10,16 +10,20 @@
 //! ```
 
 use crate::error::Error;
+use crate::run::now;
 use crate::{note, say, warn};
 use millrace_core::files::Files;
+use millrace_core::mistake::{Mistake, Mistakes};
 use millrace_core::pipeline::{LakeSettings, Pipeline};
+use millrace_core::time::Micros;
 use std::borrow::Cow;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Check a pipeline, and that the template's table has its columns
 ///
-/// Tells all that is wrong, with line and column, and exits with 1. Warns of
+/// Tells all that is wrong, with line and column, and exits with 1. Reads the
+/// databases of enrich.geoip to the end, and tells their age. Warns of
 /// what is probably not meant so: a step that reads a field which an earlier one
 /// removes, a field that looks personal and is not anonymized, a column that is
 /// always null. What is meant so after all stands in the pipeline:
@@ -45,6 +49,7 @@ pub(crate) fn check(args: &Args) -> Result<(), Error> {
     let text = fs::read_to_string(&args.pipeline).map_err(Error::io("cannot read", &args.pipeline))?;
     let checked = Pipeline::check(&text, &Beside(&args.pipeline));
     let (pipeline, warnings) = checked.map_err(|mistakes| Error::mistakes(&args.pipeline, &mistakes))?;
+    databases(&args.pipeline, &text, &pipeline)?;
     let (steps, columns) = (pipeline.steps().count(), pipeline.lake().columns.len());
     let many = |count, what| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
     let mut told =
@@ -127,6 +132,42 @@ fn blocks(lake: &LakeSettings) -> [Block; 3] {
         Block { what: "partitions", lines: keys, is_default },
         Block { what: "projections", lines: injected.into_iter().chain([location]).collect(), is_default },
     ]
+}
+
+/// Reads the databases of places to the end, each once: a function opens them and trusts the rest.
+fn databases(path: &Path, text: &str, pipeline: &Pipeline) -> Result<(), Error> {
+    let mut places: Vec<_> = pipeline.places().collect();
+    places.sort_by_key(|places| places.file.to_owned());
+    places.dedup_by_key(|places| places.file.to_owned());
+    let damaged = places.iter().filter_map(|places| {
+        let why = places.verify().err()?;
+        let at = text.find(places.file).map(|start| start..start + places.file.len());
+        let mistake = Mistake::new(format!("`{}` {why}", places.file)).with_help("get it anew");
+        Some(at.into_iter().fold(mistake, Mistake::within))
+    });
+    let damaged: Vec<_> = damaged.collect();
+    if !damaged.is_empty() {
+        return Err(Error::mistakes(path, &Mistakes::new(text, damaged)));
+    }
+    for places in &places {
+        note(&format!(
+            "`{}` is {}, {}",
+            places.file,
+            places.kind(),
+            age(places.built_s(), now().get() / 1_000_000)
+        ));
+    }
+    Ok(())
+}
+
+/// How old something is: `of 2026-01-01, 332 days old`.
+fn age(built_s: u64, now_s: i64) -> String {
+    let built_s = i64::try_from(built_s).unwrap_or(i64::MAX);
+    let Some(built) = built_s.checked_mul(1_000_000).and_then(Micros::new) else {
+        return "of an impossible date".to_owned();
+    };
+    let days = now_s.saturating_sub(built_s).max(0) / (24 * 60 * 60);
+    format!("of {}, {days} {} old", built.date(), if days == 1 { "day" } else { "days" })
 }
 
 /// Reads and compiles a pipeline.
@@ -294,6 +335,15 @@ mod tests {
         let [injected, location] = projections.as_slice() else { panic!("{projections:?}") };
         assert_eq!(injected, "projection.data_shop_id.type: injected");
         assert!(location.contains("/events/data_shop_id=${!data_shop_id}/event_date="), "{location}");
+    }
+
+    #[test]
+    fn an_age_is_in_days() {
+        let day = 24 * 60 * 60;
+        assert_eq!(age(1_767_225_600, 1_767_225_600 + 332 * day + 5), "of 2026-01-01, 332 days old");
+        assert_eq!(age(1_767_225_600, 1_767_225_600 + day), "of 2026-01-01, 1 day old");
+        assert_eq!(age(1_767_225_600, 0), "of 2026-01-01, 0 days old");
+        assert_eq!(age(u64::MAX, 0), "of an impossible date");
     }
 
     #[test]

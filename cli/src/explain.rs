@@ -37,7 +37,8 @@ const ENCODE: &str = "encode";
 /// For people a page: each field that a step added, changed or removed, and
 /// in the end what each step did. For programs NDJSON, a line for each event:
 /// {"number", "fate", "steps": [{"step", "verdict", "changes": [{"path",
-/// "before", "after"}]}], "event"}. Nothing is written anywhere else.
+/// "before", "after"}]}], "event"}, and the page's end on stderr. Nothing is
+/// written anywhere else.
 ///
 /// It shows what the events hold, also what the pipeline then anonymizes.
 #[derive(clap::Args)]
@@ -73,6 +74,7 @@ pub(crate) enum Format {
 pub(crate) fn explain(args: &Args) -> Result<(), Error> {
     let pipeline = compile(&args.pipeline)?;
     let key = args.key.as_deref().map_or_else(|| Ok(public_key()), read_key)?;
+    pipeline.check_key(&key).map_err(|why| Error::Refused(why.to_string()))?;
     let mut input = Input::open(&args.input, &ProgressBar::hidden())?;
     let is_text = match args.format {
         Format::Auto => io::stdout().is_terminal(),
@@ -110,9 +112,6 @@ pub(crate) fn explain(args: &Args) -> Result<(), Error> {
             Err(why) => return Err(why),
         }
     }
-    if !is_text {
-        return Ok(());
-    }
     let mut end = paint::table(&lens.pipeline.take_tallies());
     let Tally { r#in, out, filtered, duplicates, quarantined } = lens.tally;
     let events = if r#in == 1 { "event" } else { "events" };
@@ -124,7 +123,11 @@ pub(crate) fn explain(args: &Args) -> Result<(), Error> {
         let _ =
             writeln!(end, "{}", paint(DIM, "There are more: `--limit N` shows so many, `--limit 0` all."));
     }
-    paint::print(&end)
+    if is_text {
+        return paint::print(&end);
+    }
+    paint::warn(&end);
+    Ok(())
 }
 
 /// What became of one event, and how.

@@ -40,6 +40,31 @@ fn a_mistake_is_shown_where_it_is_and_mended() {
 }
 
 #[test]
+fn a_database_is_read_to_its_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let mut database = fs::read(root.join("data/demo.mmdb")).unwrap();
+    let step = "[[step]]\nenrich.geoip = { from = \"ip\", into = \"geo\", database = \"demo.mmdb\" }\n";
+    fs::write(dir.path().join("pipeline.toml"), format!("{PIPELINE}{step}{step}")).unwrap();
+    fs::write(dir.path().join("demo.mmdb"), &database).unwrap();
+    let (code, _, stderr) = told(&check(dir.path(), &[]));
+    assert_eq!(code, Some(0), "{stderr}");
+    let notes: Vec<_> = stderr.lines().filter(|line| line.starts_with("note: ")).collect();
+    assert!(
+        matches!(notes.as_slice(), [note] if note.starts_with("note: `demo.mmdb` is Millrace-Demo-City, of 2026-01-01, ")),
+        "{stderr}"
+    );
+
+    let mark = database.windows(14).rposition(|bytes| bytes == b"\xab\xcd\xefMaxMind.com").unwrap();
+    database[mark - 4000..mark].fill(0xff);
+    fs::write(dir.path().join("demo.mmdb"), &database).unwrap();
+    let (code, stdout, stderr) = told(&check(dir.path(), &[]));
+    assert_eq!((code, stdout.as_str()), (Some(1), ""));
+    assert!(stderr.starts_with("pipeline.toml:10:57: error: `demo.mmdb` is damaged: "), "{stderr}");
+    assert!(stderr.contains("enrich.geoip = ") && stderr.contains("= get it anew"), "{stderr}");
+}
+
+#[test]
 fn a_template_that_differs_fails_until_it_is_fixed() {
     let dir = tempfile::tempdir().unwrap();
     let template = dir.path().join("template.yaml");

@@ -109,8 +109,9 @@ pub fn single(payload: &[u8]) -> Option<&[u8]> {
 ///
 /// An array that is not whole is one reject: nobody can tell where its next event begins. NDJSON with a bad line
 /// is not: that line, be it an array, is found bad when it is parsed, and the others are good.
+/// A byte order mark in front, as files from Windows have it, is skipped.
 pub fn split(payload: &[u8]) -> Result<Pieces<'_>, Reject> {
-    let payload = payload.trim_ascii();
+    let payload = payload.strip_prefix(b"\xef\xbb\xbf").unwrap_or(payload).trim_ascii();
     let Some(line_end) = memchr(b'\n', payload).or(Some(payload.len())).filter(|_| !payload.is_empty())
     else {
         return Err(Reject::new(STAGE, "empty", "there is nothing in it"));
@@ -311,6 +312,17 @@ mod tests {
             {"a":2}"#]],
         );
         check("[]", expect![""]);
+        // What Windows puts in front of a file.
+        for payload in ["\u{feff}{\"a\":1}", "\u{feff}\r\n [{\"a\":1}]", "\u{feff}{\n\"a\":1}\n"] {
+            assert_eq!(events(payload.as_bytes()), r#"{"a":1}"#);
+        }
+        check(
+            gzip("\u{feff}{\"a\":1}\n{\"a\":2}".as_bytes()),
+            expect![[r#"
+            {"a":1}
+            {"a":2}"#]],
+        );
+        check("\u{feff}", expect!["decode: empty: there is nothing in it"]);
     }
 
     #[test]

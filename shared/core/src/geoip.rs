@@ -56,13 +56,11 @@ impl<S: AsRef<[u8]>> Database<S> {
     }
 
     /// When it was built, in seconds since 1970.
-    #[cfg_attr(not(test), expect(dead_code, reason = "`millrace check` is to tell"))]
     pub(crate) fn built_s(&self) -> u64 {
         self.0.metadata().build_epoch
     }
 
     /// Reads all of it. For a command that checks a file: a city database takes seconds.
-    #[cfg_attr(not(test), expect(dead_code, reason = "`millrace check` is to tell"))]
     pub(crate) fn verify(&self) -> Result<(), String> {
         self.0.verify().map_err(|why| format!("is damaged: {why}"))
     }

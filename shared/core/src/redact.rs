@@ -4,12 +4,17 @@
 //! | --- | --- | --- | --- |
 //! | `email` | `[email]` | `ann@example.com`, `ann%40example.com`, letters of any script | a host without a dot, `/=?&` in the local part: there a URL's own parts end |
 //! | `phone` | `[phone]` | `+` and 7 to 15 digits (E.164); `(555) 123-4567`, `555-123-4567`, `1.555.123.4567` (North America) | national numbers of other places, ten digits without signs or with spaces alone: as likely an order or a moment |
-//! | `credit_card` | `[card]` | leftmost, longest `[0-9](?:[ -]?[0-9]){12,18}` that passes Luhn (ISO/IEC 7812-1, annex B) | a number inside a longer run of digits, unless the cuts of 19 happen to fall on it |
-//! | `iban` | `[iban]` | a country of the SWIFT registry, its length, the check digits (ISO 13616); groups of four or none, either case | countries without IBANs |
+//! | `credit_card` | `[card]` | leftmost, longest `[0-9](?:[ -]?[0-9]){12,18}` that passes Luhn (ISO/IEC 7812-1, annex B); with dots `4.4.4.4` and `4.6.5` digits, as a decimal number is no card | a number inside a longer run of digits, unless the cuts of 19 happen to fall on it |
+//! | `iban` | `[iban]` | a country of the SWIFT registry, its length, the check digits (ISO 13616); groups of four with a space, `-` or `.` between them or none, either case | countries without IBANs |
 //! | `us_ssn` | `[ssn]` | `123-45-6789`, `123 45 6789` | areas 000, 666 and 900 to 999, group 00, serial 0000, never given out (<https://www.ssa.gov/employer/randomization.html>); nine digits without signs |
 //! | `ip` | `[ip]` | IPv4, IPv6 with an IPv4 tail or without; a port or zone stays | versions of three or five parts; `x.0.0.0`, a network or a browser's version; IPv6 without a digit, as in `a::b` |
 //!
-//! Names, addresses and what is written out in words have no form, and are not found. Of finds that overlap the
+//! All this is looked for in the text as a reader sees it (`Folded`): whatever Unicode has of spaces, dashes and
+//! full-width signs counts as ASCII's, what is invisible as nothing, and the escapes of HTML, JSON and URLs, which texts
+//! carry from where they were copied, as what they stand for.
+//!
+//! Names, addresses and what is written out in words (`ann at example dot com`) have no form, and are not found; neither
+//! is what is encoded as a whole (Base64) or spelt with look-alike letters of other scripts. Of finds that overlap the
 //! leftmost stands, of those that start together the longest. But for an email's, what stands before and behind a
 //! find decides too: no letter, digit or `_` of ASCII (a phone number with `+` and a card may have some behind, a card
 //! before), and for phone and SSN no more digits after a `-` or `.`, as in longer numbers of other kinds.
@@ -101,18 +106,40 @@ impl Kinds {
     }
 
     /// Those that a first look at the text does not rule out. Most texts end here.
-    fn possible_in(self, text: &str) -> Self {
-        let digits = count(text, |byte| byte.is_ascii_digit());
-        let email = self.has(Kind::Email) && count(text, |byte| byte == b'@' || byte == b'%') > 0;
-        let possible = |kind: &Kind| digits >= kind.digits_min() && (email || *kind != Kind::Email);
+    fn possible_with(self, signs: &Signs) -> Self {
+        let possible =
+            |kind: &Kind| signs.digits >= kind.digits_min() && (signs.ats > 0 || *kind != Kind::Email);
         Kind::ALL.into_iter().filter(|&kind| self.has(kind)).filter(possible).collect()
     }
 }
 
-/// The compiler makes vector code of sums of bytes, and 128 ones fit into one.
-fn count(text: &str, is: impl Fn(u8) -> bool) -> usize {
-    let sum = |chunk: &[u8]| chunk.iter().map(|&byte| u8::from(is(byte))).sum::<u8>();
-    text.as_bytes().chunks(128).map(|chunk| usize::from(sum(chunk))).sum()
+/// What a first look at a text sees.
+#[derive(Default)]
+struct Signs {
+    digits: usize,
+    /// `@`, and `%`, which may begin one.
+    ats: usize,
+    /// What may be read as something else: see `folds`.
+    folds: usize,
+}
+
+impl Signs {
+    /// The compiler makes vector code of sums of bytes, and 128 ones fit into one.
+    fn of(text: &str) -> Self {
+        let mut signs = Self::default();
+        for chunk in text.as_bytes().chunks(128) {
+            let (mut digits, mut ats, mut folding) = (0_u8, 0_u8, 0_u8);
+            for &byte in chunk {
+                digits += u8::from(byte.is_ascii_digit());
+                ats += u8::from(byte == b'@' || byte == b'%');
+                folding += u8::from(folds(byte));
+            }
+            signs.digits += usize::from(digits);
+            signs.ats += usize::from(ats);
+            signs.folds += usize::from(folding);
+        }
+        signs
+    }
 }
 
 impl FromIterator<Kind> for Kinds {
@@ -123,21 +150,190 @@ impl FromIterator<Kind> for Kinds {
 
 /// Appends `text` to `out` with each find replaced by its label; false, and nothing appended, where there is none.
 pub(crate) fn redact(text: &str, kinds: Kinds, out: &mut String) -> bool {
-    let kinds = kinds.possible_in(text);
+    let signs = Signs::of(text);
+    match Some(text).filter(|_| signs.folds > 0).and_then(Folded::of) {
+        None => label(text, text, kinds.possible_with(&signs), out, |find| find.start..find.end),
+        Some(folded) => {
+            let kinds = kinds.possible_with(&Signs::of(&folded.text));
+            label(text, &folded.text, kinds, out, |find| folded.source(find))
+        }
+    }
+}
+
+/// Puts the labels for what is found in a text into its source.
+fn label(
+    source: &str,
+    text: &str,
+    kinds: Kinds,
+    out: &mut String,
+    place: impl Fn(Find) -> Range<usize>,
+) -> bool {
     if kinds == Kinds::default() {
         return false;
     }
     let mut finds = Finds { text, kinds, done: 0, cards: Cards::default(), email: None, sought: 0 };
     let mut done = 0;
     while let Some(find) = finds.next() {
-        out.push_str(text.get(done..find.start).unwrap_or_default());
+        let place = place(find);
+        out.push_str(source.get(done..place.start).unwrap_or_default());
         out.push_str(find.kind.label());
-        done = find.end;
+        done = place.end;
     }
     if done > 0 {
-        out.push_str(text.get(done..).unwrap_or_default());
+        out.push_str(source.get(done..).unwrap_or_default());
     }
     done > 0
+}
+
+/// A text as the rules read it.
+///
+/// Each piece is read for itself, whatever stands around it: what remains of a text beside its finds is read as before.
+struct Folded {
+    text: String,
+    pieces: Vec<Piece>,
+}
+
+/// What is read as something else, or as nothing.
+struct Piece {
+    source: Range<usize>,
+    folded: Range<usize>,
+}
+
+impl Folded {
+    /// None for a text that is read as it stands, as most are.
+    fn of(text: &str) -> Option<Self> {
+        let mut folded = Self { text: String::new(), pieces: Vec::new() };
+        let (mut at, mut done) = (0, 0);
+        while let Some(next) = text.as_bytes().get(at..).and_then(|rest| rest.iter().position(|&b| folds(b)))
+        {
+            work(next);
+            at += next;
+            let rest = text.get(at..).unwrap_or_default();
+            let (length, read) = match rest.as_bytes().first() {
+                Some(b'\\') => json_escape(rest),
+                Some(b'&') => html_escape(rest),
+                Some(b'%') => url_escape(rest),
+                _ => {
+                    let c = rest.chars().next().unwrap_or_default();
+                    (c.len_utf8(), Some(c))
+                }
+            };
+            let read = read.map(fold);
+            work(length);
+            let source = at..at + length;
+            at = source.end;
+            // A sign that is read as itself is nothing to note.
+            let as_it_is = |&c: &char| rest.starts_with(c) && c.len_utf8() == length;
+            if let Some(read) = read.filter(|read| !read.as_ref().is_some_and(as_it_is)) {
+                if folded.pieces.is_empty() {
+                    folded.text.reserve(text.len());
+                }
+                folded.text.push_str(text.get(done..source.start).unwrap_or_default());
+                done = source.end;
+                let start = folded.text.len();
+                folded.text.extend(read);
+                folded.pieces.push(Piece { source, folded: start..folded.text.len() });
+            }
+        }
+        if folded.pieces.is_empty() {
+            return None;
+        }
+        folded.text.push_str(text.get(done..).unwrap_or_default());
+        Some(folded)
+    }
+
+    /// Where a find stands in the source, without what is invisible at its ends.
+    fn source(&self, find: Find) -> Range<usize> {
+        let last = |count: usize| count.checked_sub(1).and_then(|at| self.pieces.get(at));
+        let start = match last(self.pieces.partition_point(|piece| piece.folded.end <= find.start)) {
+            Some(piece) => piece.source.end + (find.start - piece.folded.end),
+            None => find.start,
+        };
+        let end = match last(self.pieces.partition_point(|piece| piece.folded.start < find.end)) {
+            Some(piece) => piece.source.end + find.end.saturating_sub(piece.folded.end),
+            None => find.end,
+        };
+        start..end
+    }
+}
+
+/// Whether a byte may begin what is read as something else: an escape, or a sign that `fold` knows.
+const fn folds(byte: u8) -> bool {
+    matches!(byte, b'\\' | b'&' | b'%' | 0xc2 | 0xd9 | 0xdb | 0xe1..=0xe3 | 0xef)
+}
+
+/// The sign of ASCII that a sign is read as; none for what is invisible.
+fn fold(c: char) -> Option<char> {
+    let digit = |zero: u32| char::from_digit(u32::from(c) - zero, 10);
+    match c {
+        // Spaces (General_Category=Zs).
+        '\u{a0}' | '\u{1680}' | '\u{2000}'..='\u{200a}' | '\u{202f}' | '\u{205f}' | '\u{3000}' => Some(' '),
+        // Dashes and the minus.
+        '\u{2010}'..='\u{2015}' | '\u{2212}' | '\u{fe58}' | '\u{fe63}' => Some('-'),
+        // The soft hyphen, joiners, marks of direction.
+        '\u{ad}'
+        | '\u{180e}'
+        | '\u{200b}'..='\u{200f}'
+        | '\u{202a}'..='\u{202e}'
+        | '\u{2060}'..='\u{2069}'
+        | '\u{feff}' => None,
+        '\u{fe6b}' => Some('@'),
+        '\u{ff01}'..='\u{ff5e}' => char::from_u32(u32::from(c) - 0xfee0),
+        '\u{660}'..='\u{669}' => digit(0x660),
+        '\u{6f0}'..='\u{6f9}' => digit(0x6f0),
+        _ => Some(c),
+    }
+}
+
+/// The length of an escape at the start of a text, and what it stands for; none if that is no business of the rules.
+type Escape = (usize, Option<char>);
+
+/// `\u0040`, `\n`: JSON within a text. Of JSON within JSON within a text the `\` have doubled.
+fn json_escape(text: &str) -> Escape {
+    let name = text.bytes().take_while(|&byte| byte == b'\\').count();
+    let c = match text.as_bytes().get(name) {
+        Some(b'n' | b'r') => return (name + 1, Some('\n')),
+        Some(b't') => return (name + 1, Some('\t')),
+        Some(b'u') => text.get(name + 1..name + 5).and_then(|code| scalar(code, 16)),
+        _ => None,
+    };
+    if c.is_some() { (name + 5, c) } else { (name, None) }
+}
+
+/// `&#64;`, `&#x40;`, `&commat;`, `&nbsp;`.
+fn html_escape(text: &str) -> Escape {
+    /// `&#0000064;`
+    const LENGTH_MAX: usize = 10;
+    let end = text.bytes().take(LENGTH_MAX).position(|byte| byte == b';').unwrap_or_default();
+    let c = match text.get(1..end).unwrap_or_default() {
+        "commat" => Some('@'),
+        "nbsp" => Some(' '),
+        name => name.strip_prefix('#').and_then(|code| match code.strip_prefix(['x', 'X']) {
+            Some(code) => scalar(code, 16),
+            None => scalar(code, 10),
+        }),
+    };
+    if c.is_some() { (end + 1, c) } else { (1, None) }
+}
+
+/// `%2B` and `%20`, and both and `%40` in a URL that is part of another one's query: `%2540`. A plain `%40` is the
+/// rule's for emails.
+fn url_escape(text: &str) -> Escape {
+    let nested =
+        text.as_bytes().get(1..).unwrap_or_default().chunks(2).take_while(|two| *two == b"25").count();
+    let code = 1 + 2 * nested;
+    match text.as_bytes().get(code..code + 2) {
+        Some(b"2B" | b"2b") => (code + 2, Some('+')),
+        Some(b"20") => (code + 2, Some(' ')),
+        Some(b"40") if nested > 0 => (code + 2, Some('@')),
+        _ => (code, None),
+    }
+}
+
+fn scalar(code: &str, radix: u32) -> Option<char> {
+    // `from_str_radix` takes a sign.
+    let digits = !code.is_empty() && code.chars().all(|c| c.is_digit(radix));
+    char::from_u32(u32::from_str_radix(code, radix).ok().filter(|_| digits)?)
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -405,7 +601,7 @@ impl Cards {
         let mut start = within.start.max(self.next);
         while start < within.end {
             let window = view.bytes.get(start..start + Self::SHORTEST)?;
-            let other = window.iter().rposition(|byte| !matches!(byte, b'0'..=b'9' | b' ' | b'-'));
+            let other = window.iter().rposition(|byte| !matches!(byte, b'0'..=b'9' | b' ' | b'-' | b'.'));
             work(Self::SHORTEST);
             if let Some(other) = other {
                 start += other + 1;
@@ -420,6 +616,10 @@ impl Cards {
 
     /// The end of the card at a place from `next` on.
     fn at(&mut self, view: View<'_>, start: usize) -> Option<usize> {
+        if let Some(end) = Self::dotted(view, start) {
+            *self = Self { next: end, failed: start };
+            return Some(end);
+        }
         let mut digits = 0;
         let mut end = start;
         // Luhn doubles each other digit, beginning with the last but one. A digit more, and it is the others.
@@ -437,6 +637,35 @@ impl Cards {
         }
         *self = Self { next: end, failed: start };
         (digits >= Self::SHORTEST && luhn % 10 == 0).then_some(end)
+    }
+
+    /// A card as it is embossed, with dots for the gaps.
+    fn dotted(view: View<'_>, start: usize) -> Option<usize> {
+        if view.byte(start + 4) != b'.' {
+            return None;
+        }
+        let groups: &[usize] = if view.byte(start + 9) == b'.' { &[4, 4, 4, 4] } else { &[4, 6, 5] };
+        let (mut end, mut digits, mut luhn) = (start, 0, 0);
+        let parity = groups.iter().sum::<usize>() % 2;
+        for (n, &group) in groups.iter().enumerate() {
+            if n > 0 {
+                if view.byte(end) != b'.' {
+                    return None;
+                }
+                end += 1;
+            }
+            if view.digits(end, group) < group {
+                return None;
+            }
+            for at in end..end + group {
+                let digit = u32::from(view.byte(at) - b'0');
+                let doubled = digits % 2 == parity;
+                luhn += if doubled { digit * 2 / 10 + digit * 2 % 10 } else { digit };
+                digits += 1;
+            }
+            end += group;
+        }
+        (luhn % 10 == 0 && view.stands_alone(start, end, b".-")).then_some(end)
     }
 }
 
@@ -527,7 +756,7 @@ fn iban(view: View<'_>, start: usize) -> Option<usize> {
     let mut at = start + 4;
     let mut rest = 0;
     for n in 4..length {
-        at += usize::from(n % 4 == 0 && view.byte(at) == b' ');
+        at += usize::from(n % 4 == 0 && matches!(view.byte(at), b' ' | b'-' | b'.'));
         rest = append(rest, view.byte(at))?;
         at += 1;
     }
@@ -681,8 +910,21 @@ mod tests {
                 ("ann@example.com1 ann@example.c0m.org. 50%@example.com", "[email]1 [email]. [email]"),
                 ("a@b@example.com and 100%40x@example.com", "a@[email] and 100%40[email]"),
                 (longer_than_allowed.as_str(), "[email]"),
+                ("ann＠example.com, ｂｏｂ＠ｅｘａｍｐｌｅ．ｃｏｍ", "[email], [email]"),
+                (
+                    "ann&#64;example.com&#x40;&commat;, ann&commat;example.com",
+                    "[email]&#x40;&commat;, [email]",
+                ),
+                (
+                    r#"{"m":"ann\u0040example.com","n":"\nbob@example.com"}"#,
+                    r#"{"m":"[email]","n":"\n[email]"}"#,
+                ),
+                (r"ann\\u0040example.com", "[email]"),
+                ("r=ann%2540example.com&s=ann%252540example.com", "r=[email]&s=[email]"),
+                ("a\u{ad}nn@exam\u{200b}ple.com \u{feff}ann@example.com", "[email] \u{feff}[email]"),
             ],
-            "@ann | ann@ | ann@localhost | ann@example.c | a@b.1 | @.com | a@-b.com | %40 | \
+            "&#64; | ann&#64 example.com | ann&#+64;example.com | ann\\u+040example.com | \\ud83d\\ude00 | &#1114112; | \
+             %25 | %254 | \\ | \\u | \\u004 | & | &; | &# | &#; | &#x; | \\u004é | @ann | ann@ | ann@localhost | ann@example.c | a@b.1 | @.com | a@-b.com | %40 | \
              a@.b.com | a@b..c",
         );
     }
@@ -701,6 +943,15 @@ mod tests {
                 ("555-123-4567 or 555.123.4567", "[phone] or [phone]"),
                 ("1-555-123-4567; 1 (555) 123 4567; 1.555.123.4567", "[phone]; [phone]; [phone]"),
                 ("电话555-123-4567", "电话[phone]"),
+                // The shortest.
+                ("+6834000", "[phone]"),
+                ("call +290 22222", "call [phone]"),
+                ("+49\u{a0}30\u{a0}901820", "[phone]"),
+                ("555\u{2011}123\u{2011}4567 (555)\u{202f}123\u{2013}4567", "[phone] [phone]"),
+                ("+４９ ３０ ９０１８２０、+٤٩٣٠٩٠١٨٢٠", "[phone]、[phone]"),
+                ("tel=%2B4930901820&x=1 &#43;49&nbsp;30&#xA0;901820", "tel=[phone]&x=1 [phone]"),
+                ("\u{200e}+49 30 901820\u{200e}", "\u{200e}[phone]\u{200e}"),
+                (r#"{"m":"call\n+49 30 901820\n555-123-4567"}"#, r#"{"m":"call\n[phone]\n[phone]"}"#),
             ],
             "5551234567 | 555 123 4567 | 155-123-4567 | 555-123.4567 | 555-123-45678 | \
              1555-123-4567 | A555-123-4567 | 555-123-4567-8 | 9-555-123-4567 | \
@@ -721,9 +972,16 @@ mod tests {
                 ("4111111111111111  4111111111111111", "[card]  [card]"),
                 // What remains of a match does not count for the next.
                 ("1234567890123456789 4111111111111111", "1234567890123456789 [card]"),
+                ("4111\u{a0}1111\u{a0}1111\u{a0}1111!", "[card]!"),
+                ("4111\u{2013}1111\u{2013}1111\u{2013}1111", "[card]"),
+                ("4111\u{200b}1111\u{200b}1111\u{200b}1111\u{200b}", "[card]\u{200b}"),
+                ("4111.1111.1111.1111. 3782.822463.10005, x", "[card]. [card], x"),
+                ("４１１１　１１１１　１１１１　１１１１", "[card]"),
+                ("n=4111%201111%201111%201111&m", "n=[card]&m"),
             ],
             "4111111111111112 | 411111111111 | 4111  1111 1111 1111 | \
-             4111\u{a0}1111\u{a0}1111\u{a0}1111 | 12344111111111111111 | 9 4111111111111111",
+             12344111111111111111 | 9 4111111111111111 | 4111.1111.1111.1112 | 41.11111111111111 | \
+             4111.111111111111 | 4111.1111.1111.1111.2 | 1.4111.1111.1111.1111",
         );
     }
 
@@ -736,6 +994,8 @@ mod tests {
                 ("IBAN: gb29 nwbk 6016 1331 9268 19, please", "IBAN: [iban], please"),
                 ("NO93 8601 1117 947", "[iban]"),
                 ("MT84 MALT 0110 0001 2345 MTLC AST0 01S", "[iban]"),
+                ("DE89\u{a0}3704\u{a0}0044\u{a0}0532\u{a0}0130\u{a0}00", "[iban]"),
+                ("NO93-8601-1117-947, NO93.8601.1117.947", "[iban], [iban]"),
                 ("LC55HEMM000100010012001200023015/RU0204452560040702810412345678901", "[iban]/[iban]"),
             ],
             "DE88370400440532013000 | DE8937040044053201300 | DE893704004405320130000 | \
@@ -751,6 +1011,7 @@ mod tests {
                 ("123-45-6789", "[ssn]"),
                 ("SSN:899 01 0001.", "SSN:[ssn]."),
                 ("667-99-9999/001-01-0001", "[ssn]/[ssn]"),
+                ("123\u{2010}45\u{2010}6789", "[ssn]"),
             ],
             "000-12-3456 | 666-12-3456 | 900-12-3456 | 999-12-3456 | 123-00-4567 | 123-45-0000 | \
              123-45 6789 | 123456789 | 1123-45-6789 | 123-45-67890 | 1-123-45-6789 | 123-45-6789-1 | \
@@ -809,7 +1070,7 @@ mod tests {
     fn the_work_is_linear_in_the_text() {
         let pieces = "7|7 |@|a@|a@b|%40|a%40|%|+|+1|(|1-|1.|a|a.|:|::|a:|aaaaa:|1:1::|1.2.3.4.|1.2.3.4-|+15551234567|!|DE89|é|\
                       DE893704004405320130 |(555) 123-4567|123-45-|4111111111111111 123-45-6789 |a@b.com |a@b.com|+1+|1(|\
-                      0-000-00-";
+                      0-000-00-|\\|\\u|\\u0040|\u{200b}|&|&#64;|%25|%20|%2540a@b.com|4111.|4111.1111.1111.1111 |1.";
         for head in ["", "1", "a", "1.2.3.4 ".repeat(500).as_str()] {
             for tail in ["", "@", "@x.com", &format!("{}a@x.com", "!".repeat(2_000))] {
                 for piece in pieces.split('|') {
@@ -831,6 +1092,9 @@ mod tests {
                          4111 1111 1111 1111|DE89 3704 0044 0532 0130 00|NO9386011117947|123-45-6789|123 45 6789|\
                          10.0.0.1|2001:db8::1|::ffff:1.2.3.4";
 
+    const SIGNS: &str =
+        "\u{a0}|\u{2011}|\u{200b}|＠|．|&#64;|&nbsp;|&#|\\u0040|\\n|\\|%2540|%25|%20|%2B|４１|٤";
+
     /// Pieces of finds and what may stand between them: what is random finds nothing.
     fn text() -> impl Strategy<Value = String> {
         let piece = prop_oneof![
@@ -838,6 +1102,7 @@ mod tests {
             4 => "[ .:@+(),/-]{1,2}",
             2 => "[0-9]{1,5}",
             1 => "[a-f%_é電]{1,3}",
+            1 => prop::sample::select(SIGNS.split('|').collect::<Vec<_>>()).prop_map(str::to_owned),
             1 => any::<char>().prop_map(String::from),
         ];
         prop::collection::vec(piece, 0..12).prop_map(|pieces| pieces.concat())
@@ -853,6 +1118,8 @@ mod tests {
     static SSN: LazyLock<Regex> = LazyLock::new(|| {
         Regex::new(r"(?-u:\b)([0-9]{3})(?:-([0-9]{2})-| ([0-9]{2}) )([0-9]{4})(?-u:\b)").unwrap()
     });
+    static DOTTED: LazyLock<Regex> =
+        LazyLock::new(|| Regex::new(r"[0-9]{4}\.[0-9]{4}\.|[0-9]{4}\.[0-9]{6}\.").unwrap());
     static JOINED: LazyLock<Regex> = LazyLock::new(|| Regex::new("^[.-][0-9]").unwrap());
 
     proptest! {
@@ -873,12 +1140,24 @@ mod tests {
         }
 
         #[test]
+        fn a_text_holds_what_its_reader_sees(text in text(), kinds in kinds()) {
+            let seen = Folded::of(&text).map_or_else(|| text.clone(), |folded| folded.text);
+            let labels = |text: &str| LABEL.find_iter(text).map(|label| label.as_str().to_owned()).collect::<Vec<_>>();
+            let mut out = String::new();
+            let found = label(&seen, &seen, kinds.iter().copied().collect::<Kinds>().possible_with(&Signs::of(&seen)), &mut out, |find| find.start..find.end);
+            prop_assert_eq!(labels(&redacted(&text, kinds)), labels(if found { &out } else { &seen }));
+        }
+
+        #[test]
         fn cards_are_those_of_the_regex(text in prop_oneof![text(), "[0-9 -]{0,120}", "(?:[0-9]{1,9}[ -]{0,2}|x){0,20}"]) {
             let expected = CARD.replace_all(&text, |found: &Captures<'_>| {
                 let digits = found[0].chars().rev().filter_map(|c| c.to_digit(10)).enumerate();
                 let sum: u32 = digits.map(|(n, digit)| if n % 2 == 0 { digit } else { digit * 2 / 10 + digit * 2 % 10 }).sum();
                 if sum.is_multiple_of(10) { "[card]".to_owned() } else { found[0].to_owned() }
             });
+            if Folded::of(&text).is_some() || DOTTED.is_match(&text) {
+                return Ok(());
+            }
             prop_assert_eq!(redacted(&text, [Kind::CreditCard]), expected);
         }
 
@@ -892,6 +1171,9 @@ mod tests {
                 let in_longer = JOINED.is_match(&before) || JOINED.is_match(&text[whole.end()..]);
                 if never || in_longer { found[0].to_owned() } else { "[ssn]".to_owned() }
             });
+            if Folded::of(&text).is_some() {
+                return Ok(());
+            }
             prop_assert_eq!(redacted(&text, [Kind::UsSsn]), expected);
         }
     }

@@ -327,6 +327,21 @@ mod tests {
     }
 
     #[test]
+    fn no_key_in_a_chain_bears_the_name_of_another() {
+        let chain = |ids: [&str; 3]| {
+            let secret = |id: &str, more: &str| format!(r#"{{"id":"{id}","key":"{}"{more}}}"#, id.repeat(16));
+            let oldest = secret(ids[2], "");
+            let middle = secret(ids[1], &format!(r#","previous":{oldest}"#));
+            TokenKey::parse(&secret(ids[0], &format!(r#","previous":{middle}"#)))
+        };
+        let key = chain(["k3", "k2", "k1"]).unwrap();
+        assert!(["k3", "k2", "k1"].iter().all(|id| key.of_id(id).is_some_and(|key| key.id() == *id)));
+        for ids in [["k1", "k2", "k1"], ["k1", "k1", "k2"], ["k2", "k1", "k1"]] {
+            assert_eq!(chain(ids).unwrap_err(), NoKey::SameId, "{ids:?}");
+        }
+    }
+
+    #[test]
     fn the_key_does_not_show_in_debug() {
         let key = TokenKey::new("k1", b"0123456789abcdef0123456789abcdef").unwrap();
         assert_eq!(format!("{key:?}"), r#"TokenKey { id: "k1", .. }"#);

@@ -161,6 +161,16 @@ fn unknown_names_are_pointed_at_and_mended() {
               = did you mean `columns`?
         "#]],
     );
+    for level in ["0", "23", "255", "300", "-1"] {
+        let text = format!("{EVENT}[lake]\nzstd = {level}\n");
+        let told = Pipeline::compile(&text, &millrace_core::files::NONE).map(|_| ());
+        let told = told.unwrap_err().render("pipeline.toml");
+        assert!(
+            told.starts_with(&format!("pipeline.toml:6:8: error: `zstd` is 1 to 22, not {level}\n")),
+            "{told}"
+        );
+    }
+    check("[lake]\nzstd = 22\n", expect!["compiles"]);
     check(
         "[lake]\ncolumns = [{ name = \"a\", type = \"text\" }]\n",
         expect![[r#"

@@ -4,6 +4,7 @@ use crate::event::Path;
 use crate::mistake::Mistake;
 use schemars::JsonSchema;
 use serde::Deserialize;
+use serde::de::{Deserializer, Error as _};
 use std::fmt;
 use toml::Spanned;
 
@@ -34,7 +35,7 @@ pub struct LakeSettings {
     #[serde(default = "keeps_rest")]
     pub rest: bool,
     /// How hard zstd tries, 1 to 22. Level 1 makes these files as small as level 3 does, in three quarters of the time.
-    #[serde(default = "zstd_level")]
+    #[serde(default = "zstd_level", deserialize_with = "one_to_22")]
     #[schemars(range(min = 1, max = 22))]
     pub zstd: u8,
 }
@@ -47,6 +48,12 @@ impl Default for LakeSettings {
 
 fn zstd_level() -> u8 {
     1
+}
+
+fn one_to_22<'de, D: Deserializer<'de>>(level: D) -> Result<u8, D::Error> {
+    let level = i64::deserialize(level)?;
+    let taken = u8::try_from(level).ok().filter(|level| (1..=22).contains(level));
+    taken.ok_or_else(|| D::Error::custom(format!("`zstd` is 1 to 22, not {level}")))
 }
 
 fn keeps_rest() -> bool {

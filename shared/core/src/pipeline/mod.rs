@@ -18,7 +18,7 @@ use crate::files::Files;
 use crate::metric::Metrics;
 use crate::mistake::{Mistake, Mistakes};
 use crate::quarantine::Reject;
-use crate::step::{Apply, Context, Verdict};
+use crate::step::{Apply, Context, Places, Verdict};
 use crate::time::Micros;
 use crate::token::{NoKey, TokenKey};
 
@@ -133,6 +133,11 @@ impl Pipeline {
         let key = TokenKey::parse(secret)?;
         self.check_key(&key)?;
         Ok(key)
+    }
+
+    /// The databases that places come from, in the order of the steps.
+    pub fn places(&self) -> impl Iterator<Item = Places<'_>> {
+        self.steps.iter().filter_map(|step| step.places())
     }
 
     /// Makes sure that the key is all that the steps need. To be asked before the first event.

@@ -203,6 +203,38 @@ fn number(value: Value<'_>) -> Option<(f64, bool)> {
     number.is_finite().then_some((number, is_integer))
 }
 
+/// The value as an integer, to the last digit; none where it is not written as one.
+fn integer(value: Value<'_>) -> Option<i64> {
+    match value {
+        Value::Number(number) => number.as_i64(),
+        Value::String(text) => text.trim().parse().ok(),
+        _ => None,
+    }
+}
+
+/// An integer rounded down to a multiple of a whole step.
+fn down(int: i64, step: f64) -> Option<i64> {
+    /// Up to here a float is the integer that it was written as.
+    const EXACT: f64 = 9e15;
+    #[expect(clippy::cast_possible_truncation, reason = "it is whole, and in range")]
+    let step = (step.fract() == 0.0 && step < EXACT).then_some(step as i64)?;
+    int.div_euclid(step).checked_mul(step)
+}
+
+/// A number rounded down to a multiple of a step. What is a multiple but for the rounding of floats stays the one that it
+/// is (`0.3 / 0.1` is a little less than 3), and a multiple has the decimals of the step.
+fn multiple(number: f64, step: f64) -> f64 {
+    let count = number / step;
+    let nearest = count.round();
+    let is_nearest = (count - nearest).abs() <= count.abs() * 4.0 * f64::EPSILON;
+    let multiple = if is_nearest { nearest } else { count.floor() } * step;
+    let rounded = |number: f64, scale: f64| (number * scale).round() / scale;
+    let scale = (0..=9)
+        .map(|decimals| 10_f64.powi(decimals))
+        .find(|&scale| rounded(step, scale).total_cmp(&step).is_eq());
+    scale.map(|scale| rounded(multiple, scale)).filter(|rounded| rounded.is_finite()).unwrap_or(multiple)
+}
+
 impl How {
     /// What is kept of a value; none where it is not what it should be. A text stands in the room that is given.
     fn rough<'t>(&'t self, value: Value<'_>, room: &'t mut String) -> Option<New<'t>> {
@@ -213,10 +245,16 @@ impl How {
                 Some(New::Str(range.map_or(above, |(_, label)| label)))
             }
             Self::Step(step) => {
+                if let Some(rough) = integer(value).and_then(|int| down(int, *step)) {
+                    return Some(New::Int(rough));
+                }
                 let (number, is_integer) = number(value)?;
-                Some(written((number / step).floor() * step, is_integer && step.fract() == 0.0))
+                Some(written(multiple(number, *step), is_integer && step.fract() == 0.0))
             }
             Self::Decimals(decimals) => {
+                if let Some(int) = integer(value) {
+                    return Some(New::Int(int));
+                }
                 let (number, is_integer) = number(value)?;
                 let scale = 10_f64.powi(*decimals);
                 let rounded = (number * scale).round() / scale;
@@ -320,18 +358,50 @@ mod tests {
             &[("37", "30"), ("-1", "-10"), ("30", "30"), ("37.5", "30.0"), (r#""37""#, "30"), ("\"x\"", "")],
         );
         check("0.5", &[("1.7", "1.5"), ("2", "2.0"), ("1e300", "1e300")]);
+        check("0.1", &[("0.3", "0.3"), ("0.6", "0.6"), ("0.7", "0.7"), ("0.69", "0.6"), ("-0.31", "-0.4")]);
+        check("0.3", &[("0.9", "0.9"), ("1.2", "1.2"), ("1.19", "0.9")]);
+        check("2.5", &[("7.5", "7.5"), ("7.4", "5.0")]);
+        // No float comes near: they are integers before and behind.
+        check(
+            "10",
+            &[
+                ("9007199254740993", "9007199254740990"),
+                ("-9007199254740993", "-9007199254741000"),
+                (r#""9007199254740993""#, "9007199254740990"),
+                ("9223372036854775807", "9223372036854775800"),
+                ("-9223372036854775808", "-9.223372036854776e+18"),
+                ("18446744073709551615", "1.8446744073709552e+19"),
+            ],
+        );
     }
 
     #[test]
     fn numbers_are_rounded_to_decimals() {
         check(
             "{ decimals = 2 }",
-            &[("48.13743", "48.14"), ("-0.001", "-0.0"), ("7", "7"), ("1e308", "1e308")],
+            &[
+                ("48.13743", "48.14"),
+                ("-0.001", "-0.0"),
+                ("7", "7"),
+                ("1e308", "1e308"),
+                ("9007199254740993", "9007199254740993"),
+                ("18446744073709551615", "1.8446744073709552e+19"),
+            ],
         );
         check(
             "{ decimals = 0 }",
             &[("48.13743", "48.0"), (r#""11.5755""#, "12.0"), ("[]", "[]"), ("false", "")],
         );
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn what_is_rough_gets_no_rougher(units in -100_000_i64..100_000, step in 1_u32..100, decimals in 0_i32..4) {
+            let step = f64::from(step) / 10_f64.powi(decimals);
+            #[expect(clippy::cast_precision_loss, reason = "it is small")]
+            let once = multiple(units as f64 / 1000.0, step);
+            proptest::prop_assert_eq!(multiple(once, step).to_bits(), once.to_bits());
+        }
     }
 
     #[test]

@@ -9,10 +9,10 @@
 //! ```
 //! | `find` | label | what |
 //! | --- | --- | --- |
-//! | `email` | `[email]` | addresses, also `ann%40example.com` as in URLs |
+//! | `email` | `[email]` | addresses, letters of any script |
 //! | `phone` | `[phone]` | numbers that begin with `+`, and North American ones: `(555) 123-4567`, `555-123-4567` |
-//! | `credit_card` | `[card]` | 13 to 19 digits whose check digit is right, with spaces or `-` between them or without |
-//! | `iban` | `[iban]` | account numbers whose country, length and check digits are right |
+//! | `credit_card` | `[card]` | 13 to 19 digits whose check digit is right, with spaces or `-` between them or without; with dots in groups of four |
+//! | `iban` | `[iban]` | account numbers whose country, length and check digits are right, with a space, `-` or `.` between groups of four or without |
 //! | `us_ssn` | `[ssn]` | social security numbers of the United States, `123-45-6789` |
 //! | `ip` | `[ip]` | IPv4 and IPv6 addresses |
 //!
@@ -22,8 +22,15 @@
 //! digits that begins with 2 to 6 and whose check digit is right) becomes the label; other numbers stay, as do true,
 //! false and null.
 //!
-//! Names, street addresses and whatever is written out in words have no form to tell them by, and are not found: what
-//! nobody needs is better dropped. The step rejects nothing.
+//! Texts are read as people paste them: no-break and other spaces, dashes of any width, full-width signs (`＠`) and
+//! Arabic digits count as those of ASCII, invisible signs (zero-width spaces, soft hyphens) as nothing. Escapes count as
+//! what they stand for: of HTML (`ann&#64;example.com`), of JSON within a text (`ann\u0040example.com`), of URLs
+//! (`ann%40example.com`, and `%2540` in a URL within a URL). Around the labels the text stays as it was.
+//!
+//! Out of reach: names, street addresses and whatever is written out in words (`ann at example dot com`), which have no
+//! form to tell them by; national phone numbers of other places than North America; groups with two spaces or a line
+//! break between them; markup within a find (`ann<b>@</b>example.com`); letters of other scripts that look alike; and
+//! what is encoded as a whole, as Base64 is. What nobody needs is better dropped. The step rejects nothing.
 
 use super::settings::{Fields, Short, some};
 use super::{Context, Step, Touches, Verdict};
@@ -195,6 +202,20 @@ mod tests {
     fn escapes_hide_nothing() {
         check(r#"["a"]"#, r#"{"a":"\u0061nn\u0040example.com"}"#, r#"{"a":"[email]"}"#);
         check(r#"["a"]"#, r#"{"a":{"\u0061nn\u0040example.com":1}}"#, r#"{"a":{"[email]":1}}"#);
+    }
+
+    #[test]
+    fn what_people_paste_is_found_as_what_they_type() {
+        check(
+            r#"["a"]"#,
+            r#"{"a":"4111\u00a01111\u20131111\u200b1111, ann＠example.com: {\"m\":\"bob\\u0040example.com\"}"}"#,
+            r#"{"a":"[card], [email]: {\"m\":\"[email]\"}"}"#,
+        );
+        check(
+            r#"["a"]"#,
+            r#"{"a":"é\u00a0x &amp; 50%25 C:\\new"}"#,
+            r#"{"a":"é\u00a0x &amp; 50%25 C:\\new"}"#,
+        );
     }
 
     #[test]

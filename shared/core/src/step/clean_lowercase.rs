@@ -3,8 +3,8 @@
 //! ```toml
 //! clean.lowercase = ["email", "country", "tags[]"]
 //! ```
-//! All letters of Unicode that have a lower case get it, each by itself: the same letter becomes the same one wherever it
-//! stands (`Σ` is `σ` at the end of a word too). What is no text stays as it is.
+//! All letters of Unicode that have a lower case get it, as `normalize` of `anonymize.hmac` does it, and as most languages
+//! do: `Σ` becomes `ς` at the end of a word and `σ` elsewhere. What is no text stays as it is.
 
 use super::settings::{Fields, some};
 use super::{Context, Step, Touches, Verdict};
@@ -52,7 +52,7 @@ fn lower(given: &str, text: &mut String) -> bool {
         text.make_ascii_lowercase();
         return true;
     }
-    text.extend(given.chars().flat_map(char::to_lowercase));
+    text.push_str(&given.to_lowercase());
     text != given
 }
 
@@ -66,7 +66,7 @@ mod tests {
     fn letters_become_small() {
         for (given, small) in [
             (r#""Ann@Example.COM""#, r#""ann@example.com""#),
-            (r#""ÄÖ ẞ ΟΔΟΣ İ 🦀""#, r#""äö ß οδοσ i̇ 🦀""#),
+            (r#""ÄÖ ẞ ΟΔΟΣ İ 🦀""#, r#""äö ß οδος i̇ 🦀""#),
             (r#""""#, r#""""#),
             (r#"["A"]"#, r#"["A"]"#),
             ("1E5", "1E5"),

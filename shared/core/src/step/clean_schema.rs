@@ -150,7 +150,7 @@ impl Compiled {
             return Verdict::Keep;
         }
         let Err(why) = self.validator.validate(root) else { return Verdict::Keep };
-        let pointer = self.pointer(why.instance_path().as_str());
+        let pointer = self.pointer(event, why.instance_path().as_str());
         let place = if pointer.is_empty() { "the event".to_owned() } else { format!("`{pointer}`") };
         let mut detail = format!("{place} breaks `{}#{}`", self.file, why.schema_path().as_str());
         if let ValidationErrorKind::Required { property } = why.kind() {
@@ -160,11 +160,16 @@ impl Compiled {
         Verdict::Reject("schema", detail.into())
     }
 
-    /// A place in an event without the keys that its producer made up.
-    fn pointer(&self, pointer: &str) -> String {
+    /// A place in an event without the keys that its producer made up: a number may be a customer's.
+    fn pointer(&self, event: &Event, pointer: &str) -> String {
         let mut told = String::new();
+        let mut parent = Some(event.root());
         for key in pointer.split('/').skip(1) {
-            let is_index = key.len() <= 7 && key.bytes().all(|byte| byte.is_ascii_digit());
+            let is_index = parent.is_some_and(|id| matches!(event.value(id), Value::Array(_)));
+            parent = parent.and_then(|id| match key.parse().ok().filter(|_| is_index) {
+                Some(index) => event.children(id).nth(index),
+                None => event.find_in(id, &Path::from_key(key.replace("~1", "/").replace("~0", "~"))),
+            });
             let key = if is_index || self.keys.contains(key) { key } else { "*" };
             if told.len() + key.len() >= POINTER_MAX {
                 told.push_str("/…");
@@ -475,6 +480,8 @@ mod tests {
             r#","people":{"ann@example.com":1}"#,
             r#","people":{"a-very-long-address@example.com":{}}"#,
             r#","people":{"4915112345678":1}"#,
+            r#","people":{"4930901":1}"#,
+            r#","tree":{"4930901":{"b":1}}"#,
             r#","tree":{"a":{"b":1}}"#,
         ] {
             told.push_str(&order(members));
@@ -501,6 +508,8 @@ mod tests {
             schema: `/people/*` breaks `s.json#/properties/people/additionalProperties/type`
             schema: `/people` breaks `s.json#/properties/people/propertyNames/maxLength`
             schema: `/people/*` breaks `s.json#/properties/people/additionalProperties/type`
+            schema: `/people/*` breaks `s.json#/properties/people/additionalProperties/type`
+            schema: `/tree/*/*` breaks `s.json#/$defs/tree/type`
             schema: `/tree/*/*` breaks `s.json#/$defs/tree/type`
         "#]]
         .assert_eq(&told);

@@ -25,7 +25,8 @@
 //! | `database` | a file in MaxMind's format beside `pipeline.toml`: of MaxMind, DB-IP or IPinfo. It becomes part of the functions, so mind its licence and its size |
 //! | `fields` | which of the fields to set; if not said, all but those that the table says must be named |
 //!
-//! What the database does not know is left out. Where the field is missing, null or no address, or nobody knows where it
+//! `millrace check` reads all of the database, and tells when it was built: addresses move, and so does what the licences
+//! allow. What the database does not know is left out. Where the field is missing, null or no address, or nobody knows where it
 //! is, nothing is set. What a producer had put under `into` goes in any case. Run it before `anonymize.truncate_ip`, or
 //! behind it: a network of 24 bits is in the same country nearly always, but not in the same city. The step rejects
 //! nothing.
@@ -33,7 +34,7 @@
 use super::cache::Cache;
 use super::object::{apart, object, replace};
 use super::settings::some;
-use super::{Context, Step, Touches, Verdict};
+use super::{Context, Places, Step, Touches, Verdict};
 use crate::event::{Event, Path};
 use crate::files::Files;
 use crate::geoip::Database;
@@ -44,6 +45,7 @@ use std::borrow::Cow;
 pub(crate) struct GeoIp {
     from: Path,
     into: Path,
+    file: String,
     database: Database<Cow<'static, [u8]>>,
     fields: Vec<Field>,
     known: Cache<String>,
@@ -96,7 +98,7 @@ impl Step for GeoIp {
             .read(&name)
             .map_err(|why| Mistake::new(format!("the database `{name}` cannot be read: {why}")))?;
         let database = Database::open(bytes).map_err(|why| Mistake::new(format!("`{name}` {why}")))?;
-        Ok(Self { from, into, database, fields, known: Cache::new() })
+        Ok(Self { from, into, file: name, database, fields, known: Cache::new() })
     }
 
     fn touches(&self) -> Touches {
@@ -107,8 +109,12 @@ impl Step for GeoIp {
         }
     }
 
+    fn places(&self) -> Option<Places<'_>> {
+        Some(Places { file: &self.file, database: &self.database })
+    }
+
     fn apply(&mut self, event: &mut Event, _cx: &Context<'_>) -> Verdict {
-        let Self { from, into, database, fields, known } = self;
+        let Self { from, into, database, fields, known, .. } = self;
         let json = event.str(from).map(|ip| known.get(ip, |ip, json| told(database, ip, fields, json)));
         replace(event, into, json.map_or("", String::as_str));
         Verdict::Keep
@@ -116,7 +122,7 @@ impl Step for GeoIp {
 }
 
 fn told(database: &Database<Cow<'static, [u8]>>, ip: &str, fields: &[Field], json: &mut String) {
-    // What is wrong with a database shows where it is opened; of a damaged record nothing is known.
+    // `millrace check` reads all of the database; of a record that is damaged nothing is known.
     let place = database.lookup(ip).ok().flatten().unwrap_or_default();
     object(json, |members| {
         for field in fields {

@@ -19,9 +19,9 @@
 //! | `types` | what CSV's texts become, `{ price = "float" }`: `string`, `int`, `float` or `bool`. Text if not said. JSON has types of its own |
 //! | `otherwise` | what becomes of an event whose value is not in the table: `"keep"` (nothing is set), `"drop"` (it counts as filtered), `"quarantine"` (`not_in_table`), or what to set instead, `{ name = "unknown" }`. `"keep"` if not said |
 //!
-//! Values are compared as text, to the letter; a number as it is written, so `7` is found under `7` and not under `7.0`.
-//! Objects and arrays are in no table. A key that stands there twice, and a text that is not of its type, are mistakes
-//! when the pipeline is built. Empty cells are left out, as is what is null.
+//! Values are compared as text, to the letter; a number as it is written, so `7` is found under `7` and not under `7.0`;
+//! true and false as `true` and `false`. Objects and arrays are in no table. A key, a column or a member that stands there
+//! twice, and a text that is not of its type, are mistakes when the pipeline is built. Empty cells are left out, as is what is null.
 //!
 //! Where the field is missing or null there is nothing to look up: nothing is set, and the event goes on. What a producer
 //! had put under `into` goes in any case.
@@ -34,7 +34,7 @@ use crate::mistake::{Mistake, nearest};
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 
 pub(crate) struct Lookup {
@@ -163,7 +163,13 @@ impl Step for Lookup {
             Otherwise::Drop => Missed::Drop,
             Otherwise::Quarantine => Missed::Quarantine,
             Otherwise::Set(table) => {
-                Missed::Set(serde_json::to_string(&table).map_err(|why| Mistake::new(why.to_string()))?)
+                let mut json = String::new();
+                if !write(&toml::Value::Table(table), &mut json) {
+                    let help = "leave it out, or write `\"unknown\"`";
+                    return Err(Mistake::new("`otherwise` has `nan` or `inf`, which no event can hold")
+                        .with_help(help));
+                }
+                Missed::Set(json)
             }
         };
         Ok(Self { from: settings.from, into: settings.into, rows, otherwise })
@@ -203,6 +209,48 @@ impl Step for Lookup {
     }
 }
 
+/// Appends the JSON of a value of TOML; moments are texts, as with `enrich.constant`. False for what JSON has no number
+/// for.
+fn write(value: &toml::Value, json: &mut String) -> bool {
+    match value {
+        toml::Value::String(text) => quote(text, json),
+        toml::Value::Datetime(moment) => quote(&moment.to_string(), json),
+        toml::Value::Integer(int) => json.push_str(itoa::Buffer::new().format(*int)),
+        toml::Value::Float(float) if float.is_finite() => {
+            json.push_str(zmij::Buffer::new().format_finite(*float));
+        }
+        toml::Value::Float(_) => return false,
+        toml::Value::Boolean(flag) => json.push_str(if *flag { "true" } else { "false" }),
+        toml::Value::Array(items) => {
+            json.push('[');
+            for (number, item) in items.iter().enumerate() {
+                if number > 0 {
+                    json.push(',');
+                }
+                if !write(item, json) {
+                    return false;
+                }
+            }
+            json.push(']');
+        }
+        toml::Value::Table(members) => {
+            json.push('{');
+            for (number, (name, value)) in members.iter().enumerate() {
+                if number > 0 {
+                    json.push(',');
+                }
+                quote(name, json);
+                json.push(':');
+                if !write(value, json) {
+                    return false;
+                }
+            }
+            json.push('}');
+        }
+    }
+    true
+}
+
 /// Says of the table what is wrong with it, behind its name.
 type Wrong<'a> = &'a dyn Fn(String) -> Mistake;
 
@@ -210,10 +258,23 @@ fn csv(text: &str, delimiter: u8, settings: &Settings, wrong: Wrong<'_>) -> Resu
     let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).from_reader(text.as_bytes());
     let no_csv = |why: csv::Error| wrong(format!(": {why}"));
     let names = reader.headers().map_err(no_csv)?.clone();
+    if names.iter().all(str::is_empty) {
+        return Err(wrong(" is empty".to_owned()).with_help("its first line has the columns' names"));
+    }
+    if let Some(name) = twice(names.iter()) {
+        return Err(wrong(format!(" has two columns `{name}`")));
+    }
     let column = |name: &str| {
         names.iter().position(|known| known == name).ok_or_else(|| {
-            let help = nearest(name, names.iter())
-                .unwrap_or_else(|| format!("there are {}", names.iter().collect::<Vec<_>>().join(", ")));
+            let help = match names.as_slice() {
+                // All of the line is one name.
+                line if names.len() == 1 && line.contains([',', ';', '\t', '|']) => {
+                    let sign = if delimiter == b'\t' { "a tab" } else { "`,`" };
+                    format!("its columns are to stand apart by {sign}, and the first line is `{line}`")
+                }
+                _ => nearest(name, names.iter())
+                    .unwrap_or_else(|| format!("there are {}", names.iter().collect::<Vec<_>>().join(", "))),
+            };
             wrong(format!(" has no column `{name}`")).with_help(help)
         })
     };
@@ -352,6 +413,12 @@ impl<'de: 'a, 'a> Deserialize<'de> for Row<'a> {
     }
 }
 
+/// The first name that is there already.
+fn twice<'n>(mut names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
+    let mut seen = HashSet::new();
+    names.find(|name| !seen.insert(*name))
+}
+
 fn json(text: &str, settings: &Settings, wrong: Wrong<'_>) -> Result<Rows, Mistake> {
     if !settings.types.is_empty() {
         return Err(Mistake::new("`types` is for CSV: JSON has types of its own"));
@@ -359,6 +426,9 @@ fn json(text: &str, settings: &Settings, wrong: Wrong<'_>) -> Result<Rows, Mista
     let table: Table<'_> = serde_json::from_str(text).map_err(|why| wrong(format!(": {why}")))?;
     let mut rows = Rows::with_capacity(table.0.len());
     for (number, (name, Row(members))) in table.0.into_iter().enumerate() {
+        if let Some(name) = twice(members.iter().map(|(name, _)| name.as_str())) {
+            return Err(wrong(format!(" has two members `{name}` in row {}", number + 1)));
+        }
         let name = match (name, &settings.key) {
             (Some(name), None) => name,
             (Some(_), Some(_)) => {
@@ -370,7 +440,7 @@ fn json(text: &str, settings: &Settings, wrong: Wrong<'_>) -> Result<Rows, Mista
                     .with_help("key = \"sku\", for instance"));
             }
             (None, Some(key)) => {
-                let value = members.iter().rfind(|(name, _)| name == key).map(|(_, value)| value.get());
+                let value = members.iter().find(|(name, _)| name == key).map(|(_, value)| value.get());
                 key_of(value)
                     .ok_or_else(|| wrong(format!(" has no string or number `{key}` in row {}", number + 1)))?
             }
@@ -379,7 +449,7 @@ fn json(text: &str, settings: &Settings, wrong: Wrong<'_>) -> Result<Rows, Mista
         object(&mut row, |object| match &settings.fields {
             Some(fields) => {
                 for field in fields {
-                    let value = members.iter().rfind(|(name, _)| name == field);
+                    let value = members.iter().find(|(name, _)| name == field);
                     if let Some((name, value)) = value.filter(|(_, value)| value.get() != "null") {
                         object.json(name, value.get());
                     }
@@ -430,6 +500,12 @@ mod tests {
         ("twice.json", br#"{"A":{"a":1},"A":{"a":2}}"#),
         ("flat.json", br#"{"A":1}"#),
         ("p.txt", b""),
+        ("flags.csv", b"flag,n\ntrue,true it is\nfalse,false it is\n"),
+        ("columns.csv", b"sku,name,name\nA,1,2\n"),
+        ("semicolons.csv", b"sku;name\nA;1\n"),
+        ("commas.tsv", b"sku,name\nA,1\n"),
+        ("empty.csv", b""),
+        ("members.json", br#"[{"sku":"A","n":1,"n":2}]"#),
     ];
 
     fn run(more: &str, event: &str) -> String {
@@ -491,6 +567,22 @@ mod tests {
             assert_eq!(run(", otherwise = \"quarantine\""), format!("not_in_table: {detail}"));
             let instead = format!(r#"{{"sku":{sku},"p":{{"name":"?","n":0}}}}"#);
             assert_eq!(run(", otherwise = { name = \"?\", n = 0 }"), instead);
+        }
+        // As `enrich.constant` has them.
+        let set = r#"otherwise = { since = 2026-01-01, at = 2026-11-20T13:05:00Z, f = 0.5, l = [1, { x = true }], o = {} }"#;
+        assert_eq!(
+            run(&format!(r#"table = "p.csv", key = "sku", {set}"#), r#"{"sku":"?"}"#),
+            r#"{"sku":"?","p":{"since":"2026-01-01","at":"2026-11-20T13:05:00Z","f":0.5,"l":[1,{"x":true}],"o":{}}}"#
+        );
+    }
+
+    #[test]
+    fn true_and_false_are_looked_up_by_name() {
+        for flag in ["true", "false"] {
+            assert_eq!(
+                run(r#"table = "flags.csv", key = "flag""#, &format!(r#"{{"sku":{flag}}}"#)),
+                format!(r#"{{"sku":{flag},"p":{{"flag":"{flag}","n":"{flag} it is"}}}}"#)
+            );
         }
     }
 
@@ -582,6 +674,36 @@ mod tests {
             expect![
                 "the table `flat.json`: invalid type: integer `1`, expected an object at line 1 column 6"
             ],
+        );
+        refuse(
+            r#"table = "columns.csv", key = "sku""#,
+            expect!["the table `columns.csv` has two columns `name`"],
+        );
+        refuse(
+            r#"table = "members.json", key = "sku""#,
+            expect!["the table `members.json` has two members `n` in row 1"],
+        );
+        refuse(
+            r#"table = "semicolons.csv", key = "sku""#,
+            expect![
+                "the table `semicolons.csv` has no column `sku` = its columns are to stand apart by `,`, and the first line is `sku;name`"
+            ],
+        );
+        refuse(
+            r#"table = "commas.tsv", key = "sku""#,
+            expect![
+                "the table `commas.tsv` has no column `sku` = its columns are to stand apart by a tab, and the first line is `sku,name`"
+            ],
+        );
+        refuse(
+            r#"table = "empty.csv", key = "sku""#,
+            expect!["the table `empty.csv` is empty = its first line has the columns' names"],
+        );
+        refuse(
+            r#"table = "p.csv", key = "sku", otherwise = { a = [{ n = nan }] }"#,
+            expect![[
+                r#"`otherwise` has `nan` or `inf`, which no event can hold = leave it out, or write `"unknown"`"#
+            ]],
         );
         refuse(
             r#"table = "p.csv", key = "sku", otherwise = 7"#,

@@ -234,6 +234,14 @@ mod tests {
             &expect!["`30` is no stretch of time: it is a number and one of s, m, h, d, w, like `30d`"],
         );
         refuse::<Session>(
+            r#"{ user = "u", time = "at", into = "s", gap = "-5m" }"#,
+            &expect!["`-5m` is no stretch of time: it is a number and one of s, m, h, d, w, like `30d`"],
+        );
+        refuse::<Session>(
+            r#"{ user = "u", time = "at", into = "s", gap = "+5m" }"#,
+            &expect!["`+5m` is no stretch of time: it is a number and one of s, m, h, d, w, like `30d`"],
+        );
+        refuse::<Session>(
             r#"{ user = "u", time = "at", into = "u" }"#,
             &expect!["`into` is `u`: to write it would replace `u`, which is read"],
         );

@@ -171,8 +171,12 @@ impl Step for Url {
         let page = event.put(&self.into, New::Object);
         if let Some(host) = parts.host {
             self.room.text.clear();
-            self.room.text.push_str(host);
-            self.room.text.make_ascii_lowercase();
+            if host.is_ascii() {
+                self.room.text.push_str(host);
+                self.room.text.make_ascii_lowercase();
+            } else {
+                self.room.text.push_str(&host.to_lowercase());
+            }
             event.add_text(page, &self.host, &self.room.text);
         }
         event.add_text(page, &self.path, if parts.path.is_empty() { "/" } else { parts.path });
@@ -242,7 +246,9 @@ impl<'a> Parts<'a> {
         let Some(rest) = scheme_end.and_then(|at| place.get(at + 2..)) else {
             return place.starts_with('/').then_some(Self { host: None, path: place, query });
         };
-        let authority = before(rest, b'/');
+        // Browsers read `\` as `/` here (WHATWG, URL, "authority state").
+        let end = memchr2(b'/', b'\\', rest.as_bytes());
+        let authority = end.and_then(|end| rest.get(..end)).unwrap_or(rest);
         let path = rest.get(authority.len()..).unwrap_or_default();
         let at = memrchr(b'@', authority.as_bytes()).map_or(0, |at| at + 1);
         let host = authority.get(at..).unwrap_or_default();
@@ -314,6 +320,11 @@ mod tests {
             "https://ann:secret@shop.example.com/?email=ann%40example.com&utm_source=x",
             expect![[r#"{"host":"shop.example.com","path":"/","utm_source":"x"}"#]],
         );
+        // What people type into passwords, and what others type to deceive.
+        page("https://ann:se@cret@shop.example.com/", expect![[r#"{"host":"shop.example.com","path":"/"}"#]]);
+        page("https://a.com:80\\evil.com/", expect![[r#"{"host":"a.com","path":"\\evil.com/"}"#]]);
+        page("https://a.com\\@evil.com/", expect![[r#"{"host":"a.com","path":"\\@evil.com/"}"#]]);
+        page("https://BÜCHER.example/", expect![[r#"{"host":"bücher.example","path":"/"}"#]]);
     }
 
     #[test]

@@ -14,6 +14,9 @@
 //! What the text does not tell is left out. Browsers say less than one may think: Windows 11 says `10`, macOS says
 //! `10.15.7`, and an iPad that asks for desktop pages is a Mac. For families of your own take `enrich.classify`.
 //!
+//! Of 839 browsers that people use (fake-useragent 2.2) it tells the same browser as uap-core of 98.8 %, the same system
+//! of all, and of all the device that the list has; `local/user_agents.py` measures it. Bots are those of `filter.bots`.
+//!
 //! Where the field is missing, null, empty or no string, nothing is set. What a producer had put under `into` goes in
 //! any case. The step rejects nothing.
 

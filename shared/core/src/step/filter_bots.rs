@@ -12,8 +12,10 @@
 //! filter.bots = { field = "userAgent", patterns = ["bot", "crawl", "spider", "curl/"] }
 //! ```
 //! Drops crawlers, monitors, link previews, HTTP libraries and steered browsers that say what they are, by a list that
-//! comes with Millrace. A program that passes itself off as a browser is not found. A user agent that is missing, or no
-//! text, is no bot.
+//! comes with Millrace, and whatever has an address of a page in its user agent, as no browser has. Of the 2123 user
+//! agents of crawler-user-agents 1.67 it finds 84 % (woothee 44 %, uap-core 60 %), and takes none of the 839 browsers of
+//! fake-useragent 2.2 for a bot; `local/user_agents.py` measures it. A program that passes itself off as a browser is not
+//! found. A user agent that is missing, or no text, is no bot.
 //!
 //! | option | meaning |
 //! | --- | --- |

@@ -50,6 +50,7 @@ pub(crate) use when::When;
 
 use crate::event::{Event, Path, Pattern};
 use crate::files::Files;
+use crate::geoip::Database;
 use crate::mistake::Mistake;
 use crate::redact::Kind;
 use crate::time::Micros;
@@ -128,6 +129,11 @@ pub(crate) trait Step: Send + Sized + 'static {
         false
     }
 
+    /// The database that it reads places from.
+    fn places(&self) -> Option<Places<'_>> {
+        None
+    }
+
     /// Forgets what an event's fate may depend on: the batch that begins may be one that comes again.
     fn begin_batch(&mut self) {}
 
@@ -156,6 +162,33 @@ pub struct Context<'a> {
     pub arrived_at: Micros,
 }
 
+/// A database of places, and the name of its file.
+pub struct Places<'a> {
+    /// As `pipeline.toml` has it.
+    pub file: &'a str,
+    pub(crate) database: &'a Database<Cow<'static, [u8]>>,
+}
+
+impl Places<'_> {
+    /// What it is, by its own account: `GeoLite2-City`.
+    #[must_use]
+    pub fn kind(&self) -> &str {
+        self.database.kind()
+    }
+
+    /// When it was built, in seconds since 1970.
+    #[must_use]
+    pub fn built_s(&self) -> u64 {
+        self.database.built_s()
+    }
+
+    /// Reads all of it, which takes seconds for one of cities. The error tells what is wrong, in words that go behind
+    /// the file's name. Where nobody asks, a place that is damaged is one that nobody knows.
+    pub fn verify(&self) -> Result<(), String> {
+        self.database.verify()
+    }
+}
+
 /// The fields that a step has to do with; `millrace check` warns by them.
 #[derive(Debug, Default)]
 pub(crate) struct Touches {
@@ -182,6 +215,7 @@ pub(crate) trait Apply: Send {
     fn name(&self) -> &'static str;
     fn touches(&self) -> Touches;
     fn needs_encryption_key(&self) -> bool;
+    fn places(&self) -> Option<Places<'_>>;
     fn begin_batch(&mut self);
     fn apply(&mut self, event: &mut Event, cx: &Context<'_>) -> Verdict;
 }
@@ -197,6 +231,10 @@ impl<T: Step> Apply for T {
 
     fn needs_encryption_key(&self) -> bool {
         Step::needs_encryption_key(self)
+    }
+
+    fn places(&self) -> Option<Places<'_>> {
+        Step::places(self)
     }
 
     fn begin_batch(&mut self) {

@@ -242,7 +242,8 @@ impl TryFrom<String> for Span {
             _ => None,
         };
         let micros = |seconds: i64| digits.parse::<i64>().ok()?.checked_mul(seconds)?.checked_mul(1_000_000);
-        match seconds.and_then(micros) {
+        // A sign would pass for a part of the number.
+        match seconds.filter(|_| digits.bytes().all(|byte| byte.is_ascii_digit())).and_then(micros) {
             Some(micros) => Ok(Self { micros }),
             None => Err(format!(
                 "`{text}` is no stretch of time: it is a number and one of s, m, h, d, w, like `30d`"

@@ -1,6 +1,6 @@
 //! `when`: a step for some events alone.
 
-use super::{Apply, Context, Touches, Verdict};
+use super::{Apply, Context, Places, Touches, Verdict};
 use crate::event::Event;
 use crate::expression::Expression;
 use std::borrow::Cow;
@@ -26,6 +26,10 @@ impl Apply for When {
 
     fn needs_encryption_key(&self) -> bool {
         self.step.needs_encryption_key()
+    }
+
+    fn places(&self) -> Option<Places<'_>> {
+        self.step.places()
     }
 
     fn begin_batch(&mut self) {
