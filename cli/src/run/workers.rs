@@ -9,7 +9,6 @@
 use super::output::{Kept, Output, Quarantine, Sheet, Written};
 use crate::error::Error;
 use crate::input::{Input, Piece};
-use millrace_files::{Chunk, Room};
 use millrace_core::account::{StepTally, Tally};
 use millrace_core::block::{BLOCK_EVENTS, Block};
 use millrace_core::event::Event;

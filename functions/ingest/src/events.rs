@@ -57,11 +57,11 @@ pub(crate) fn accept(
         event.put(&settings.id, New::Str(&id));
     }
     event.remove_at(&Path::from_key(WEBHOOK)); // only what is verified has it
-    fitting(event, settings, stamp)
+    stamped_to_fit(event, settings, stamp)
 }
 
 /// [`stamped`], of what has to fit a record as it is.
-pub(crate) fn fitting(
+pub(crate) fn stamped_to_fit(
     event: &mut Event,
     settings: &EventSettings,
     stamp: &Stamp<'_>,

@@ -74,6 +74,8 @@ fn door() -> Door {
         spill: Guard::new("spill", Messages::default(), Policy::BRIEF),
         clock: clock(),
         event: EventSettings::read(PIPELINE).unwrap(),
+        access: millrace_ingest::access::Access::Open,
+        body_max: millrace_ingest::webhooks::BODY_MAX,
     };
     let ids = Guard::new("ids", Table::default(), Policy::BRIEF);
     webhooks::Deps { ingest, sources: Keys::fixed(Sources::parse(&secrets).unwrap()), ids }

@@ -156,7 +156,7 @@ impl Code for Binary {
                 }
                 Which::Changes => Box::new(Changes(self.transformer("changes", version, Forgetful).await?)),
                 Which::Files => {
-                    let inbox = || s3::Client(Rc::clone(&stack.inbox));
+                    let inbox = || s3::Client(Rc::clone(&stack.files));
                     Box::new(Files(millrace_files_function::Deps {
                         transformer: self.transformer("files", version, Forgetful).await?,
                         inbox: Guard::patient("inbox", inbox()),

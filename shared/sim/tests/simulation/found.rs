@@ -13,6 +13,7 @@ fn quiet(seed: u64) -> Scenario {
         window_ms,
         retries_max,
         age_max_ms: 21_600_000,
+        tumbling: None,
     };
     Scenario {
         events: Vec::new(),

@@ -118,7 +118,7 @@ impl Found {
                 .public
                 .push((format!("lake {key}"), [body.as_ref(), text.as_bytes(), key.as_bytes()].concat()));
         }
-        for (key, body) in stack.inbox.objects() {
+        for (key, body) in stack.files.objects() {
             if key.starts_with("manifests/") {
                 found.manifests.push(serde_json::from_slice(&body).unwrap());
                 found.public.push((key, body.to_vec()));

@@ -168,7 +168,7 @@ impl Scenario {
                     CallFault::Refused(Refusal::Throttled),
                     CallFault::AnswerLost,
                 ]);
-                Fault::Call { service: "inbox", nth, how }
+                Fault::Call { service: "files-inbox", nth, how }
             } else {
                 let how = chance.pick(&[
                     InvocationFault::Crash(after),

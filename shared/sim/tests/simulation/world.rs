@@ -44,7 +44,7 @@ pub(crate) struct Stack {
     pub(crate) raw: Rc<Stream>,
     pub(crate) clean: Rc<Stream>,
     pub(crate) orders: Rc<Stream>,
-    pub(crate) inbox: Rc<Bucket>,
+    pub(crate) files: Rc<Bucket>,
     pub(crate) lake: Rc<Bucket>,
     pub(crate) quarantine: Rc<Bucket>,
     pub(crate) spill: Rc<Queue>,
@@ -145,7 +145,7 @@ impl Stack {
             raw: kinesis("raw", scenario.raw_shards),
             clean: kinesis("clean", scenario.clean_shards),
             orders: Stream::new(account, TABLE, arn, scenario.table_shards, RETENTION_MS),
-            inbox: Bucket::new(account, "inbox"),
+            files: Bucket::new(account, "files-inbox"),
             lake: Bucket::new(account, "lake"),
             quarantine: Bucket::new(account, "quarantine"),
             spill: queue("spill", 180_000, Some((Rc::clone(&spill_dead), 100))),
@@ -411,7 +411,7 @@ impl Client {
             "time": START.rfc3339(),
             "detail": {"bucket": {"name": "inbox"}, "object": {"key": key, "size": body.len(), "etag": etag(&body)}},
         });
-        self.stack.inbox.hold(&key, body.into());
+        self.stack.files.hold(&key, body.into());
         for _ in 0..if account.chance().percent(20) { 2 } else { 1 } {
             let (files, account, file) = (Rc::clone(&self.files), account.clone(), file.clone());
             let run = format!("execution-{}", account.chance().below(1 << 40));
