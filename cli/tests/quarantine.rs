@@ -132,6 +132,21 @@ fn replay_takes_an_aggregate_apart_if_all_of_it_passes() {
     assert_eq!(fs::read_to_string(&out).unwrap().lines().count(), 4);
 }
 
+/// An event is taken out where there is a place for events, a frame where there is one for frames.
+#[test]
+fn what_has_no_place_to_go_stays() {
+    let dir = quarantine();
+    let place = dir.path().to_str().unwrap();
+    let count = || fs::read_dir(dir.path().join(DAY)).unwrap().count();
+    let before = count();
+    let (told, note) = millrace(&["quarantine", "replay", place, "--clean-stream", "clean"]);
+    assert_eq!((told.as_str(), count()), ("{\"left\":2,\"passing\":3,\"sent\":0}\n", before));
+    assert!(note.contains("events stay"), "{note}");
+    let out = dir.path().join("events.ndjson");
+    let (told, _) = millrace(&["quarantine", "replay", place, "--out", out.to_str().unwrap()]);
+    assert_eq!(told, "{\"left\":2,\"passing\":3,\"sent\":3}\n");
+}
+
 #[cfg(not(feature = "aws"))]
 #[test]
 fn a_bucket_wants_another_build() {
