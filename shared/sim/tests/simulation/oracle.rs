@@ -265,7 +265,7 @@ impl Found {
 
     /// Only what failed is sent again: where no answer is lost, RawStream has an event as often as clients sent it.
     fn nothing_is_put_again_in_vain(&self, run: &Run, wrong: &mut Vec<String>) {
-        if !run.scenario.puts_once() || run.stack.drained_in_part.get() {
+        if !run.scenario.puts_once() || !run.scenario.spill_is_well() || run.stack.drained_in_part.get() {
             return;
         }
         let mut times: BTreeMap<u32, usize> = BTreeMap::new();

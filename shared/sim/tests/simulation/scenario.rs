@@ -328,6 +328,13 @@ impl Scenario {
         })
     }
 
+    /// Whether the spill queue takes all that it is sent.
+    pub(crate) fn spill_is_well(&self) -> bool {
+        !self.faults.iter().any(|fault| {
+            matches!(fault, Fault::Call { service: "spill", .. } | Fault::Spell { service: "spill", .. })
+        })
+    }
+
     /// Whether nothing keeps the lake's answers from being heard.
     pub(crate) fn sink_is_well(&self) -> bool {
         let faults = self.faults.iter().all(|fault| match fault {
