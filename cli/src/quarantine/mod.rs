@@ -5,7 +5,7 @@ mod place;
 use crate::check::compile;
 use crate::error::Error;
 use crate::quarantine::place::Place;
-use crate::run::random_key;
+use crate::run::{now, random_key};
 use crate::{note, say};
 use flate2::{Compression, write::GzEncoder};
 use millrace_core::decode;
@@ -73,6 +73,10 @@ struct Replay {
     /// The name of RawStream
     #[arg(long, value_name = "NAME")]
     stream: Option<String>,
+    /// For how long transform knows ids, `DedupeWindowSeconds`: an event that
+    /// killed it stays as long, for its id may be known though it never went out
+    #[arg(long, value_name = "SECONDS", default_value_t = 86_400, verbatim_doc_comment)]
+    window: u32,
     /// The name of CleanStream, for frames that a sink died on
     #[arg(long, value_name = "NAME")]
     clean_stream: Option<String>,
@@ -156,6 +160,11 @@ impl Which {
 }
 
 impl Line {
+    /// Whether transform may have noted its ids after this moment, and died before it put them.
+    fn may_be_known_since(&self, moment: Micros) -> bool {
+        self.reason == "function_died" && Micros::read_rfc3339(&self.at).is_some_and(|at| at > moment)
+    }
+
     /// What tells it from all others.
     fn identity(&self) -> String {
         format!("{}\0{}\0{}\0{}", self.function, self.stage, self.reason, self.source)
@@ -183,7 +192,8 @@ fn replay(args: &Replay) -> Result<(), Error> {
     let place = Place::open(&args.which.place)?;
     let target = Target { args };
     let (mut met, mut sent, mut stays) = (HashSet::new(), 0, 0);
-    let (mut homeless_events, mut homeless_frames) = (0, 0);
+    let (mut homeless_events, mut homeless_frames, mut young) = (0, 0, 0);
+    let forgotten = now().plus_ms(-1_000 * i64::from(args.window));
     for name in place.list(args.which.date.as_deref())? {
         let page = read(&place, name)?;
         let (mut raw, mut clean, mut left) = (Vec::new(), Vec::new(), Vec::new());
@@ -199,6 +209,10 @@ fn replay(args: &Replay) -> Result<(), Error> {
                 // What has no place to go stays, else it would be nowhere.
                 Passing::Events(events) if !args.takes_events() => {
                     homeless_events += if is_new { events.len() } else { 0 };
+                    left.push(text.as_str());
+                }
+                Passing::Events(events) if wanted.is_some_and(|line| line.may_be_known_since(forgotten)) => {
+                    young += if is_new { events.len() } else { 0 };
                     left.push(text.as_str());
                 }
                 Passing::Frame(_) if args.clean_stream.is_none() => {
@@ -224,10 +238,15 @@ fn replay(args: &Replay) -> Result<(), Error> {
     if homeless_events > 0 {
         note("events stay: `--stream NAME` or `--out FILE` says where to");
     }
+    if young > 0 {
+        note(&format!(
+            "{young} events stay: their ids may be known still, and a resend would count as a duplicate"
+        ));
+    }
     if homeless_frames > 0 {
         note("frames stay: `--clean-stream NAME` says where to");
     }
-    let passing = homeless_events + homeless_frames + sent;
+    let passing = homeless_events + homeless_frames + young + sent;
     say(&serde_json::json!({"passing": passing, "sent": sent, "left": stays}).to_string())
 }
 
