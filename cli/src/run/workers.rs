@@ -9,7 +9,6 @@
 use super::output::{Kept, Output, Quarantine, Sheet, Written};
 use crate::error::Error;
 use crate::input::{Input, Piece};
-use millrace_files::{Chunk, Room};
 use millrace_core::account::{StepTally, Tally};
 use millrace_core::block::{BLOCK_EVENTS, Block};
 use millrace_core::event::Event;
@@ -18,8 +17,9 @@ use millrace_core::pipeline::{Outcome, Pipeline};
 use millrace_core::quarantine::{Entry, Reject};
 use millrace_core::seen::{self, Seen};
 use millrace_core::step::Context;
-use millrace_lake::Row;
 use millrace_files::{Chunk, Room};
+use millrace_files::{Chunk, Room};
+use millrace_lake::Row;
 use serde::Serialize;
 use std::collections::HashMap;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
