@@ -93,7 +93,13 @@ def chaos(outputs: dict, faults: Faults, seed: int, seconds: int) -> int:
         places = wait_for_places(outputs, accepted)
         over.set()
         redriver.join()
-    return show(accepted, answers, faults.counts, killed, redriven, places, seed)
+    status = show(accepted, answers, faults.counts, killed, redriven, places, seed)
+    # Who is killed counts nothing any more, so it may be less.
+    rows, counted = sum(each.count("lake") for each in places.values()), demo.count(outputs)["lake"]["landed"]
+    print(f"\nlake counted {counted:,} events as landed; {rows:,} are there")
+    if counted > rows:
+        raise Failed(f"lake counted more than there is: seed {seed}")
+    return status
 
 
 # ---- clients, and who kills ----

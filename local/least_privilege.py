@@ -30,6 +30,7 @@ from stack import Failed, step
 NOT_ASKED = {
     "Log": "the local AWS writes the logs itself",
     "Trace": "the local AWS has no X-Ray",
+    "SpillRest": "the local AWS refuses no part of a call",
     "DeadLetter": "the local AWS has no OnFailure destination of Kinesis",
     "Consume": "the local AWS reads for the event source mapping without the role",
 }

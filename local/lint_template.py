@@ -1,7 +1,8 @@
 """Lints template.yaml as CloudFormation will see it: after the SAM transform.
 
 `sam validate --lint` looks at the source and lets a misspelt property or a bad StartingPosition of a SAM event pass;
-the translated template hides nothing. It runs offline.
+the translated template hides nothing. It runs offline. What no linter knows of this template is looked at here: whether
+somebody hears of each dead letter, and hears of it in time.
 """
 
 import json
@@ -59,7 +60,46 @@ def main() -> int:
     with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
         json.dump(translated, file, indent=2)
         file.flush()
-        return subprocess.call(["cfn-lint", "--regions", *REGIONS, "--", file.name])
+        failed = subprocess.call(["cfn-lint", "--regions", *REGIONS, "--", file.name])
+    wrong = [*unheard(template["Resources"]), *late(template)]
+    for line in wrong:
+        print(f"error: template.yaml: {line}", file=sys.stderr)
+    return 1 if wrong else failed
+
+
+def unheard(resources: dict) -> list:
+    """Dead letter queues without the two alarms on their depth: a letter is there, and one stays for an hour."""
+    dead = set()
+    for resource in resources.values():
+        properties = resource.get("Properties", {})
+        for place in (properties.get("DestinationConfig", {}).get("OnFailure", {}), properties.get("RedrivePolicy", {})):
+            arn = place.get("Destination") or place.get("deadLetterTargetArn")
+            if arn:
+                dead.add(named(arn))
+    heard = set()
+    for resource in resources.values():
+        alarm = resource.get("Properties", {})
+        if resource["Type"] == "AWS::CloudWatch::Alarm" and alarm["MetricName"] == "ApproximateNumberOfMessagesVisible":
+            heard.add((named(alarm["Dimensions"][0]["Value"]), alarm["Period"] * alarm["EvaluationPeriods"]))
+    return [f"{queue} has no alarm over {seconds} s" for queue in sorted(dead) for seconds in (300, 3600) if (queue, seconds) not in heard]
+
+
+def late(template: dict) -> list:
+    """Mappings of tables that may try for longer than a table's stream keeps a change, which is a day."""
+    wrong = []
+    for name, resource in template["Resources"].items():
+        mapping = resource.get("Properties", {})
+        if resource["Type"] == "AWS::Lambda::EventSourceMapping" and "StreamArn" in str(mapping["EventSourceArn"]):
+            most = template["Parameters"][mapping["MaximumRecordAgeInSeconds"]["Ref"]]["MaxValue"]
+            if most >= 86400:
+                wrong.append(f"{name} may try for {most} s, and its stream forgets after a day")
+    return wrong
+
+
+def named(get_att: dict) -> str:
+    """The resource of `!GetAtt`."""
+    att = get_att["Fn::GetAtt"]
+    return att.split(".")[0] if isinstance(att, str) else att[0]
 
 
 if __name__ == "__main__":

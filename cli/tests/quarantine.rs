@@ -4,11 +4,13 @@
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use flate2::{Compression, write::GzEncoder};
+use millrace_core::time::Micros;
 use serde_json::{Value, json};
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::path::Path;
 use std::process::Command;
+use std::time::SystemTime;
 use tempfile::TempDir;
 
 const DAY: &str = "quarantine/date=2026-11-20";
@@ -130,6 +132,42 @@ fn replay_takes_an_aggregate_apart_if_all_of_it_passes() {
     let (told, _) = millrace(&["quarantine", "replay", place, "--out", out.to_str().unwrap()]);
     assert_eq!(told, "{\"left\":2,\"passing\":4,\"sent\":4}\n");
     assert_eq!(fs::read_to_string(&out).unwrap().lines().count(), 4);
+}
+
+/// An event is taken out where there is a place for events, a frame where there is one for frames.
+#[test]
+fn what_has_no_place_to_go_stays() {
+    let dir = quarantine();
+    let place = dir.path().to_str().unwrap();
+    let count = || fs::read_dir(dir.path().join(DAY)).unwrap().count();
+    let before = count();
+    let (told, note) = millrace(&["quarantine", "replay", place, "--clean-stream", "clean"]);
+    assert_eq!((told.as_str(), count()), ("{\"left\":2,\"passing\":3,\"sent\":0}\n", before));
+    assert!(note.contains("events stay"), "{note}");
+    let out = dir.path().join("events.ndjson");
+    let (told, _) = millrace(&["quarantine", "replay", place, "--out", out.to_str().unwrap()]);
+    assert_eq!(told, "{\"left\":2,\"passing\":3,\"sent\":3}\n");
+}
+
+/// Of a record that killed `transform` the ids may be known, though it never went out.
+#[test]
+fn what_killed_its_function_waits_until_its_ids_are_forgotten() {
+    let dir = TempDir::new().unwrap();
+    let event = r#"{"id":"a","eventType":"view","timestamp":"2026-11-20T13:05:00Z","userId":"u","price":80}"#;
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_micros();
+    let an_hour_ago = Micros::new(i64::try_from(since).unwrap()).unwrap().plus_ms(-3_600_000).rfc3339();
+    let mut died = entry("7", None, "redrive", "function_died", event);
+    died["at"] = json!(an_hour_ago);
+    put(dir.path(), "redrive-raw-s-7-7.ndjson.gz", &[died]);
+    let out = dir.path().join("events.ndjson");
+    let replay = |more: &[&str]| {
+        let place = dir.path().to_str().unwrap();
+        millrace(&[&["quarantine", "replay", place, "--out", out.to_str().unwrap()], more].concat())
+    };
+    let (told, note) = replay(&[]);
+    assert_eq!(told, "{\"left\":0,\"passing\":1,\"sent\":0}\n");
+    assert!(note.contains("1 events stay: their ids may be known still"), "{note}");
+    assert_eq!(replay(&["--window", "600"]).0, "{\"left\":0,\"passing\":1,\"sent\":1}\n");
 }
 
 #[cfg(not(feature = "aws"))]

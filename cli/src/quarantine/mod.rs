@@ -5,7 +5,7 @@ mod place;
 use crate::check::compile;
 use crate::error::Error;
 use crate::quarantine::place::Place;
-use crate::run::random_key;
+use crate::run::{now, random_key};
 use crate::{note, say};
 use flate2::{Compression, write::GzEncoder};
 use millrace_core::decode;
@@ -58,7 +58,8 @@ struct Which {
     reason: Option<String>,
 }
 
-/// Without `--out` or `--stream` nothing is sent: it only tells what would be.
+/// What has no place to go stays: events without `--out` or `--stream`, frames without `--clean-stream`. Without any of
+/// them it only tells what would be sent.
 #[derive(clap::Args)]
 struct Replay {
     #[command(flatten)]
@@ -72,6 +73,10 @@ struct Replay {
     /// The name of RawStream
     #[arg(long, value_name = "NAME")]
     stream: Option<String>,
+    /// For how long transform knows ids, `DedupeWindowSeconds`: an event that
+    /// killed it stays as long, for its id may be known though it never went out
+    #[arg(long, value_name = "SECONDS", default_value_t = 86_400, verbatim_doc_comment)]
+    window: u32,
     /// The name of CleanStream, for frames that a sink died on
     #[arg(long, value_name = "NAME")]
     clean_stream: Option<String>,
@@ -155,6 +160,11 @@ impl Which {
 }
 
 impl Line {
+    /// Whether transform may have noted its ids after this moment, and died before it put them.
+    fn may_be_known_since(&self, moment: Micros) -> bool {
+        self.reason == "function_died" && Micros::read_rfc3339(&self.at).is_some_and(|at| at > moment)
+    }
+
     /// What tells it from all others.
     fn identity(&self) -> String {
         format!("{}\0{}\0{}\0{}", self.function, self.stage, self.reason, self.source)
@@ -181,26 +191,39 @@ fn replay(args: &Replay) -> Result<(), Error> {
     let key = random_key()?; // whether an event passes does not depend on it
     let place = Place::open(&args.which.place)?;
     let target = Target { args };
-    let (mut met, mut sent, mut stays, mut would) = (HashSet::new(), 0, 0, 0);
+    let (mut met, mut sent, mut stays) = (HashSet::new(), 0, 0);
+    let (mut homeless_events, mut homeless_frames, mut young) = (0, 0, 0);
+    let forgotten = now().plus_ms(-1_000 * i64::from(args.window));
     for name in place.list(args.which.date.as_deref())? {
         let page = read(&place, name)?;
         let (mut raw, mut clean, mut left) = (Vec::new(), Vec::new(), Vec::new());
         for (text, line) in &page.lines {
             let wanted = line.as_ref().filter(|line| args.which.wants(line));
-            match wanted.and_then(|line| passing(line, &mut pipeline, &key)) {
-                // It is in an earlier object too, and went out from there.
-                Some(_) if wanted.is_some_and(|line| !met.insert(line.identity())) => {}
-                Some(Passing::Events(events)) => raw.extend(events),
-                Some(Passing::Frame(entry)) if args.clean_stream.is_some() => clean.push(entry),
-                _ => {
-                    stays += usize::from(wanted.is_some());
+            let Some(passing) = wanted.and_then(|line| passing(line, &mut pipeline, &key)) else {
+                stays += usize::from(wanted.is_some());
+                left.push(text.as_str());
+                continue;
+            };
+            let is_new = wanted.is_some_and(|line| met.insert(line.identity()));
+            match passing {
+                // What has no place to go stays, else it would be nowhere.
+                Passing::Events(events) if !args.takes_events() => {
+                    homeless_events += if is_new { events.len() } else { 0 };
                     left.push(text.as_str());
                 }
+                Passing::Events(events) if wanted.is_some_and(|line| line.may_be_known_since(forgotten)) => {
+                    young += if is_new { events.len() } else { 0 };
+                    left.push(text.as_str());
+                }
+                Passing::Frame(_) if args.clean_stream.is_none() => {
+                    homeless_frames += usize::from(is_new);
+                    left.push(text.as_str());
+                }
+                // It is in an earlier object too, and went out from there.
+                _ if !is_new => {}
+                Passing::Events(events) => raw.extend(events),
+                Passing::Frame(entry) => clean.push(entry),
             }
-        }
-        if args.out.is_none() && args.stream.is_none() && args.clean_stream.is_none() {
-            would += raw.len() + clean.len();
-            continue;
         }
         if left.len() == page.lines.len() {
             continue;
@@ -209,10 +232,29 @@ fn replay(args: &Replay) -> Result<(), Error> {
         target.send(raw, clean)?;
         if left.is_empty() { place.delete(&page.key)? } else { place.write(&page.key, gzip(&left))? }
     }
-    if would > 0 {
-        note("nothing was sent: `--stream NAME` or `--out FILE` says where to");
+    if homeless_events + homeless_frames > 0 && sent == 0 {
+        note("nothing was sent");
     }
-    say(&serde_json::json!({"passing": would + sent, "sent": sent, "left": stays}).to_string())
+    if homeless_events > 0 {
+        note("events stay: `--stream NAME` or `--out FILE` says where to");
+    }
+    if young > 0 {
+        note(&format!(
+            "{young} events stay: their ids may be known still, and a resend would count as a duplicate"
+        ));
+    }
+    if homeless_frames > 0 {
+        note("frames stay: `--clean-stream NAME` says where to");
+    }
+    let passing = homeless_events + homeless_frames + young + sent;
+    say(&serde_json::json!({"passing": passing, "sent": sent, "left": stays}).to_string())
+}
+
+impl Replay {
+    /// Whether there is a place for events.
+    fn takes_events(&self) -> bool {
+        self.out.is_some() || self.stream.is_some()
+    }
 }
 
 fn gzip(lines: &[&str]) -> Vec<u8> {

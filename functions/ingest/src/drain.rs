@@ -2,23 +2,27 @@
 //!
 //! What came first goes first, as far as the queue hands it out so. Messages that Kinesis still refuses stay in the
 //! queue and come again after its visibility timeout, the rest of the batch untried: so the queue waits while Kinesis is
-//! down. One that is not ours goes, after its retries, to the queue's own DLQ.
+//! down. Of a message of which a part went through the rest is sent to the queue as a message of its own, so that a shard
+//! that is short of room for long does not make the records of the others come again and again. One that is not ours
+//! goes, after its retries, to the queue's own DLQ.
 
 use crate::events;
 use crate::spill::{self, Spilled};
 use aws_lambda_events::event::sqs::SqsEvent;
 use millrace_aws::source::BatchResponse;
-use millrace_core::guard::Guard;
-use millrace_core::port::{Clock, PutRecords};
+use millrace_core::guard::{Guard, Health};
+use millrace_core::port::{Clock, PutRecords, Queue};
 use millrace_core::publish::{Left, publish};
 use millrace_core::time::Micros;
 use serde::Serialize;
 
 /// What the function needs of the world.
 #[derive(Debug)]
-pub struct Deps<P, C> {
+pub struct Deps<P, Q, C> {
     /// RawStream.
     pub raw: Guard<P>,
+    /// The spill queue.
+    pub spill: Guard<Q>,
     /// The clock.
     pub clock: C,
 }
@@ -32,11 +36,21 @@ pub struct Tally {
     pub out: usize,
 }
 
+impl<P, Q, C> Deps<P, Q, C> {
+    /// How the dependencies are, as far as that is worth telling.
+    pub fn health(&self) -> Vec<Health> {
+        self.raw.health().into_iter().chain(self.spill.health()).collect()
+    }
+}
+
+/// How long before the deadline no further attempt at Kinesis begins, milliseconds: the time of the spill queue.
+const SPILL_MS: i64 = 4_000;
+
 /// Handles one batch of messages.
-pub async fn handle<P: PutRecords, C: Clock>(
+pub async fn handle<P: PutRecords, Q: Queue, C: Clock>(
     event: SqsEvent,
     deadline: Micros,
-    deps: &Deps<P, C>,
+    deps: &Deps<P, Q, C>,
 ) -> (BatchResponse, Tally) {
     let mut failed = Vec::new();
     let mut tally = Tally::default();
@@ -52,19 +66,31 @@ pub async fn handle<P: PutRecords, C: Clock>(
         }
     }
     spilled.sort_by_key(|(_, message)| message.order);
-    for (id, Spilled { entries, .. }) in spilled {
+    for (id, Spilled { order, entries }) in spilled {
         if down {
             failed.push(id);
             continue;
         }
-        let count: usize = entries.iter().map(events::count).sum();
+        let (records, count) = (entries.len(), entries.iter().map(events::count).sum::<usize>());
         tally.r#in += count;
-        match publish(&deps.raw, entries, &deps.clock, deadline).await {
-            Ok(()) => tally.out += count,
-            Err(Left { why, .. }) => {
-                tracing::warn!(id, why = why.chain(), "RawStream still refuses");
+        let Err(Left { entries, why }) =
+            publish(&deps.raw, entries, &deps.clock, deadline.plus_ms(-SPILL_MS)).await
+        else {
+            tally.out += count;
+            continue;
+        };
+        tracing::warn!(id, records = entries.len(), why = why.chain(), "RawStream still refuses");
+        down = true; // the others wait untried, or the answer would come too late
+        if entries.len() == records {
+            failed.push(id);
+            continue;
+        }
+        let rest = spill::message(order, &entries);
+        match deps.spill.call(&deps.clock, deadline, async |queue| queue.send(&rest).await).await {
+            Ok(()) => tally.out += count - entries.iter().map(events::count).sum::<usize>(),
+            Err(why) => {
+                tracing::warn!(id, why = why.chain(), "what went through of this message is put again");
                 failed.push(id);
-                down = true; // the others wait untried, or the answer would come too late
             }
         }
     }

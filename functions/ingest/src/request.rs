@@ -125,7 +125,8 @@ impl Request {
 
     /// A request of this route.
     pub(crate) fn of(route: Route, request: HttpRequest) -> Result<Self, Problem> {
-        let HttpRequest { headers, query_string_parameters, request_context, body, is_base64_encoded } = request;
+        let HttpRequest { headers, query_string_parameters, request_context, body, is_base64_encoded } =
+            request;
         let RequestContext { http, authorizer } = request_context;
         let raw = if is_base64_encoded {
             BASE64_STANDARD

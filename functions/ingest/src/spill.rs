@@ -25,6 +25,10 @@ struct Record {
 }
 
 impl Record {
+    fn of(Entry { partition_key, data }: &Entry) -> Self {
+        Self { partition_key: partition_key.clone(), data: BASE64_STANDARD.encode(data) }
+    }
+
     /// Its length in a message, with the JSON around it. Neither field has a character that JSON escapes.
     fn len(&self) -> usize {
         self.partition_key.len() + self.data.len() + r#"{"partitionKey":"","data":""},"#.len()
@@ -34,12 +38,16 @@ impl Record {
 /// What records have for themselves in a message: the JSON around them has at most two numbers of 20 digits.
 const RECORDS_MAX: usize = MESSAGE_MAX - r#"{"order":[,],"records":[]}"#.len() - 40;
 
+/// The message that carries these records, of one that was read, in the place of that one.
+pub(crate) fn message(order: (Micros, usize), entries: &[Entry]) -> String {
+    text(&Message { order, records: entries.iter().map(Record::of).collect() })
+}
+
 /// The messages that carry these records, in their order, as few as they fit in.
 pub(crate) fn messages(entries: &[Entry], at: Micros) -> Vec<String> {
     let mut messages: Vec<Message> = Vec::new();
     let mut room = 0;
-    for Entry { partition_key, data } in entries {
-        let record = Record { partition_key: partition_key.clone(), data: BASE64_STANDARD.encode(data) };
+    for record in entries.iter().map(Record::of) {
         match messages.last_mut() {
             Some(message) if record.len() <= room => {
                 room -= record.len();
@@ -51,8 +59,11 @@ pub(crate) fn messages(entries: &[Entry], at: Micros) -> Vec<String> {
             }
         }
     }
-    // Structs of strings and numbers cannot refuse.
-    messages.iter().map(|message| serde_json::to_string(message).unwrap_or_default()).collect()
+    messages.iter().map(text).collect()
+}
+
+fn text(message: &Message) -> String {
+    serde_json::to_string(message).unwrap_or_default() // structs of strings and numbers cannot refuse
 }
 
 /// A message that was read.

@@ -382,7 +382,7 @@ fn what_keeps_the_function_warm_is_a_question_for_its_health() {
 fn a_start_without_settings_names_them_all() {
     for (binary, names) in [
         (env!("CARGO_BIN_EXE_ingest"), vec!["RAW_STREAM", "SPILL_QUEUE_URL", "REQUEST_BYTES", "ACCESS"]),
-        (env!("CARGO_BIN_EXE_drain"), vec!["RAW_STREAM"]),
+        (env!("CARGO_BIN_EXE_drain"), vec!["RAW_STREAM", "SPILL_QUEUE_URL"]),
     ] {
         let out = std::process::Command::new(binary).env_clear().output().unwrap();
         let told = String::from_utf8_lossy(&out.stderr).into_owned();

@@ -149,6 +149,17 @@ fn a_quarantine_that_is_down_fails_the_batch() {
 }
 
 #[test]
+fn nothing_is_noted_as_landed_before_its_bad_data_is_in_the_quarantine() {
+    let mut deps = deps(Store::default(), Store::failing([Fault::Fails(Kind::Permanent)]));
+    let event = batch(&[frame(&[event("a", 0), json!({"id": "b"})])]);
+    let (response, _) = invoke(&mut deps, &event);
+    assert_eq!(response, json!({"batchItemFailures": [{"itemIdentifier": "100"}]}));
+    let (response, landing) = invoke(&mut deps, &event);
+    assert_eq!((response, landing), (safe(), Landing { r#in: 2, landed: 1, skipped: 0, quarantined: 1 }));
+    assert_eq!(deps.driver.quarantine.port().objects().len(), 1);
+}
+
+#[test]
 fn events_of_hundreds_of_hours_land_in_one_batch() {
     let mut deps = healthy();
     let events: Vec<_> = (0..300).map(|hour| event(&hour.to_string(), hour)).collect();

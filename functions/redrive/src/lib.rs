@@ -302,7 +302,11 @@ where
             let answer = self.functions.call(&self.clock, deadline, async |functions| {
                 functions.invoke(&letter.function, event.clone()).await
             });
-            match answer.await? {
+            let answer = answer.await?;
+            if answer == Invoked::Died {
+                *held_until = self.clock.now().plus_ms(HELD_MS);
+            }
+            match answer {
                 Invoked::Answered(answer) if is_safe(&answer) => {
                     tally.redriven += records.len();
                     deaths = 0;
@@ -317,7 +321,6 @@ where
                     [] => {}
                     [record] => {
                         deaths += 1;
-                        *held_until = self.clock.now().plus_ms(HELD_MS);
                         if deaths < DEATHS_MAX {
                             waiting.push(records);
                         } else if !self.lives(letter, deadline).await? {

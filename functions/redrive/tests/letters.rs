@@ -220,3 +220,21 @@ fn a_function_that_does_not_start_has_not_died_of_a_record() {
     assert_eq!((done.tally.left, done.tally.quarantined, done.left.len()), (1, 0, 1));
     assert!(done.quarantined.is_empty());
 }
+
+#[test]
+fn what_died_of_several_records_may_hold_a_lane_as_well() {
+    let held = std::cell::Cell::new(0);
+    let answer = |records: &[String]| {
+        if held.get() > 0 {
+            held.set(held.get() - 1);
+            return Ok(Invoked::Answered(r#"{"batchItemFailures":[{"itemIdentifier":"103"}]}"#.into()));
+        }
+        if records.contains(&"104".to_owned()) {
+            held.set(3);
+            return Ok(Invoked::Died);
+        }
+        safe()
+    };
+    let done = redrive(RUN, vec![letter(103, 108)], vec![], history(100), answer);
+    assert_eq!((done.tally.done, done.tally.redriven, done.tally.quarantined), (1, 5, 1), "{:?}", done.tally);
+}

@@ -10,20 +10,26 @@ use aws_sdk_kinesis::error::SdkError;
 use aws_sdk_kinesis::types::ShardIteratorType;
 use aws_types::SdkConfig;
 use base64_simd::STANDARD;
-use millrace_core::port::{Begin, Error, Kept, Replay, Shard};
+use millrace_core::port::{Begin, Error, Kept, Kind, Replay, Shard};
 use millrace_core::record::Sequence;
 use millrace_core::time::Micros;
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
+use std::time::Duration;
 
-/// How often a page may be empty though the stream says that there is more. A page covers some time of the shard.
-const EMPTY_MAX: usize = 50;
+/// How often a page may be empty though the stream says that there is more: it covers some part of the shard.
+const EMPTY_MAX: usize = 250;
+
+/// How long to wait behind an empty page: a shard of Kinesis lets itself be read five times a second, by all together.
+/// <https://docs.aws.amazon.com/streams/latest/dev/service-sizes-and-limits.html>
+const EMPTY_PAUSE: Duration = Duration::from_millis(250);
 
 /// The streams of this account.
 #[derive(Debug, Clone)]
 pub struct History {
     kinesis: aws_sdk_kinesis::Client,
     tables: aws_sdk_dynamodbstreams::Client,
+    pause: Duration,
 }
 
 impl History {
@@ -33,6 +39,7 @@ impl History {
         Self {
             kinesis: aws_sdk_kinesis::Client::new(config),
             tables: aws_sdk_dynamodbstreams::Client::new(config),
+            pause: EMPTY_PAUSE,
         }
     }
 
@@ -45,10 +52,19 @@ impl History {
         let call =
             self.kinesis.get_shard_iterator().stream_name(name_of(&shard.stream)).shard_id(&shard.shard);
         let answer = call.shard_iterator_type(kind).starting_sequence_number(from.as_str()).send().await;
-        let answer = answer.map_err(|error| failed(what(), error.into_service_error()))?;
-        let mut iterator = answer.shard_iterator;
+        let mut iterator = match answer.map_err(SdkError::into_service_error) {
+            Ok(answer) => answer.shard_iterator,
+            // A shard that was split or merged goes when all that it held is forgotten, and a stream that was made anew
+            // has none of the old numbers.
+            Err(error)
+                if error.is_resource_not_found_exception() || error.is_invalid_argument_exception() =>
+            {
+                None
+            }
+            Err(error) => return Err(failed(what(), error)),
+        };
         for _ in 0..EMPTY_MAX {
-            let Some(next) = iterator.take() else { break };
+            let Some(next) = iterator.take() else { return Ok(Vec::new()) };
             let call = self.kinesis.get_records().stream_arn(&shard.stream).shard_iterator(next);
             let answer = call.limit(1_000).send().await;
             let answer = answer.map_err(|error| failed(what(), error.into_service_error()))?;
@@ -56,11 +72,12 @@ impl History {
                 return Ok(answer.records.into_iter().map(kept).collect());
             }
             if answer.millis_behind_latest() == Some(0) {
-                break;
+                return Ok(Vec::new());
             }
             iterator = answer.next_shard_iterator;
+            tokio::time::sleep(self.pause).await;
         }
-        Ok(Vec::new())
+        Err(endless(what()))
     }
 
     async fn of_table(&self, shard: &Shard, begin: Begin<'_>) -> Result<Vec<Kept>, Error> {
@@ -84,7 +101,7 @@ impl History {
             Err(error) => return Err(failed(what(), error)),
         };
         for _ in 0..EMPTY_MAX {
-            let Some(next) = iterator.take() else { break };
+            let Some(next) = iterator.take() else { return Ok(Vec::new()) };
             let answer = self.tables.get_records().shard_iterator(next).limit(1_000).send().await;
             let answer = answer.map_err(|error| failed(what(), error.into_service_error()))?;
             if !answer.records().is_empty() {
@@ -95,8 +112,18 @@ impl History {
                     .collect());
             }
             iterator = answer.next_shard_iterator;
+            tokio::time::sleep(self.pause).await;
         }
-        Ok(Vec::new())
+        Err(endless(what()))
+    }
+}
+
+/// Nobody knows whether there is more: a letter that ended here might lose what it points to.
+fn endless(what: String) -> Error {
+    Error {
+        what: format!("{what}: {EMPTY_MAX} pages in a row are empty"),
+        kind: Kind::Permanent, // it is no use to ask again at once
+        source: None,
     }
 }
 
@@ -191,8 +218,13 @@ fn attribute(value: &AttributeValue) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::settings::Env;
     use aws_sdk_dynamodbstreams::primitives::Blob;
     use aws_sdk_dynamodbstreams::types::StreamRecord;
+    use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+    use std::net::TcpListener;
+    use std::sync::atomic::AtomicUsize;
+    use std::sync::atomic::Ordering::Relaxed;
 
     #[test]
     fn a_change_is_what_lambda_hands_over() {
@@ -216,5 +248,92 @@ mod tests {
         assert_eq!((&told["eventName"], &told["eventSourceARN"]), (&json!("INSERT"), &json!(arn)));
         assert_eq!(told["dynamodb"]["NewImage"], json!({"orderId": {"S": "o-1"}, "b": {"B": "AAE="}}));
         assert_eq!(told["dynamodb"]["ApproximateCreationDateTime"], json!(1_795_179_908.0));
+    }
+
+    /// Streams that a server of this test answers for: it gets what is asked, and says the status and the body.
+    fn streams(answer: impl Fn(Value) -> (u16, Value) + Send + 'static) -> History {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        std::thread::spawn(move || {
+            while let Ok((mut connection, _)) = listener.accept() {
+                let mut asked = BufReader::new(&connection);
+                let (mut line, mut length) = (String::new(), 0);
+                while asked.read_line(&mut line).unwrap() > 2 {
+                    let line = std::mem::take(&mut line).to_ascii_lowercase();
+                    length =
+                        line.strip_prefix("content-length:").map_or(length, |n| n.trim().parse().unwrap());
+                }
+                let mut body = vec![0; length];
+                asked.read_exact(&mut body).unwrap();
+                let (status, body) = answer(serde_json::from_slice(&body).unwrap());
+                let body = body.to_string();
+                let head = "content-type: application/x-amz-json-1.1\r\nconnection: close";
+                write!(
+                    connection,
+                    "HTTP/1.1 {status} .\r\n{head}\r\ncontent-length: {}\r\n\r\n{body}",
+                    body.len()
+                )
+                .unwrap();
+            }
+        });
+        let mut env = Env::new(move |name: &str| match name {
+            "AWS_ENDPOINT_URL" => Some(url.clone()),
+            "AWS_REGION" => Some("us-east-1".to_owned()),
+            _ => Some("key".to_owned()),
+        });
+        History { pause: Duration::ZERO, ..History::new(&crate::clients::config(&mut env)) }
+    }
+
+    const KINESIS: &str = "arn:aws:kinesis:us-east-1:123456789012:stream/raw";
+    const TABLE: &str = "arn:aws:dynamodb:us-east-1:123456789012:table/orders/stream/2026-11-20T12:00:00.000";
+
+    fn read(history: &History, stream: &str) -> Result<Vec<Kept>, Error> {
+        let shard = Shard { stream: stream.into(), shard: "shardId-000000000001".into() };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.unwrap().block_on(history.read(&shard, Begin::At(&"100".into())))
+    }
+
+    #[test]
+    fn what_is_gone_with_its_shard_is_forgotten() {
+        for code in ["ResourceNotFoundException", "InvalidArgumentException"] {
+            let gone = streams(move |_| (400, json!({"__type": code, "message": "no such shard"})));
+            assert_eq!(read(&gone, KINESIS).unwrap(), [], "{code}");
+        }
+        let gone = streams(|_| (400, json!({"__type": "ResourceNotFoundException"})));
+        assert_eq!(read(&gone, TABLE).unwrap(), []);
+        let denied = streams(|_| (400, json!({"__type": "AccessDeniedException"})));
+        assert!(read(&denied, KINESIS).is_err() && read(&denied, TABLE).is_err());
+    }
+
+    /// A shard with so many empty pages before its one record.
+    fn sparse(pages: usize) -> History {
+        let left = AtomicUsize::new(pages);
+        streams(move |asked| {
+            if asked["ShardIteratorType"].is_string() {
+                return (200, json!({"ShardIterator": "next"}));
+            }
+            if left.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1)).is_ok() {
+                return (200, json!({"Records": [], "NextShardIterator": "next", "MillisBehindLatest": 7}));
+            }
+            let change = json!({"SequenceNumber": "101"});
+            let record =
+                json!({"SequenceNumber": "101", "Data": "", "PartitionKey": "k", "dynamodb": change});
+            (200, json!({"Records": [record], "NextShardIterator": "next", "MillisBehindLatest": 7}))
+        })
+    }
+
+    #[test]
+    fn empty_pages_are_not_the_end_of_a_shard() {
+        for stream in [KINESIS, TABLE] {
+            let found = read(&sparse(80), stream).unwrap();
+            assert_eq!(found.iter().map(|kept| kept.sequence.as_str()).collect::<Vec<_>>(), ["101"]);
+            let error = read(&sparse(usize::MAX), stream).unwrap_err();
+            assert!(error.to_string().contains("empty"), "{error}");
+        }
+        let end = streams(|asked| match &asked["ShardIteratorType"] {
+            Value::String(_) => (200, json!({"ShardIterator": "next"})),
+            _ => (200, json!({"Records": [], "MillisBehindLatest": 7})),
+        });
+        assert!(read(&end, KINESIS).unwrap().is_empty() && read(&end, TABLE).unwrap().is_empty());
     }
 }

@@ -331,3 +331,39 @@ fn a_batch_with_too_many_objects_lands_in_several() {
     }
     assert_eq!((landed, lines(&store).len()), (2 * OBJECTS_MAX + 20, 2 * OBJECTS_MAX + 20));
 }
+
+#[test]
+fn what_several_attempts_left_goes_when_one_gets_through() {
+    // The first attempt dies before its log, the second one before it has deleted what the first one put.
+    let table = Table::failing([Fault::None, Fault::None, Fault::Fails(Kind::Permanent)]);
+    let store = Store::failing([Fault::None, Fault::Fails(Kind::Permanent)]);
+    let (five, six) = (frame(&[(5, 0)]), frame(&[(6, 0)]));
+    let first = World::new(&table, &store).land(&[five.clone(), frame(&[(6, 0), (7, 0)])]);
+    let second = World::at(&table, &store, 200_000).land(&[five.clone(), six]);
+    assert!(first.stuck.is_some() && second.stuck.is_some());
+    assert_eq!(lines(&store), ["5.0", "6.0", "7.0"], "of the first one");
+    assert!(World::at(&table, &store, 400_000).land(&[five]).stuck.is_none());
+    assert_eq!(lines(&store), ["5.0"]);
+}
+
+#[test]
+fn the_same_ends_are_not_the_same_attempt() {
+    let table = Table::failing([Fault::None, Fault::None, Fault::Fails(Kind::Permanent)]);
+    let store = Store::default();
+    assert!(World::new(&table, &store).land(&[frame(&[(5, 0), (6, 0), (7, 0)])]).stuck.is_some());
+    // What lies between them is another batch's, and the first attempt may still put its object.
+    let ends = [frame(&[(5, 0)]), frame(&[(7, 0)])];
+    assert!(World::at(&table, &store, 31_000).land(&ends).stuck.is_some());
+    assert_eq!(lines(&store), ["5.0", "6.0", "7.0"]);
+    assert!(World::at(&table, &store, 200_000).land(&ends).stuck.is_none());
+    assert_eq!(lines(&store), ["5.0", "7.0"]);
+}
+
+#[test]
+fn what_landed_is_known_for_as_long_as_it_may_come_again() {
+    let (table, store) = (Table::default(), Store::default());
+    World::at(&table, &store, 1_000).land(&[frame(&[(5, 0)])]);
+    let expires: Vec<_> = table.items().iter().map(|item| item.expires_at).collect();
+    assert_eq!(expires.len(), 2, "the head and the log");
+    assert!(expires.iter().all(|at| *at >= Micros::EPOCH.plus_ms(1_000 + 48 * 3_600_000)), "{expires:?}");
+}

@@ -132,6 +132,14 @@ impl Account {
 
     /// Does this and waits for it; it is done to the end even where the one who waits is dropped.
     pub async fn detach<T: 'static>(&self, work: impl Future<Output = T> + 'static) -> T {
+        self.begin(work).await
+    }
+
+    /// Begins to do this, to the end; what is handed back waits for it.
+    pub fn begin<T: 'static, W: Future<Output = T> + 'static>(
+        &self,
+        work: W,
+    ) -> impl Future<Output = T> + use<T, W> {
         let result = Rc::new(Cell::new(None));
         let bell = Rc::new(Bell::default());
         let sender = (Rc::clone(&result), Rc::clone(&bell));
@@ -139,11 +147,13 @@ impl Account {
             sender.0.set(Some(work.await));
             sender.1.ring();
         });
-        loop {
-            if let Some(result) = result.take() {
-                return result;
+        async move {
+            loop {
+                if let Some(result) = result.take() {
+                    return result;
+                }
+                bell.wait().await;
             }
-            bell.wait().await;
         }
     }
 }

@@ -241,7 +241,6 @@ pub struct Client {
 impl Functions for Client {
     async fn invoke(&self, function: &str, event: String) -> Result<Invoked, Error> {
         let what = |why: &str| format!("invoke {function}: {why}");
-        self.account.call("lambda", |_| Ok(())).await?;
         let name = function.rsplit(':').next().unwrap_or_default();
         let Some(known) = self.functions.iter().find(|known| known.name == name) else {
             return Err(Error {
@@ -255,9 +254,14 @@ impl Functions for Client {
             kind: Kind::Permanent,
             source: Some(Box::new(error)),
         })?;
-        self.account.tell(|| format!("  {name} is invoked by another function"));
-        let known = Rc::clone(known);
-        match self.account.detach(async move { known.invoke(&event).await }).await {
+        self.account.tell(|| format!("  {name} is to be invoked by another function"));
+        // Whoever loses the answer of a call has called all the same.
+        let (known, account) = (Rc::clone(known), self.account.clone());
+        let effect = move |_| {
+            let answer = account.begin(async move { known.invoke(&event).await });
+            Ok(answer)
+        };
+        match self.account.call("lambda", effect).await?.await {
             Outcome::Answered(answer) => Ok(Invoked::Answered(answer.payload.to_string())),
             Outcome::Failed(why) => {
                 self.account.tell(|| format!("  {name} fails: {why}"));

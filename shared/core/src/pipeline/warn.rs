@@ -443,10 +443,7 @@ fn is_personal(field: &Path) -> bool {
         return false;
     }
     let Some((last, before)) = words.split_last() else { return false };
-    let whose = before
-        .last()
-        .cloned()
-        .or_else(|| above.last().map(|above| self::words(above).concat()));
+    let whose = before.last().cloned().or_else(|| above.last().map(|above| self::words(above).concat()));
     if THEIRS.contains(&last.as_str()) {
         let is_somebody = whose.as_ref().is_some_and(|whose| PEOPLE.contains(&whose.as_str()));
         // A `name` at the top is a person's, an `id` or a `first` is not.

@@ -44,6 +44,8 @@ pub(crate) enum Mutant {
     NotSuperseded,
     /// Lake claims a lane whoever has it.
     ClaimsUnasked,
+    /// What lake notes as landed expires at once.
+    LogExpires,
     /// Redrive deletes the message, then works on it.
     LetterDeletedFirst,
     /// Redrive takes a function that does not start for one that died of its record.
@@ -52,7 +54,7 @@ pub(crate) enum Mutant {
 
 impl Mutant {
     /// All of them, each with the seed of a run that finds it.
-    pub(crate) const ALL: [(Self, u64); 15] = [
+    pub(crate) const ALL: [(Self, u64); 16] = [
         (Self::AcceptedBeforePut, 8),
         (Self::AllEntriesAgain, 8),
         (Self::DrainForgets, 40),
@@ -66,6 +68,7 @@ impl Mutant {
         (Self::CheckpointBeforePut, 6),
         (Self::NotSuperseded, 75),
         (Self::ClaimsUnasked, 165),
+        (Self::LogExpires, 0),
         (Self::LetterDeletedFirst, 84),
         (Self::StartTakenForPoison, 47),
     ];
@@ -148,7 +151,11 @@ impl<P: KeyTable> KeyTable for Bent<P> {
 
     async fn put(&self, item: &Item, when: When) -> Result<Written, Error> {
         let when = if self.has(Mutant::ClaimsUnasked) { When::Always } else { when };
-        self.port.put(item, when).await
+        let mut item = item.clone();
+        if self.has(Mutant::LogExpires) && when == When::Absent {
+            item.expires_at = Micros::EPOCH;
+        }
+        self.port.put(&item, when).await
     }
 }
 

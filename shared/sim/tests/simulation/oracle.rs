@@ -9,9 +9,10 @@ use millrace_core::time::Micros;
 use millrace_core::token::TokenKey;
 use millrace_sim::executor::End;
 use millrace_sim::kinesis::{Record, Stream};
+use millrace_sim::lambda::Function;
 use millrace_sim::sqs::Message;
 use millrace_sim::stream_mapping::{Acked, StreamMapping};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
@@ -36,6 +37,10 @@ struct Found {
     /// What was given up at some time, and what is given up still.
     given_up: BTreeSet<At>,
     dead: BTreeSet<At>,
+    /// What streams had forgotten when it was to be redriven: of that there is a trace in the quarantine.
+    forgotten: BTreeSet<At>,
+    /// The places of the entries in the quarantine that redrive put there, by reason.
+    put_away: BTreeMap<String, BTreeSet<String>>,
     /// The events in spilled records, and in messages, that were given up.
     dead_spilled: BTreeSet<u32>,
     /// What was told of files.
@@ -63,6 +68,7 @@ pub(crate) fn judge(run: &Run) -> Vec<String> {
     found.order_is_kept(&mut wrong);
     found.counts_are_true(run, &mut wrong);
     found.manifests_are_true(run, &mut wrong);
+    found.other_counts_are_true(run, &mut wrong);
     found.no_personal_data(&mut wrong);
     found.tokens_are_of_their_time(run, &mut wrong);
     if run.scenario.puts_once() {
@@ -134,6 +140,10 @@ impl Found {
                 if line["reason"] == "function_died" {
                     found.deadly.extend(&serials);
                 }
+                if line["stage"] == "redrive" {
+                    let reason = line["reason"].as_str().unwrap().to_owned();
+                    found.put_away.entry(reason).or_default().insert(source.clone());
+                }
                 found.quarantined.extend(serials.into_iter().map(|serial| (source.clone(), serial)));
             }
         }
@@ -145,8 +155,13 @@ impl Found {
                     .flat_map(|acked| acked.records.iter().map(|record| at(stream, &acked.shard, record)));
                 found.acked.extend(all);
             });
-            found.given_up.extend(mapping.dead.all().iter().flat_map(|message| range(stream, message)));
-            found.dead.extend(mapping.dead.waiting().iter().flat_map(|message| range(stream, message)));
+            let kept = |record: &Record| stream.keeps(record);
+            let all = mapping.dead.all();
+            found.given_up.extend(all.iter().flat_map(|message| range(stream, message, |_| true)));
+            found.dead.extend(mapping.dead.waiting().iter().flat_map(|message| range(stream, message, kept)));
+            let traces = found.put_away.get("forgotten").cloned().unwrap_or_default();
+            let traced = all.iter().filter(|message| traces.contains(&trace(stream, message)));
+            found.forgotten.extend(traced.flat_map(|message| range(stream, message, |_| true)));
             let text = mapping.dead.all().into_iter().map(|message| message.body.into_bytes());
             found
                 .public
@@ -172,10 +187,9 @@ impl Found {
         for event in &run.scenario.events {
             bodies.entry(&event.id).or_default().push(event);
         }
-        let raw_dead = self.read.iter().filter(|(at, _)| self.dead.contains(*at));
+        let raw_dead = self.read.iter().filter(|(at, _)| self.is_gone(at));
         let raw_dead = raw_dead.flat_map(|(_, (.., payloads))| payloads.iter().flatten());
-        let clean_dead =
-            self.clean.iter().filter(|(at, _)| self.dead.contains(at)).map(|(_, place)| &place.serial);
+        let clean_dead = self.clean.iter().filter(|(at, _)| self.is_gone(at)).map(|(_, place)| &place.serial);
         let dead: BTreeSet<u32> = raw_dead.chain(clean_dead).chain(&self.dead_spilled).copied().collect();
         let mut mates = self.mates(&run.scenario.events);
         if run.scenario.kills() {
@@ -246,6 +260,11 @@ impl Found {
         }
     }
 
+    /// Whether a record is a dead letter, or was forgotten as one.
+    fn is_gone(&self, at: &At) -> bool {
+        self.dead.contains(at) || self.forgotten.contains(at)
+    }
+
     /// The events that share a record with one which kills its function.
     fn mates(&self, events: &[Event]) -> BTreeSet<u32> {
         let poison: BTreeSet<u32> = events
@@ -265,7 +284,7 @@ impl Found {
 
     /// Only what failed is sent again: where no answer is lost, RawStream has an event as often as clients sent it.
     fn nothing_is_put_again_in_vain(&self, run: &Run, wrong: &mut Vec<String>) {
-        if !run.scenario.puts_once() || run.stack.drained_in_part.get() {
+        if !run.scenario.puts_once() || !run.scenario.spill_is_well() || run.stack.drained_in_part.get() {
             return;
         }
         let mut times: BTreeMap<u32, usize> = BTreeMap::new();
@@ -422,6 +441,41 @@ impl Found {
         }
     }
 
+    /// What the functions without a stream of their own counted.
+    fn other_counts_are_true(&self, run: &Run, wrong: &mut Vec<String>) {
+        let sum = |function: &Function, name: &str| {
+            function.counted().iter().map(|counts| number(counts, name)).sum::<usize>()
+        };
+        if run.scenario.puts_once() && run.scenario.spill_is_well() {
+            // What drain or redrive sent once more is in the place that it had.
+            let all = run.stack.spill.all();
+            let records: BTreeSet<_> = all.iter().flat_map(spilled_records).collect();
+            let events: usize = records.iter().map(|(_, data)| truth::serials(data).len()).sum();
+            let (told, out) = (sum(&run.ingest, "spilled"), sum(&run.drain, "out"));
+            if told != events || out != events && run.stack.spill_dead.waiting().is_empty() {
+                wrong.push(format!(
+                    "{events} events were spilled; ingest counted {told}, and drain {out} out"
+                ));
+            }
+        }
+        for counts in run.redrive.counted() {
+            let count = |name| number(&counts, name);
+            if count("letters") != count("done") + count("left")
+                || count("records") < count("redriven") + count("quarantined")
+            {
+                wrong.push(format!("redrive counted what cannot be: {counts}"));
+            }
+        }
+        for (name, reason) in [("quarantined", "function_died"), ("forgotten", "forgotten")] {
+            let (told, there) = (sum(&run.redrive, name), self.put_away.get(reason).map_or(0, BTreeSet::len));
+            // A letter that is left, or delivered twice, has its records counted again.
+            let is_exact = sum(&run.redrive, "left") == 0 && run.scenario.letters_come_once();
+            if run.scenario.redrive_ends() && (told < there || is_exact && told > there) {
+                wrong.push(format!("redrive counted {told} as {name}, and {there} are in the quarantine"));
+            }
+        }
+    }
+
     fn no_personal_data(&self, wrong: &mut Vec<String>) {
         for (place, bytes) in &self.public {
             if truth::find(bytes, CANARY.as_bytes()).is_some()
@@ -463,14 +517,23 @@ fn at(stream: &Stream, shard: &str, record: &Record) -> At {
     (stream.name.to_owned(), shard, record.sequence.clone())
 }
 
-/// The records that a dead letter stands for, as far as they are still there.
-fn range(stream: &Stream, message: &Message) -> Vec<At> {
-    let body: Value = serde_json::from_str(&message.body).unwrap();
-    let info = if body["KinesisBatchInfo"].is_object() {
-        &body["KinesisBatchInfo"]
-    } else {
-        &body["DDBStreamBatchInfo"]
-    };
+/// What a dead letter says of its batch.
+fn info(message: &Message) -> Value {
+    let mut body: Value = serde_json::from_str(&message.body).unwrap();
+    let kind = if body["KinesisBatchInfo"].is_object() { "KinesisBatchInfo" } else { "DDBStreamBatchInfo" };
+    body[kind].take()
+}
+
+/// The place of the entry that a dead letter leaves in the quarantine when the stream has forgotten its records.
+fn trace(stream: &Stream, message: &Message) -> String {
+    let info = info(message);
+    let (shard, first) = (&info["shardId"], &info["startSequenceNumber"]);
+    json!({"stream": stream.name, "shard": shard, "sequence": first, "index": null}).to_string()
+}
+
+/// The records that a dead letter stands for, of these.
+fn range(stream: &Stream, message: &Message, of_these: impl Fn(&Record) -> bool) -> Vec<At> {
+    let info = info(message);
     let (shard, first, last) = (
         info["shardId"].as_str().unwrap(),
         info["startSequenceNumber"].as_str().unwrap(),
@@ -480,17 +543,24 @@ fn range(stream: &Stream, message: &Message) -> Vec<At> {
         |record: &Record| order(&record.sequence, first).is_ge() && order(&record.sequence, last).is_le();
     stream.shards(|shards| {
         let of = shards.iter().find(|known| known.id == shard).expect("a shard of the stream");
-        let records = of.records.iter().filter(|record| within(record) && stream.keeps(record));
+        let records = of.records.iter().filter(|record| within(record) && of_these(record));
         records.map(|record| at(stream, shard, record)).collect()
     })
 }
 
 /// The events in a message of spilled records.
 fn spilled(message: &Message) -> Vec<u32> {
+    spilled_records(message).into_iter().flat_map(|(_, data)| truth::serials(&data)).collect()
+}
+
+/// The records in a message, each with what tells it from others of the same data.
+fn spilled_records(message: &Message) -> Vec<(String, Vec<u8>)> {
     use base64::prelude::{BASE64_STANDARD, Engine as _};
     let body: Value = serde_json::from_str(&message.body).unwrap();
     let records = body["records"].as_array().cloned().unwrap_or_default();
-    let data =
-        records.into_iter().map(|record| BASE64_STANDARD.decode(record["data"].as_str().unwrap()).unwrap());
-    data.flat_map(|data| truth::serials(&data)).collect()
+    let record = |record: Value| {
+        let place = format!("{} {}", body["order"], record["partitionKey"]);
+        (place, BASE64_STANDARD.decode(record["data"].as_str().unwrap()).unwrap())
+    };
+    records.into_iter().map(record).collect()
 }

@@ -6,6 +6,7 @@ use millrace_sim::chance::Chance;
 use millrace_sim::fault::{CallFault, Fault, Happening, InvocationFault};
 use millrace_sim::stream_mapping::Settings;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// 2026-11-20T12:00:00Z, when each run begins.
@@ -104,6 +105,10 @@ pub(crate) struct Scenario {
     pub(crate) faults: Vec<Fault>,
     /// When dead letters are redriven, while all may still go wrong.
     pub(crate) redrives: Vec<Micros>,
+    /// How long dead letters wait when all is well again.
+    pub(crate) rest: Duration,
+    /// How often a spilled message is received before it is a dead letter.
+    pub(crate) spill_receives: u32,
     /// Whether the functions bear at last what was poison to them.
     pub(crate) is_mended: bool,
     /// A bug on purpose.
@@ -128,6 +133,8 @@ impl Scenario {
             sends: Vec::new(),
             faults: Vec::new(),
             redrives: Vec::new(),
+            rest: Duration::from_hours(1),
+            spill_receives: 100, // as in the template
             is_mended: chance.percent(50),
             mutant: None,
         };
@@ -141,6 +148,7 @@ impl Scenario {
         scenario.redrives = (0..redrives).map(|_| moment(&chance).plus_ms(120_000)).collect();
         scenario.change_late(&chance);
         scenario.drop_files(&Chance::new(seed, "files"));
+        scenario.take_long(&Chance::new(seed, "long"));
         scenario
     }
 
@@ -179,6 +187,33 @@ impl Scenario {
                 ]);
                 Fault::Invocation { function: "files", nth, how }
             });
+        }
+    }
+
+    /// Now and then something takes hours.
+    fn take_long(&mut self, chance: &Chance) {
+        match chance.below(16) {
+            // A dependency is down for longer than ids are known. (RawStream is not, for whose first copy and last one are
+            // then two events.)
+            0 => {
+                let service = chance.pick(&["clean", "lake", "table", "quarantine", "secrets", "lambda"]);
+                let (from, how) = (moment(chance), CallFault::Refused(Refusal::Transient));
+                let until = from.plus_ms(chance.pick(&[2, 5]) * 3_600_000);
+                self.faults.push(Fault::Spell { service, from, until, percent: 100, how });
+            }
+            // Nobody redrives for longer than the streams keep anything.
+            1 => self.rest = Duration::from_hours(25),
+            // Drain gives up. It takes an hour until what it gave up comes again, so that nobody may send anything twice.
+            2 => {
+                let (until, how) = (START.plus_ms(1_000_000), CallFault::Refused(Refusal::Transient));
+                self.faults = vec![Fault::Spell { service: "raw", from: START, until, percent: 100, how }];
+                self.spill_receives = 2;
+                let mut met = BTreeSet::new();
+                let events = &self.events;
+                self.sends
+                    .retain(|send| send.events.iter().all(|place| met.insert(events[*place].id.clone())));
+            }
+            _ => {}
         }
     }
 
@@ -325,6 +360,26 @@ impl Scenario {
             Fault::At { what, .. } => {
                 !matches!(what, Happening::DeliveredTwice("spill" | "inbox" | "inbox-dead"))
             }
+        })
+    }
+
+    /// Whether the spill queue takes all that it is sent.
+    pub(crate) fn spill_is_well(&self) -> bool {
+        !self.faults.iter().any(|fault| {
+            matches!(fault, Fault::Call { service: "spill", .. } | Fault::Spell { service: "spill", .. })
+        })
+    }
+
+    /// Whether redrive comes to an end each time, and counts.
+    pub(crate) fn redrive_ends(&self) -> bool {
+        !self.faults.iter().any(|fault| matches!(fault, Fault::Invocation { function: "redrive", .. }))
+    }
+
+    /// Whether no record is in two dead letters, and each letter is had once.
+    pub(crate) fn letters_come_once(&self) -> bool {
+        !self.faults.iter().any(|fault| {
+            let Fault::At { what, .. } = fault else { return false };
+            matches!(what, Happening::LeaseLost(_) | Happening::DeliveredTwice(_))
         })
     }
 

@@ -88,6 +88,8 @@ pub(crate) struct Run {
     pub(crate) transform: Rc<StreamMapping>,
     pub(crate) changes: Rc<StreamMapping>,
     pub(crate) drawn: Rc<StreamMapping>,
+    pub(crate) ingest: Rc<Function>,
+    pub(crate) drain: Rc<Function>,
     pub(crate) redrive: Rc<Function>,
     pub(crate) told: Rc<Ledger>,
     pub(crate) end: End,
@@ -148,7 +150,7 @@ impl Stack {
             files: Bucket::new(account, "files-inbox"),
             lake: Bucket::new(account, "lake"),
             quarantine: Bucket::new(account, "quarantine"),
-            spill: queue("spill", 180_000, Some((Rc::clone(&spill_dead), 100))),
+            spill: queue("spill", 180_000, Some((Rc::clone(&spill_dead), scenario.spill_receives))),
             spill_dead,
             inbox: queue("inbox", 180_000, Some((Rc::clone(&inbox_dead), 100))),
             inbox_dead,
@@ -294,6 +296,8 @@ pub(crate) fn play(scenario: &Scenario, tells: bool) -> Run {
         transform: of_raw,
         changes: of_orders,
         drawn: of_clean,
+        ingest,
+        drain,
         redrive,
         told,
         end,
@@ -310,17 +314,19 @@ async fn drive(account: &Account, redrive: &Function) {
 }
 
 impl Run {
-    /// All is well again, and so are the functions where the scenario mends them: the dead letters are redriven, an hour
-    /// after the other, until none are left.
+    /// All is well again, and so are the functions where the scenario mends them: after a rest the dead letters are redriven,
+    /// once an hour, until none are left.
     pub(crate) fn mend(&mut self) {
         let account = self.stack.account.clone();
         account.tell(|| "all is well again".to_owned());
         account.faults().end();
         self.stack.cured.set(self.scenario.is_mended);
         let (stack, redrive) = (Rc::clone(&self.stack), Rc::clone(&self.redrive));
+        let mut rest = self.scenario.rest;
         account.clone().executor().spawn(async move {
             for _ in 0..REDRIVES_MAX {
-                account.sleep(Duration::from_hours(1)).await;
+                account.sleep(rest).await;
+                rest = Duration::from_hours(1);
                 if stack.letters() == 0 {
                     return;
                 }
