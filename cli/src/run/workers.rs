@@ -18,7 +18,6 @@ use millrace_core::quarantine::{Entry, Reject};
 use millrace_core::seen::{self, Seen};
 use millrace_core::step::Context;
 use millrace_files::{Chunk, Room};
-use millrace_files::{Chunk, Room};
 use millrace_lake::Row;
 use serde::Serialize;
 use std::collections::HashMap;
