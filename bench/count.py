@@ -28,6 +28,9 @@ STAGES = {
 }
 HOPS = {"transform": "the first hop, frames instead of columns and Parquet", "two-hop": "both hops"}
 
+# Of the system, for code in C, and of mimalloc.
+ALLOCATORS = {"malloc", "calloc", "realloc", "mi_malloc_aligned", "mi_zalloc_aligned", "mi_realloc_aligned"}
+
 HEAD = """\
 [event]
 id = "id"
@@ -87,7 +90,7 @@ def instructions_and_allocations(profile: Path) -> tuple:
             elif line.startswith(("fn=", "cfn=")):
                 number, name = re.match(r"c?fn=\((\d+)\)(?: (.*))?", line).groups()
                 if name:
-                    allocates[number] = name in ("malloc", "calloc", "realloc")
+                    allocates[number] = name in ALLOCATORS
                 callee = number
             elif line.startswith("calls="):
                 allocations += int(line[6:].split()[0]) if allocates[callee] else 0
