@@ -159,9 +159,9 @@ impl Found {
             let all = mapping.dead.all();
             found.given_up.extend(all.iter().flat_map(|message| range(stream, message, |_| true)));
             found.dead.extend(mapping.dead.waiting().iter().flat_map(|message| range(stream, message, kept)));
-            let traces = found.put_away.get("forgotten").cloned().unwrap_or_default();
-            let traced = all.iter().filter(|message| traces.contains(&trace(stream, message)));
-            found.forgotten.extend(traced.flat_map(|message| range(stream, message, |_| true)));
+            let entries = found.put_away.get("forgotten").cloned().unwrap_or_default();
+            let letters = all.iter().filter(|message| entries.contains(&trace(stream, message)));
+            found.forgotten.extend(letters.flat_map(|message| range(stream, message, |_| true)));
             let text = mapping.dead.all().into_iter().map(|message| message.body.into_bytes());
             found
                 .public
