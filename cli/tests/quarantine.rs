@@ -124,6 +124,7 @@ fn replay_takes_an_aggregate_apart_if_all_of_it_passes() {
         let payload = BASE64_STANDARD.encode(fs::read(kpl.join(name)).unwrap());
         let mut entry = entry(sequence, None, "redrive", "function_died", &payload);
         entry["encoding"] = json!("base64");
+        entry["at"] = json!("2020-01-01T00:00:00Z"); // no id of then is known
         entry
     };
     let all = [aggregate("1", "keys.kpl"), aggregate("2", "payloads.kpl"), aggregate("3", "bad_md5.kpl")];

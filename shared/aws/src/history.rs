@@ -77,7 +77,7 @@ impl History {
             iterator = answer.next_shard_iterator;
             tokio::time::sleep(self.pause).await;
         }
-        Err(endless(what()))
+        Err(endless(&what()))
     }
 
     async fn of_table(&self, shard: &Shard, begin: Begin<'_>) -> Result<Vec<Kept>, Error> {
@@ -114,12 +114,12 @@ impl History {
             iterator = answer.next_shard_iterator;
             tokio::time::sleep(self.pause).await;
         }
-        Err(endless(what()))
+        Err(endless(&what()))
     }
 }
 
 /// Nobody knows whether there is more: a letter that ended here might lose what it points to.
-fn endless(what: String) -> Error {
+fn endless(what: &str) -> Error {
     Error {
         what: format!("{what}: {EMPTY_MAX} pages in a row are empty"),
         kind: Kind::Permanent, // it is no use to ask again at once

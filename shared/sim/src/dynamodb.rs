@@ -57,7 +57,7 @@ impl Table {
     /// Every second item goes when it has expired, the others some days later.
     fn forget(&self) {
         let now = self.account.now();
-        let late_ms = |item: &Item| if item.version % 2 == 0 { EXPIRED_MS } else { 0 };
+        let late_ms = |item: &Item| if item.version.is_multiple_of(2) { EXPIRED_MS } else { 0 };
         self.items.borrow_mut().retain(|_, item| item.expires_at.plus_ms(late_ms(item)) > now);
     }
 

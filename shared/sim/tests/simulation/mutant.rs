@@ -57,20 +57,20 @@ impl Mutant {
     pub(crate) const ALL: [(Self, u64); 16] = [
         (Self::AcceptedBeforePut, 8),
         (Self::AllEntriesAgain, 8),
-        (Self::DrainForgets, 40),
+        (Self::DrainForgets, 18),
         (Self::NamedAnew, 272),
         (Self::NoPositionRule, 6),
         (Self::WrongItem, 6),
-        (Self::QuarantineAfterAnswer, 26),
+        (Self::QuarantineAfterAnswer, 9),
         (Self::NotAnonymized, 0),
         (Self::LogsPayload, 0),
         (Self::KeyKept, 6),
         (Self::CheckpointBeforePut, 6),
         (Self::NotSuperseded, 75),
         (Self::ClaimsUnasked, 165),
-        (Self::LogExpires, 0),
-        (Self::LetterDeletedFirst, 84),
-        (Self::StartTakenForPoison, 47),
+        (Self::LogExpires, 4),
+        (Self::LetterDeletedFirst, 6),
+        (Self::StartTakenForPoison, 84),
     ];
 }
 
