@@ -227,7 +227,7 @@ fn the_quarantine_tells_why() {
     let arrived_at = Micros::new(1_795_179_908_000_000).unwrap();
     for (body, reason) in [
         ("ann@example.com".to_owned(), "not_json"),
-        ("\u{feff}".to_owned(), "not_json"),
+        ("\u{feff}".to_owned(), "empty"),
         (" ".to_owned(), "empty"),
         (r#"[{"id":"a"},{"id":"#.to_owned(), "not_json"),
         ("7".to_owned(), "not_an_object"),

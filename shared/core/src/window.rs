@@ -143,7 +143,7 @@ pub struct Window<T, L> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum End {
     /// At the last one.
-    End,
+    Last,
     /// At one that is not wanted any more.
     Stop,
     /// There was no room for the next one, which had ids until this moment.
@@ -155,7 +155,7 @@ impl End {
     fn cut(self) -> Micros {
         match self {
             Self::Room(until) => until,
-            Self::End | Self::Stop => Micros::EPOCH,
+            Self::Last | Self::Stop => Micros::EPOCH,
         }
     }
 }
@@ -225,7 +225,7 @@ impl<T: KeyTable, L: Lineage> Window<T, L> {
             }
             match page.items.last() {
                 Some(item) if page.more => last = Some(item.position.clone()),
-                _ => return Ok((batches, End::End)),
+                _ => return Ok((batches, End::Last)),
             }
         }
     }
@@ -252,7 +252,7 @@ impl<T: KeyTable, L: Lineage> Window<T, L> {
             let (batches, end) = self.read(&key, all, is_old, room, clock, deadline).await?;
             found.extend(batches.into_iter().map(|batch| if is_own { batch } else { batch.inherited() }));
             lane.cut(end.cut());
-            if end == End::End {
+            if end == End::Last {
                 let parents = self.parents(&shard, clock, deadline).await?;
                 shards.extend(parents.into_iter().filter(|parent| met.insert(parent.clone())));
             }
@@ -298,7 +298,7 @@ impl<T: KeyTable, L: Lineage> Window<T, L> {
 
         let mut met = BTreeSet::new();
         let mut parents =
-            if end == End::End { self.parents(shard, clock, deadline).await? } else { Vec::new() };
+            if end == End::Last { self.parents(shard, clock, deadline).await? } else { Vec::new() };
         while let Some(parent) = parents.pop() {
             if !met.insert(parent.clone()) {
                 continue;
@@ -306,7 +306,7 @@ impl<T: KeyTable, L: Lineage> Window<T, L> {
             let (batches, end) = self.read(&of(&parent), all, is_old, room, clock, deadline).await?;
             found.extend(batches.into_iter().map(Batch::of_another_shard));
             lane.cut(end.cut());
-            if end == End::End {
+            if end == End::Last {
                 parents.extend(self.parents(&parent, clock, deadline).await?);
             }
         }

@@ -100,7 +100,7 @@ pub enum NoPath {
     Blank(String),
 }
 
-/// What was probably meant by a path in the manner of JSONPath, jq or JSON Pointer.
+/// What was probably meant by a path in the manner of `JSONPath`, jq or JSON Pointer.
 fn hint(written: &str) -> String {
     let text = written.strip_prefix("$.").or_else(|| written.strip_prefix('.')).unwrap_or(written);
     let text = if text.starts_with('/') { text.replace('/', ".") } else { text.to_owned() };
