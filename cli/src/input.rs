@@ -20,7 +20,7 @@ pub(crate) struct Input {
 }
 
 enum Source {
-    Text(Text),
+    Text(Box<Text>),
     Table(table::Rows),
 }
 
@@ -64,7 +64,7 @@ impl Input {
     fn text(name: String, bytes: impl Read + Send + 'static) -> Self {
         let reader = Reader::new(&name);
         let text = Text { reader, bytes: Box::new(bytes), read: Vec::new(), pushed: 0 };
-        Self { name, source: Source::Text(text) }
+        Self { name, source: Source::Text(Box::new(text)) }
     }
 
     /// The file's name, without its directory.

@@ -144,9 +144,11 @@ impl Sheet {
     }
 
     /// Writes a part of the lake, without these rows, and tells what was written so far.
-    pub(super) fn flush(&mut self, taken_back: Vec<Row>) -> Result<Written, Error> {
+    pub(super) fn flush(&mut self, taken_back: &[Row]) -> Result<Written, Error> {
         let Self::Rows(parts) = self else { return Ok(Written::default()) };
-        taken_back.into_iter().for_each(|row| parts.table.take_back(&row));
+        for row in taken_back {
+            parts.table.take_back(row);
+        }
         parts.flush()?;
         Ok(parts.written)
     }

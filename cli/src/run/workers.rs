@@ -319,10 +319,10 @@ impl Worker<'_> {
             self.line.hand_in(number, lot)?;
             handed_in = number + 1;
             if self.sheet.is_full() {
-                self.sheet.flush(self.line.taken_back(self.place, handed_in))?;
+                self.sheet.flush(&self.line.taken_back(self.place, handed_in))?;
             }
         }
-        self.sheet.flush(self.line.taken_back(self.place, handed_in))
+        self.sheet.flush(&self.line.taken_back(self.place, handed_in))
     }
 
     fn chunk(&mut self, chunk: &mut Chunk) -> Result<(), Error> {

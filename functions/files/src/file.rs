@@ -11,6 +11,7 @@ use millrace_files::table::{self, Footer, GROUP_MAX, Group, Parts, Rows, TAIL};
 use millrace_files::{Chunk, Reader, Room};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
+use std::fmt::Write as _;
 
 /// How much one call reads, bytes.
 const PART: u64 = 8 << 20;
@@ -95,7 +96,10 @@ impl File {
 }
 
 pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}"); // a String cannot refuse
+        text
+    })
 }
 
 /// The bytes of a file, as long as it is the one that was dropped.

@@ -1,6 +1,6 @@
 //! Whole runs of `files`, task by task as the state machine calls them, and message by message.
 
-#![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "tests fail by panicking")]
+#![allow(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use expect_test::{Expect, expect};
 use flate2::{Compression, write::GzEncoder};
@@ -22,6 +22,7 @@ use millrace_sim::{Fault, Messages, Store, Stream, Table, VirtualClock, etag, ru
 use serde_json::{Value, json};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::io::Write as _;
 
 const PRICES: &str = include_str!("../../../cookbook/price-list/pipeline.toml");
@@ -290,7 +291,8 @@ fn ranges_and_batches_make_no_difference() {
     assert_eq!(by_line(cut.landed()), by_line(landed));
     let mut named: Vec<_> = cut.bad().iter().map(|line| line.split_once(' ').unwrap().1.to_owned()).collect();
     let mut all: Vec<_> = bad.iter().map(|line| line.split_once(' ').unwrap().1.to_owned()).collect();
-    (named.sort(), all.sort());
+    named.sort();
+    all.sort();
     assert_eq!(named, all, "each bad row is named by its line");
 
     // One range, which takes an invocation a batch; packed, it is read from its beginning each time.
@@ -471,8 +473,9 @@ fn an_unclosed_quote_at_the_cut_of_a_range_takes_one_row() {
     let mut list = prices(0);
     let quote = |n: usize| if n % 500 == 499 { "\"" } else { "" };
     for n in 0..9_000 {
-        list +=
-            &format!("S-{n},{}A lamp of paper that hangs from the ceiling,12.50,EUR,20.01.2026\n", quote(n));
+        let open = quote(n);
+        writeln!(list, "S-{n},{open}A lamp of paper that hangs from the ceiling,12.50,EUR,20.01.2026")
+            .unwrap();
     }
     let world = World::with(list.as_bytes());
     world.run("e-1", SHORT);

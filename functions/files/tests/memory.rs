@@ -1,6 +1,6 @@
 //! How much memory a file takes: no more for a large one.
 
-#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+#![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use bytes::Bytes;
 use millrace_core::batch::Batch;

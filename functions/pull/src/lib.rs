@@ -276,13 +276,12 @@ where
             parcel.count += 1;
             let sealed =
                 if read { events::stamped(&mut event, &self.event, &stamp) } else { Err(String::new()) };
-            match sealed {
-                Ok(event) => accepted.push(event),
+            if let Ok(event) = sealed {
+                accepted.push(event);
+            } else {
                 // `transform` looks again, and says in the quarantine why not.
-                Err(_) => {
-                    parcel.unread += 1;
-                    parcel.entries.push(Entry { partition_key: hash, data: piece.to_vec() });
-                }
+                parcel.unread += 1;
+                parcel.entries.push(Entry { partition_key: hash, data: piece.to_vec() });
             }
         }
         parcel.entries.extend(events::records(&accepted));

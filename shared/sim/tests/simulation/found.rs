@@ -61,7 +61,7 @@ fn what_was_given_up_and_is_read_again_lands_once() {
         scenario.faults.push(Fault::At { at, what: Happening::LeaseLost("raw") });
         scenario
     });
-    assert_eq!(failed(scenarios.collect()), []);
+    assert_eq!(failed(&scenarios.collect::<Vec<_>>()), []);
 }
 
 /// A deletion of what a dead attempt left is late, and meanwhile another attempt has put an object of that key.
@@ -90,10 +90,10 @@ fn a_late_deletion_takes_nothing_that_landed() {
             }
         }
     }
-    assert_eq!(failed(scenarios), []);
+    assert_eq!(failed(&scenarios), []);
 }
 
-fn failed(scenarios: Vec<Scenario>) -> Vec<(u64, Vec<String>)> {
+fn failed(scenarios: &[Scenario]) -> Vec<(u64, Vec<String>)> {
     let count = u64::try_from(scenarios.len()).unwrap();
     play(0..count, |number| wrong(&scenarios[usize::try_from(number).unwrap()]))
 }
