@@ -52,16 +52,15 @@ impl<'t> Compiler<'t> {
         Ok(match tree {
             Expr::Literal(literal) => Node::Constant(constant(literal)),
             Expr::Ident(name) => Node::Variable(self.variable(name).unwrap_or_default()),
-            Expr::Select(select) if select.test => match self.way(&select.operand.expr) {
-                Some(mut way) => {
-                    way.keys.push(self.names.of(&select.field));
+            Expr::Select(select) if select.test => {
+                let field = self.names.of(&select.field);
+                if let Some(mut way) = self.way(&select.operand.expr) {
+                    way.keys.push(field);
                     self.field(&way, true)
+                } else {
+                    Node::Has(Box::new(self.node(&select.operand)?), field.to_owned())
                 }
-                None => {
-                    let field = self.names.of(&select.field).to_owned();
-                    Node::Has(Box::new(self.node(&select.operand)?), field)
-                }
-            },
+            }
             Expr::Select(select) => {
                 let field = self.names.of(&select.field).to_owned();
                 Node::Select(Box::new(self.node(&select.operand)?), field)
@@ -137,7 +136,8 @@ impl<'t> Compiler<'t> {
     }
 
     fn place(&mut self, path: Path, above: Vec<Path>, kind: Option<Kind>, tested: bool) -> Node {
-        let known = self.places.iter().position(|place| place.path == path && place.tested == tested);
+        let same = |place: &Place| place.path == path && place.tested == tested && place.kind == kind;
+        let known = self.places.iter().position(same);
         Node::Field(known.unwrap_or_else(|| {
             self.places.push(Place { path, above, tested, kind });
             self.places.len() - 1

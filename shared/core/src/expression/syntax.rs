@@ -82,6 +82,12 @@ fn take_names<'t>(text: &'t str, tokens: &[Token<'_>]) -> Result<(Names, Cow<'t,
         if name.is_empty() {
             return Err(wrong("there is no name between these backticks"));
         }
+        let (before, behind) = (text.get(..token.at), text.get(token.at + token.text.len()..));
+        let beside =
+            [before.and_then(|text| text.chars().next_back()), behind.and_then(|text| text.chars().next())];
+        if beside.iter().flatten().any(|sign| sign.is_alphanumeric() || matches!(sign, '_' | '`')) {
+            return Err(wrong("a name in backticks stands apart from other names"));
+        }
         if tokens.get(at + 1).is_some_and(|next| matches!(next.text, "(" | "{")) {
             return Err(wrong("a name in backticks is a field's, not a function's"));
         }
@@ -322,7 +328,7 @@ fn explain(text: &str, tokens: &[Token<'_>], (place, message): &Flaw) -> Mistake
     if found.kind == TokenKind::Text && message.contains("token recognition") {
         return mistake(text, Some(found.at), NO_ESCAPE);
     }
-    if found.kind == TokenKind::Word && !found.text.is_ascii() {
+    if found.kind == TokenKind::Word && !found.text.is_ascii() && !found.text.starts_with('`') {
         return mistake(
             text,
             Some(found.at),

@@ -567,6 +567,7 @@ fn any_name_can_be_said_in_backticks() {
             ("[1].map(`x-y`, `x-y` + `in`)", "[2]"),
             ("x == '`in`' && `x` == r'`in`' // `not this", "true"),
             ("`int`", "5"),
+            ("type(1) == uint || `uint` == null", "true"),
         ],
     );
     let told: Vec<_> = compiled("`user-id` == `a b`.`c-d`").reads().iter().map(ToString::to_string).collect();
@@ -585,6 +586,10 @@ fn any_name_can_be_said_in_backticks() {
             "x.`f`(1)",
             "`a\nb`",
             "'\u{e9}' == `x-y` ==== 1",
+            "a`b` == 1",
+            "`a``b` == 1",
+            "`a`b == 1",
+            "1 `gr\u{fc}n`",
         ],
         expect![[r#"
             "namespace == 'x'" no CEL expression: column 1: `namespace` is a word that CEL keeps for itself; a field of this name is written in backticks: `namespace`
@@ -596,6 +601,10 @@ fn any_name_can_be_said_in_backticks() {
             "x.`f`(1)" no CEL expression: column 3: a name in backticks is a field's, not a function's
             "`a\nb`" no CEL expression: line 1, column 1: a name in backticks has no end
             "'é' == `x-y` ==== 1" no CEL expression: column 16: `==` stands where a value should
+            "a`b` == 1" no CEL expression: column 2: a name in backticks stands apart from other names
+            "`a``b` == 1" no CEL expression: column 1: a name in backticks stands apart from other names
+            "`a`b == 1" no CEL expression: column 1: a name in backticks stands apart from other names
+            "1 `grün`" no CEL expression: column 3: ``grün`` stands where an operator should
         "#]],
     );
 }
