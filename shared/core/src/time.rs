@@ -136,7 +136,7 @@ impl Micros {
 }
 
 /// `YYYY-MM-DD`, `T` or a space, `HH:MM:SS`, a point and up to nine digits or none, `Z` or an offset; as microseconds.
-fn plain(text: &[u8]) -> Option<i64> {
+pub(crate) fn plain(text: &[u8]) -> Option<i64> {
     let (head, rest) = text.split_first_chunk::<19>()?;
     let [y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2, b'T' | b' ', h1, h2, b':', n1, n2, b':', s1, s2] = *head
     else {

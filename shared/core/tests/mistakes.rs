@@ -74,7 +74,7 @@ fn a_function_that_is_not_there_is_pointed_at() {
               |
             6 | enrich.compute = { lenght = "data.lenght == 'lenght(' ? 0 : strat(name)" }
               |                                                             ^^^^^
-              = there are bool, bytes, contains, double, dyn, endsWith, int, matches, math.abs, math.ceil, math.floor, math.greatest, math.least, math.round, math.trunc, size, startsWith, string, type, uint, all, exists, exists_one, existsOne, filter, has, map
+              = there are bool, bytes, charAt, contains, double, duration, dyn, endsWith, getDate, getDayOfMonth, getDayOfWeek, getDayOfYear, getFullYear, getHours, getMilliseconds, getMinutes, getMonth, getSeconds, indexOf, int, join, lastIndexOf, lowerAscii, matches, math.abs, math.ceil, math.floor, math.greatest, math.least, math.round, math.trunc, replace, size, split, startsWith, string, substring, timestamp, trim, type, uint, upperAscii, all, exists, exists_one, existsOne, filter, has, map
         "#]],
     );
     check(
@@ -84,7 +84,7 @@ fn a_function_that_is_not_there_is_pointed_at() {
           |
         6 | filter.keep = 'lenght(name) > 3'
           |                ^^^^^^
-          = there are bool, bytes, contains, double, dyn, endsWith, int, matches, math.abs, math.ceil, math.floor, math.greatest, math.least, math.round, math.trunc, size, startsWith, string, type, uint, all, exists, exists_one, existsOne, filter, has, map
+          = there are bool, bytes, charAt, contains, double, duration, dyn, endsWith, getDate, getDayOfMonth, getDayOfWeek, getDayOfYear, getFullYear, getHours, getMilliseconds, getMinutes, getMonth, getSeconds, indexOf, int, join, lastIndexOf, lowerAscii, matches, math.abs, math.ceil, math.floor, math.greatest, math.least, math.round, math.trunc, replace, size, split, startsWith, string, substring, timestamp, trim, type, uint, upperAscii, all, exists, exists_one, existsOne, filter, has, map
     "#]],
     );
 }

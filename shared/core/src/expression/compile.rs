@@ -2,9 +2,10 @@
 //! and told at once what no event could make right.
 
 use super::evaluate::{Macro, MacroKind, Node, Operator, Place, Program, Relation, Run};
-use super::functions;
+use super::functions::{self, Library};
 use super::plain::is_plain;
-use super::syntax::DEPTH_MAX;
+use super::syntax::{DEPTH_MAX, Names, Parsed};
+use super::times;
 use super::value::{Kind, Value};
 use crate::event::{Event, Path};
 use crate::mistake::Mistake;
@@ -19,21 +20,22 @@ const PATTERN_SIZE_MAX: usize = 1 << 20;
 /// How deep the tree may be: chains of `&&` and `||` come as balanced trees, beyond what the text is nested.
 const TREE_DEPTH_MAX: usize = DEPTH_MAX + 24;
 
-pub(super) fn compile(tree: &IdedExpr) -> Result<Program, Mistake> {
-    let mut compiler = Compiler { places: Vec::new(), variables: Vec::new(), depth: 0 };
-    let root = compiler.node(tree)?;
+pub(super) fn compile(parsed: &Parsed) -> Result<Program, Mistake> {
+    let mut compiler = Compiler { names: &parsed.names, places: Vec::new(), variables: Vec::new(), depth: 0 };
+    let root = compiler.node(&parsed.tree)?;
     Ok(Program { is_plain: is_plain(&root), root, fields: compiler.places })
 }
 
-struct Compiler {
+struct Compiler<'t> {
+    names: &'t Names,
     places: Vec<Place>,
     /// The variables of the macros around, the outermost first.
     variables: Vec<String>,
     depth: usize,
 }
 
-impl Compiler {
-    fn node(&mut self, tree: &IdedExpr) -> Result<Node, Mistake> {
+impl<'t> Compiler<'t> {
+    fn node(&mut self, tree: &'t IdedExpr) -> Result<Node, Mistake> {
         self.depth += 1;
         if self.depth > TREE_DEPTH_MAX {
             return Err(Mistake::new(super::syntax::too_deep()));
@@ -43,21 +45,26 @@ impl Compiler {
         Ok(fold(node))
     }
 
-    fn shallow(&mut self, tree: &Expr) -> Result<Node, Mistake> {
-        if let Some(keys) = self.way(tree) {
-            return Ok(self.field(&keys, false));
+    fn shallow(&mut self, tree: &'t Expr) -> Result<Node, Mistake> {
+        if let Some(way) = self.way(tree) {
+            return Ok(way.kind_of_protobuf().unwrap_or_else(|| self.field(&way, false)));
         }
         Ok(match tree {
             Expr::Literal(literal) => Node::Constant(constant(literal)),
             Expr::Ident(name) => Node::Variable(self.variable(name).unwrap_or_default()),
-            Expr::Select(select) if select.test => match self.way(&select.operand.expr) {
-                Some(mut keys) => {
-                    keys.push(&select.field);
-                    self.field(&keys, true)
+            Expr::Select(select) if select.test => {
+                let field = self.names.of(&select.field);
+                if let Some(mut way) = self.way(&select.operand.expr) {
+                    way.keys.push(field);
+                    self.field(&way, true)
+                } else {
+                    Node::Has(Box::new(self.node(&select.operand)?), field.to_owned())
                 }
-                None => Node::Has(Box::new(self.node(&select.operand)?), select.field.clone()),
-            },
-            Expr::Select(select) => Node::Select(Box::new(self.node(&select.operand)?), select.field.clone()),
+            }
+            Expr::Select(select) => {
+                let field = self.names.of(&select.field).to_owned();
+                Node::Select(Box::new(self.node(&select.operand)?), field)
+            }
             Expr::Call(call) => self.call(call)?,
             Expr::List(list) => {
                 Node::List(list.elements.iter().map(|node| self.node(node)).collect::<Result<_, _>>()?)
@@ -83,19 +90,20 @@ impl Compiler {
     // ---- Fields
 
     /// The keys from the event to what is named here, if it is named from there: `data.x`, `data['x']`.
-    fn way<'t>(&self, tree: &'t Expr) -> Option<Vec<&'t str>> {
+    fn way(&self, tree: &'t Expr) -> Option<Way<'t>> {
         let mut keys = Vec::new();
         let mut at = tree;
         loop {
             match at {
                 Expr::Ident(name) if self.variable(name).is_none() => {
                     // With a dot before it, it is never a variable.
-                    keys.push(name.trim_start_matches('.'));
+                    let name = name.trim_start_matches('.');
+                    keys.push(self.names.of(name));
                     keys.reverse();
-                    return Some(keys);
+                    return Some(Way { keys, kind: Kind::named(name) });
                 }
                 Expr::Select(select) if !select.test => {
-                    keys.push(select.field.as_str());
+                    keys.push(self.names.of(&select.field));
                     at = &select.operand.expr;
                 }
                 Expr::Call(call) if call.func_name == operators::INDEX => match call.args.as_slice() {
@@ -115,8 +123,8 @@ impl Compiler {
         self.variables.iter().rev().position(|known| known == name)
     }
 
-    fn field(&mut self, keys: &[&str], tested: bool) -> Node {
-        let mut keys = keys.iter();
+    fn field(&mut self, way: &Way<'_>, tested: bool) -> Node {
+        let mut keys = way.keys.iter();
         let first = keys.next().copied().unwrap_or_default();
         let mut path = Path::from_key(first);
         let mut above = Vec::new();
@@ -124,11 +132,12 @@ impl Compiler {
             let longer = path.join(key);
             above.push(std::mem::replace(&mut path, longer));
         }
-        self.place(path, above, Kind::named(first), tested)
+        self.place(path, above, way.kind, tested)
     }
 
     fn place(&mut self, path: Path, above: Vec<Path>, kind: Option<Kind>, tested: bool) -> Node {
-        let known = self.places.iter().position(|place| place.path == path && place.tested == tested);
+        let same = |place: &Place| place.path == path && place.tested == tested && place.kind == kind;
+        let known = self.places.iter().position(same);
         Node::Field(known.unwrap_or_else(|| {
             self.places.push(Place { path, above, tested, kind });
             self.places.len() - 1
@@ -137,7 +146,7 @@ impl Compiler {
 
     // ---- Calls
 
-    fn call(&mut self, call: &CallExpr) -> Result<Node, Mistake> {
+    fn call(&mut self, call: &'t CallExpr) -> Result<Node, Mistake> {
         let (mut name, mut target) = (call.func_name.trim_start_matches('.'), call.target.as_deref());
         let of_math = format!("math.{name}");
         if let Some(Expr::Ident(of)) = target.map(|of| &of.expr)
@@ -162,6 +171,12 @@ impl Compiler {
         }
         let function = functions::find(name, target.is_some(), arguments.len())?;
         let mut nodes = arguments.into_iter().map(|node| self.node(node)).collect::<Result<Vec<_>, _>>()?;
+        if let (Library::Times, Some(Node::Constant(zone))) = (function.library, nodes.get(1))
+            && let Some(name) = zone.text().filter(|name| !times::is_zone(name))
+        {
+            return Err(Mistake::new(format!("there is no time zone `{name}`"))
+                .with_help("zones are named `UTC`, `Europe/Berlin`, `+02:00`"));
+        }
         if function.name != functions::MATCHES {
             return Ok(Node::Call(function, nodes));
         }
@@ -174,7 +189,7 @@ impl Compiler {
     }
 
     /// The parser writes macros out as loops over an accumulator; what each was is plain from its step.
-    fn go_over(&mut self, of: &ComprehensionExpr) -> Result<Macro, Mistake> {
+    fn go_over(&mut self, of: &'t ComprehensionExpr) -> Result<Macro, Mistake> {
         let range = self.node(&of.iter_range)?;
         if of.iter_var.starts_with('.') || of.iter_var2.is_some() {
             return Err(Mistake::new(format!("`{}` is no name for what a macro goes over", of.iter_var)));
@@ -198,7 +213,7 @@ impl Compiler {
     }
 
     /// What `accumulator + [body]` adds.
-    fn added(&mut self, sum: &[IdedExpr]) -> Result<Node, Mistake> {
+    fn added(&mut self, sum: &'t [IdedExpr]) -> Result<Node, Mistake> {
         match sum {
             [_, IdedExpr { expr: Expr::List(list), .. }] => match list.elements.as_slice() {
                 [body] => self.node(body),
@@ -206,6 +221,20 @@ impl Compiler {
             },
             _ => Err(unknown()),
         }
+    }
+}
+
+/// The way from the event to what is named, and what the first name means where no event has it.
+struct Way<'t> {
+    keys: Vec<&'t str>,
+    kind: Option<Kind>,
+}
+
+impl Way<'_> {
+    /// The two types whose names have dots. CEL takes the longest name that it knows.
+    fn kind_of_protobuf(&self) -> Option<Node> {
+        let ["google", "protobuf", _] = self.keys.as_slice() else { return None };
+        Kind::named(&self.keys.join(".")).map(|kind| Node::Constant(Value::Type(kind)))
     }
 }
 

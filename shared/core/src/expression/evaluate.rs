@@ -4,7 +4,8 @@
 //! what an expression makes anew is allocated. Nesting ends where [`super::syntax`] ends it; what lists and texts
 //! cost, [`Budget`] ends.
 
-use super::functions::{self, Function};
+use super::functions::{self, Function, Library};
+use super::times;
 use super::value::{Kind, List, Map, Value, equal, order};
 use crate::event::{Event, Path};
 use regex::Regex;
@@ -133,6 +134,8 @@ pub(super) enum Error {
     KeyTwice,
     Range(Kind),
     Condition(Name, Kind),
+    /// A name of no time zone.
+    Zone,
     /// Something else where true or false is wanted, which whoever wants it tells better.
     NoBool(Kind),
     NotJson,
@@ -182,6 +185,7 @@ impl fmt::Display for Error {
             Self::Range(kind) => write!(f, "a macro goes over lists and maps, not over {kind}"),
             Self::NoBool(kind) => write!(f, "the expression gave {kind}, not true or false"),
             Self::Condition(name, kind) => write!(f, "`{name}` wants true or false, not {kind}"),
+            Self::Zone => f.write_str("there is no such time zone"),
             Self::NotJson => f.write_str("nothing that JSON can hold"),
             Self::TooLong => f.write_str("it takes too long"),
         }
@@ -216,7 +220,8 @@ impl Budget {
         self.spend(u32::try_from(bytes / STEP_BYTES).unwrap_or(u32::MAX))
     }
 
-    fn spend_matched(&mut self, bytes: usize) -> Result<(), Error> {
+    /// For what looks at each character.
+    pub(super) fn spend_matched(&mut self, bytes: usize) -> Result<(), Error> {
         self.spend(u32::try_from(bytes / STEP_BYTES_MATCHED).unwrap_or(u32::MAX))
     }
 }
@@ -340,16 +345,16 @@ impl<'e> Run<'e> {
                 let [key, of] = self.both(sides, scope)?;
                 is_in(&key, &of, &mut self.budget).map(Value::Bool)
             }
-            Node::Call(function, arguments) => match arguments.as_slice() {
-                [one] => {
+            Node::Call(function, arguments) => match (function.library, arguments.as_slice()) {
+                (Library::Standard, [one]) => {
                     let value = self.eval(one, scope)?;
                     functions::call(function, value, &mut self.budget)
                 }
-                [one, other] => {
+                (Library::Standard, [one, other]) => {
                     let (value, other) = (self.eval(one, scope)?, self.eval(other, scope)?);
                     functions::call_with(function, &value, &other, &mut self.budget)
                 }
-                _ => Ok(Value::Null),
+                (_, arguments) => self.call(function, arguments, scope),
             },
             Node::Matches(of, pattern) => {
                 let value = self.eval(of, scope)?;
@@ -366,6 +371,20 @@ impl<'e> Run<'e> {
             Node::Macro(of) => self.go_over(of, scope),
             plain => self.eval(plain, scope),
         }
+    }
+
+    #[inline(never)]
+    fn call(
+        &mut self,
+        function: &'static Function,
+        arguments: &'e [Node],
+        scope: Option<&Scope<'_, 'e>>,
+    ) -> Answer<'e> {
+        let mut values = [const { Value::Null }; functions::ARGUMENTS_MAX];
+        for (value, argument) in values.iter_mut().zip(arguments) {
+            *value = self.eval(argument, scope)?;
+        }
+        functions::call_all(function, values.get(..arguments.len()).unwrap_or_default(), &mut self.budget)
     }
 
     #[inline(never)]
@@ -696,7 +715,7 @@ impl Relation {
 }
 
 impl Operator {
-    fn sign(self) -> Name {
+    pub(super) fn sign(self) -> Name {
         match self {
             Self::Add => &"+",
             Self::Subtract => &"-",
@@ -754,6 +773,9 @@ impl Operator {
             }
             .map(Value::UInt)
             .ok_or(overflow),
+            (Value::Timestamp(_) | Value::Duration(_), Value::Timestamp(_) | Value::Duration(_)) => {
+                times::arithmetic(self, left, right)
+            }
             _ if self == Self::Add => join(left, right, budget),
             _ => Err(Error::overload(self.sign(), left, right)),
         }

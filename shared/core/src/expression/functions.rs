@@ -1,9 +1,12 @@
 //! The functions that an expression can call, and how each is written.
 
 use super::evaluate::{Budget, Error};
+use super::times::{Moment, Span};
 use super::value::{Kind, List, Value, order_of_numbers};
+use super::{texts, times};
 use crate::mistake::{Mistake, nearest};
 use std::cmp::Ordering;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 /// A function.
@@ -15,38 +18,81 @@ pub(super) struct Function {
     /// Whether it can stand before its arguments, `size(x)`, and behind the first, `x.size()`.
     before: bool,
     behind: bool,
-    arguments: usize,
+    arguments: RangeInclusive<usize>,
+    pub(super) library: Library,
 }
+
+/// Where a function is worked out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Library {
+    /// Here.
+    Standard,
+    Texts,
+    Times,
+}
+
+/// The most arguments that a function takes, with what it stands behind.
+pub(super) const ARGUMENTS_MAX: usize = 4;
 
 impl Function {
     /// Whether what it gives holds something of what it takes, and does not only tell how that is.
     pub(super) fn carries(&self) -> bool {
-        !matches!(self.name, "bool" | "contains" | "endsWith" | "size" | "startsWith" | "type")
+        let tells = matches!(
+            self.name,
+            "bool" | "contains" | "endsWith" | "indexOf" | "lastIndexOf" | "size" | "startsWith" | "type"
+        );
+        !tells && self.library != Library::Times
     }
 }
 
 const fn conversion(name: &'static str, usage: &'static str) -> Function {
-    Function { name, usage, before: true, behind: false, arguments: 1 }
+    Function { name, usage, before: true, behind: false, arguments: 1..=1, library: Library::Standard }
 }
 
 /// Of CEL's extension for mathematics: <https://pkg.go.dev/github.com/google/cel-go/ext#Math>
 const fn of_math(name: &'static str, usage: &'static str, arguments: usize) -> Function {
-    Function { name, usage, before: true, behind: false, arguments }
+    Function { arguments: arguments..=arguments, ..conversion(name, usage) }
 }
 
 const fn method(name: &'static str, usage: &'static str) -> Function {
-    Function { name, usage, before: false, behind: true, arguments: 2 }
+    Function { before: false, behind: true, arguments: 2..=2, ..conversion(name, usage) }
+}
+
+/// Of CEL's extension for texts: <https://pkg.go.dev/github.com/google/cel-go/ext#Strings>
+const fn of_texts(name: &'static str, usage: &'static str, arguments: RangeInclusive<usize>) -> Function {
+    Function { arguments, library: Library::Texts, ..method(name, usage) }
+}
+
+/// A part of a moment, or how often a unit goes into a duration.
+const fn part(name: &'static str, usage: &'static str) -> Function {
+    Function { arguments: 1..=2, library: Library::Times, ..method(name, usage) }
 }
 
 /// All there are; their names are in `docs/pipeline.md`.
 const FUNCTIONS: &[Function] = &[
     conversion("bool", "bool(x)"),
     conversion("bytes", "bytes(x)"),
+    of_texts("charAt", "text.charAt(0)", 2..=2),
     method("contains", "text.contains('part')"),
     conversion("double", "double(x)"),
+    conversion("duration", "duration('1h30m')"),
     conversion("dyn", "dyn(x)"),
     method("endsWith", "text.endsWith('end')"),
+    part("getDate", "time.getDate()` or `time.getDate('Europe/Berlin')"),
+    part("getDayOfMonth", "time.getDayOfMonth()` or `time.getDayOfMonth('Europe/Berlin')"),
+    part("getDayOfWeek", "time.getDayOfWeek()` or `time.getDayOfWeek('Europe/Berlin')"),
+    part("getDayOfYear", "time.getDayOfYear()` or `time.getDayOfYear('Europe/Berlin')"),
+    part("getFullYear", "time.getFullYear()` or `time.getFullYear('Europe/Berlin')"),
+    part("getHours", "time.getHours()` or `time.getHours('Europe/Berlin')"),
+    part("getMilliseconds", "time.getMilliseconds()"),
+    part("getMinutes", "time.getMinutes()` or `time.getMinutes('Europe/Berlin')"),
+    part("getMonth", "time.getMonth()` or `time.getMonth('Europe/Berlin')"),
+    part("getSeconds", "time.getSeconds()"),
+    of_texts("indexOf", "text.indexOf('part')` or `text.indexOf('part', 3)", 2..=3),
     conversion("int", "int(x)"),
+    of_texts("join", "texts.join()` or `texts.join(', ')", 1..=2),
+    of_texts("lastIndexOf", "text.lastIndexOf('part')` or `text.lastIndexOf('part', 3)", 2..=3),
+    of_texts("lowerAscii", "text.lowerAscii()", 1..=1),
     Function { before: true, ..method(MATCHES, "text.matches('pattern')") },
     of_math("math.abs", "math.abs(x)", 1),
     of_math("math.ceil", "math.ceil(x)", 1),
@@ -55,11 +101,17 @@ const FUNCTIONS: &[Function] = &[
     of_math("math.least", "math.least(x, y)", 2),
     of_math("math.round", "math.round(x)", 1),
     of_math("math.trunc", "math.trunc(x)", 1),
+    of_texts("replace", "text.replace('old', 'new')` or `text.replace('old', 'new', 1)", 3..=4),
     Function { behind: true, ..conversion("size", "size(x)") },
+    of_texts("split", "text.split(',')` or `text.split(',', 2)", 2..=3),
     method("startsWith", "text.startsWith('start')"),
     conversion("string", "string(x)"),
+    of_texts("substring", "text.substring(2)` or `text.substring(2, 5)", 2..=3),
+    conversion("timestamp", "timestamp('2026-01-20T13:05:00Z')"),
+    of_texts("trim", "text.trim()", 1..=1),
     conversion("type", "type(x)"),
     conversion("uint", "uint(x)"),
+    of_texts("upperAscii", "text.upperAscii()", 1..=1),
 ];
 
 /// The one function that is not called but compiled.
@@ -80,22 +132,41 @@ const MACROS: &[(&str, &str)] = &[
 const ELSEWHERE: &[(&str, &str)] = &[
     ("abs", "math.abs"),
     ("ceil", "math.ceil"),
+    ("date", "timestamp"),
+    ("datetime", "timestamp"),
+    ("day", "getDate"),
     ("float", "double"),
     ("floor", "math.floor"),
+    ("getDay", "getDayOfWeek"),
+    ("getYear", "getFullYear"),
+    ("hour", "getHours"),
     ("len", "size"),
     ("length", "size"),
+    ("lower", "lowerAscii"),
     ("max", "math.greatest"),
     ("min", "math.least"),
+    ("minute", "getMinutes"),
+    ("month", "getMonth"),
     ("round", "math.round"),
+    ("slice", "substring"),
     ("str", "string"),
+    ("strip", "trim"),
+    ("substr", "substring"),
+    ("toLower", "lowerAscii"),
+    ("toLowerCase", "lowerAscii"),
+    ("toUpper", "upperAscii"),
+    ("toUpperCase", "upperAscii"),
     ("trunc", "math.trunc"),
+    ("upper", "upperAscii"),
+    ("weekday", "getDayOfWeek"),
+    ("year", "getFullYear"),
 ];
 
 /// The function of this name, written like this.
 pub(super) fn find(name: &str, behind: bool, arguments: usize) -> Result<&'static Function, Mistake> {
     if let Some(function) = FUNCTIONS.iter().find(|function| function.name == name) {
         let style = if behind { function.behind } else { function.before };
-        return if style && arguments == function.arguments {
+        return if style && function.arguments.contains(&arguments) {
             Ok(function)
         } else {
             Err(Mistake::new(format!("`{name}` is written `{}`", function.usage)).about(name))
@@ -138,10 +209,14 @@ pub(super) fn call<'e>(
         ("bool", Value::Bool(_))
         | ("bytes", Value::Bytes(_))
         | ("double", Value::Double(_))
+        | ("duration", Value::Duration(_))
         | ("int", Value::Int(_))
+        | ("timestamp", Value::Timestamp(_))
         | ("uint", Value::UInt(_)) => return Ok(value),
         ("int", Value::UInt(uint)) => i64::try_from(*uint).ok().map(Value::Int),
         ("int", Value::Double(double)) => truncate(*double).map(Value::Int),
+        ("int", Value::Timestamp(moment)) => Some(Value::Int(moment.seconds())),
+        ("timestamp", Value::Int(seconds)) => Moment::new(*seconds, 0).map(Value::Timestamp),
         ("uint", Value::Int(int)) => u64::try_from(*int).ok().map(Value::UInt),
         ("uint", Value::Double(double)) => truncate_unsigned(*double).map(Value::UInt),
         #[expect(clippy::cast_precision_loss, reason = "the nearest double is what double() gives")]
@@ -158,7 +233,9 @@ pub(super) fn call<'e>(
                 },
                 "bytes" => Some(Value::Bytes(Arc::from(text.as_bytes()))),
                 "double" => text.parse().ok().map(Value::Double),
+                "duration" => Span::read(text).map(Value::Duration),
                 "int" => text.parse().ok().map(Value::Int),
+                "timestamp" => Moment::read(text).map(Value::Timestamp),
                 _ => text.parse().ok().map(Value::UInt),
             }
         }
@@ -184,6 +261,19 @@ pub(super) fn call_with<'e>(
     let read = if let "startsWith" | "endsWith" = function.name { 0 } else { text.len() };
     budget.spend_bytes(read + part.len())?;
     Ok(Value::Bool(finds(function, text, part)))
+}
+
+/// Calls a function of a library.
+pub(super) fn call_all<'e>(
+    function: &'static Function,
+    values: &[Value<'e>],
+    budget: &mut Budget,
+) -> Result<Value<'e>, Error> {
+    match function.library {
+        Library::Texts => texts::call(&function.name, values, budget),
+        Library::Times => times::part(&function.name, values, budget),
+        Library::Standard => Ok(Value::Null),
+    }
 }
 
 /// Whether a text has a part where `startsWith`, `endsWith` or else `contains` looks for it.
@@ -244,6 +334,8 @@ fn string<'e>(value: Value<'e>, budget: &mut Budget) -> Result<Value<'e>, Error>
         Value::Int(int) => itoa::Buffer::new().format(*int).into(),
         Value::UInt(int) => itoa::Buffer::new().format(*int).into(),
         Value::Double(double) => double.to_string().into(),
+        Value::Timestamp(moment) => moment.to_string().into(),
+        Value::Duration(span) => span.to_string().into(),
         Value::Bytes(bytes) => {
             budget.spend_bytes(bytes.len())?;
             std::str::from_utf8(bytes).map_err(|_| Error::Conversion(&"string", Kind::Bytes))?.into()

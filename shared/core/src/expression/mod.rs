@@ -16,6 +16,10 @@
 //! - The pattern of `matches` is a constant, compiled once; it is the `regex` crate's syntax, linear in time, where
 //!   `\d`, `\w` and `\s` know Unicode.
 //! - A name of a type, `int`, is a field where the event has one of that name.
+//! - A name in backticks may stand at the top, too, and hold any signs: `` `user-id` ``, `` `@timestamp` ``.
+//! - A timestamp may have a space for its `T`. Durations end where 64 bits of nanoseconds do, as in cel-go, some 292
+//!   years; their `getMilliseconds` is what is left beyond the second, 0 to 999, as the specification's tests want it.
+//! - Of cel-go's extension for texts there are those functions that cut, search and join.
 //! - What costs more than a million steps is an error: see [`evaluate::COST_MAX`].
 
 mod compile;
@@ -25,6 +29,8 @@ mod plain;
 #[cfg(test)]
 mod reference;
 mod syntax;
+mod texts;
+mod times;
 mod value;
 
 use crate::event::{Event, New, Pattern};
@@ -32,6 +38,7 @@ use crate::mistake::Mistake;
 use evaluate::{MacroKind, Node, Program, Run};
 use plain::{Plain, Short};
 use std::borrow::Cow;
+use std::fmt::Write as _;
 use toml::Spanned;
 use value::Value;
 
@@ -42,7 +49,7 @@ pub(crate) struct Expression(Program);
 impl Expression {
     /// Compiles the text of a setting.
     pub(crate) fn compile(source: &Spanned<String>) -> Result<Self, Mistake> {
-        let program = syntax::parse(source.get_ref()).and_then(|tree| compile::compile(&tree));
+        let program = syntax::parse(source.get_ref()).and_then(|parsed| compile::compile(&parsed));
         program.map(Self).map_err(|mistake| mistake.within(source.span()))
     }
 
@@ -85,6 +92,14 @@ impl Expression {
             }
             Value::MadeText(text) => {
                 room.push_str(&text);
+                New::Str(room)
+            }
+            Value::Timestamp(moment) => {
+                _ = write!(room, "{moment}");
+                New::Str(room)
+            }
+            Value::Duration(span) => {
+                _ = write!(room, "{span}");
                 New::Str(room)
             }
             other => {

@@ -6,6 +6,7 @@
 use crate::mistake::Mistake;
 use cel::IdedExpr;
 use cel::parser::{ParseErrors, Parser};
+use std::borrow::Cow;
 
 /// How deep an expression may be nested: brackets within brackets, operators in a row, each on what is before.
 /// CEL asks for less of an implementation, and a stack holds more.
@@ -14,24 +15,93 @@ pub(super) const DEPTH_MAX: usize = 80;
 /// How long an expression may be, in bytes. The parser takes a millisecond for a thousand of them.
 const TEXT_MAX: usize = 32 << 10;
 
-pub(super) fn parse(text: &str) -> Result<IdedExpr, Mistake> {
+/// An expression as it was read.
+#[derive(Debug)]
+pub(super) struct Parsed {
+    pub(super) tree: IdedExpr,
+    pub(super) names: Names,
+}
+
+/// The names that were in backticks, and what stands for each in the tree. The parser knows them behind a dot alone, and
+/// then not with every sign that a field's name may have.
+#[derive(Debug, Default)]
+pub(super) struct Names(Vec<(String, String)>);
+
+impl Names {
+    /// The name of a field, as the tree has it.
+    pub(super) fn of<'n>(&'n self, name: &'n str) -> &'n str {
+        self.0.iter().find(|(stand_in, _)| stand_in == name).map_or(name, |(_, name)| name)
+    }
+
+    /// What stands for a name: as long in signs, so that places stay what they are, and nowhere else in the text.
+    fn stand_in(&mut self, name: &str, text: &str) -> Option<&str> {
+        let known = self.0.iter().position(|(_, known)| known == name);
+        let at = known.unwrap_or(self.0.len());
+        if known.is_none() {
+            let rest = "_".repeat(name.chars().count().saturating_sub(1));
+            let free = |word: &String| !text.contains(word) && !self.0.iter().any(|(taken, _)| taken == word);
+            let stand_in = (0..=u8::MAX).map(|count| format!("_{count:02x}{rest}")).find(free)?;
+            self.0.push((stand_in, name.to_owned()));
+        }
+        self.0.get(at).map(|(stand_in, _)| stand_in.as_str())
+    }
+}
+
+pub(super) fn parse(text: &str) -> Result<Parsed, Mistake> {
     if text.len() > TEXT_MAX {
         return Err(Mistake::new(format!("this expression is too long: at most {TEXT_MAX} bytes")));
     }
     let tokens = tokens(text);
     check(text, &tokens)?;
+    let (names, replaced) = take_names(text, &tokens)?;
     #[expect(clippy::cast_possible_truncation, reason = "a small constant")]
     let depth = 2 * DEPTH_MAX as u16;
-    let parser = || Parser::new().max_recursion_depth(depth).enable_ident_escape_syntax(true).parse(text);
+    let parser = || Parser::new().max_recursion_depth(depth).parse(&replaced);
     let unread = || mistake(text, None, "it cannot be read");
     // A thread of its own, because nobody knows what is left of this one's stack.
     let parsed = std::thread::scope(|scope| {
         let thread = std::thread::Builder::new().stack_size(STACK_SIZE);
         thread.spawn_scoped(scope, || parser().map_err(first)).ok()?.join().ok()
     });
-    parsed
+    let tree = parsed
         .ok_or_else(unread)?
-        .map_err(|first| first.map_or_else(unread, |first| explain(text, &tokens, &first)))
+        .map_err(|first| first.map_or_else(unread, |first| explain(text, &tokens, &first)))?;
+    Ok(Parsed { tree, names })
+}
+
+/// The text with words that the parser knows in the place of names in backticks.
+fn take_names<'t>(text: &'t str, tokens: &[Token<'_>]) -> Result<(Names, Cow<'t, str>), Mistake> {
+    let mut names = Names::default();
+    let mut replaced = String::new();
+    let mut end = 0;
+    for (at, token) in tokens.iter().enumerate() {
+        let Some(rest) = token.text.strip_prefix('`') else { continue };
+        let wrong = |why| mistake(text, Some(token.at), why);
+        let name = rest.strip_suffix('`').filter(|name| !name.contains('\n'));
+        let name = name.ok_or_else(|| wrong("a name in backticks has no end"))?;
+        if name.is_empty() {
+            return Err(wrong("there is no name between these backticks"));
+        }
+        let (before, behind) = (text.get(..token.at), text.get(token.at + token.text.len()..));
+        let beside =
+            [before.and_then(|text| text.chars().next_back()), behind.and_then(|text| text.chars().next())];
+        if beside.iter().flatten().any(|sign| sign.is_alphanumeric() || matches!(sign, '_' | '`')) {
+            return Err(wrong("a name in backticks stands apart from other names"));
+        }
+        if tokens.get(at + 1).is_some_and(|next| matches!(next.text, "(" | "{")) {
+            return Err(wrong("a name in backticks is a field's, not a function's"));
+        }
+        let stand_in =
+            names.stand_in(name, text).ok_or_else(|| wrong("there are too many names in backticks"))?;
+        replaced.push_str(text.get(end..token.at).unwrap_or_default());
+        replaced.push_str(stand_in);
+        end = token.at + token.text.len();
+    }
+    if end == 0 {
+        return Ok((names, text.into()));
+    }
+    replaced.push_str(text.get(end..).unwrap_or_default());
+    Ok((names, replaced.into()))
 }
 
 /// What the parser takes for [`DEPTH_MAX`] levels where nothing is optimized, and as much again.
@@ -228,7 +298,8 @@ const NO_ESCAPE: &str =
 fn explain(text: &str, tokens: &[Token<'_>], (place, message): &Flaw) -> Mistake {
     let at = offset(text, *place);
     if let Some(word) = message.strip_prefix("reserved identifier: ") {
-        return mistake(text, at, &format!("`{word}` is a word that CEL keeps for itself"));
+        return mistake(text, at, &format!("`{word}` is a word that CEL keeps for itself"))
+            .with_help(format!("a field of this name is written in backticks: {}", backticks(word)));
     }
     let told = [
         ("invalid int literal", "this is more than an int holds"),
@@ -257,12 +328,13 @@ fn explain(text: &str, tokens: &[Token<'_>], (place, message): &Flaw) -> Mistake
     if found.kind == TokenKind::Text && message.contains("token recognition") {
         return mistake(text, Some(found.at), NO_ESCAPE);
     }
-    if found.kind == TokenKind::Word && !found.text.is_ascii() {
+    if found.kind == TokenKind::Word && !found.text.is_ascii() && !found.text.starts_with('`') {
         return mistake(
             text,
             Some(found.at),
             &format!("`{}` is no name: CEL has a to z, digits and _", found.text),
-        );
+        )
+        .with_help(format!("a field of this name is written in backticks: {}", backticks(found.text)));
     }
     if wanted == "a value" && found.kind != TokenKind::Sign {
         return mistake(text, Some(found.at), &format!("it cannot be read from `{}` on", found.text));
@@ -274,6 +346,7 @@ fn explain(text: &str, tokens: &[Token<'_>], (place, message): &Flaw) -> Mistake
         "|" | "or" | "OR" => "`||` is or",
         "not" | "NOT" => "`!` is not",
         "is" | "IS" => "`==` compares, with null too",
+        "@" | "$" => "a field whose name has such signs is written in backticks: `@timestamp`",
         _ if before.is_some_and(|before| matches!(before.text, "not" | "NOT")) => "`!` is not",
         _ => return wrong,
     };
@@ -288,6 +361,10 @@ fn offset(text: &str, (line, column): (isize, isize)) -> Option<usize> {
     let rest = text.get(start..)?;
     let within = rest.char_indices().nth(column.checked_sub(1)?).map_or(rest.len(), |(at, _)| at);
     Some(start + within)
+}
+
+fn backticks(name: &str) -> String {
+    format!("`{name}`")
 }
 
 fn mistake(text: &str, at: Option<usize>, why: &str) -> Mistake {

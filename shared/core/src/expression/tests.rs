@@ -322,6 +322,308 @@ fn functions_convert_and_look_into_texts() {
 }
 
 #[test]
+fn timestamps_and_durations_are_read_and_written() {
+    let no_time = "timestamp() cannot convert this string";
+    let no_span = "duration() cannot convert this string";
+    table(
+        &json!({"at": "2026-01-20T14:05:00.25+01:00", "us": 1_768_914_300_250_000_i64, "never": "never", "ms": 90}),
+        &[
+            ("timestamp(at)", r#""2026-01-20T13:05:00.25Z""#),
+            ("[timestamp('2026-01-20 13:05:00Z')]", r#"["2026-01-20T13:05:00Z"]"#),
+            ("string(timestamp('9999-12-31T23:59:59.999999999Z'))", r#""9999-12-31T23:59:59.999999999Z""#),
+            ("string(timestamp('0001-01-01T00:00:00.00000001Z'))", r#""0001-01-01T00:00:00.00000001Z""#),
+            ("string(timestamp('1969-12-31T23:59:59.123456789Z'))", r#""1969-12-31T23:59:59.123456789Z""#),
+            ("timestamp(0)", r#""1970-01-01T00:00:00Z""#),
+            ("timestamp(253402300799)", r#""9999-12-31T23:59:59Z""#),
+            ("timestamp(us / 1000000)", r#""2026-01-20T13:05:00Z""#),
+            ("timestamp(0) + duration(string(us) + 'us') == timestamp(at)", "true"),
+            ("timestamp(timestamp(at)) == timestamp(at)", "true"),
+            ("int(timestamp('2009-02-13T23:31:30.9Z'))", "1234567890"),
+            ("int(timestamp('1969-12-31T23:59:59.5Z'))", "-1"),
+            ("timestamp(never)", no_time),
+            ("timestamp('2026-01-20')", no_time),
+            ("timestamp('2026-01-20T13:05:00')", no_time),
+            ("timestamp('2026-02-30T13:05:00Z')", no_time),
+            ("timestamp('2026-01-20T13:05:60Z')", no_time),
+            ("timestamp('2026-01-20T13:05:00.1234567890Z')", no_time),
+            ("timestamp('0000-01-01T00:00:00Z')", no_time),
+            ("timestamp('10000-01-01T00:00:00Z')", no_time),
+            ("timestamp('0001-01-01T00:00:00+01:00')", no_time),
+            ("timestamp('9999-12-31T23:59:59-01:00')", no_time),
+            ("timestamp(us)", "timestamp() cannot convert this int"),
+            ("timestamp(253402300800)", "timestamp() cannot convert this int"),
+            ("timestamp(-62135596801)", "timestamp() cannot convert this int"),
+            ("timestamp(nobody)", "`timestamp` does not take (null)"),
+            ("timestamp(1.5)", "`timestamp` does not take (double)"),
+            ("duration('1h30m')", r#""5400s""#),
+            ("{'d': duration('-1.5s')}", r#"{"d":"-1.5s"}"#),
+            ("string(duration('-1ns'))", r#""-0.000000001s""#),
+            ("[duration('0'), duration('-0'), duration('+5s')]", r#"["0s","0s","5s"]"#),
+            (r"[duration('1.5h.5m1s'), duration('1ms2us3\u00b5s4ns')]", r#"["5431s","0.001005004s"]"#),
+            ("duration(string(ms) + 'ms') == duration('.09s')", "true"),
+            ("duration('1.0000000000000000000000000009s')", r#""1s""#),
+            ("string(duration('9223372036.854775807s'))", r#""9223372036.854775807s""#),
+            ("string(duration('-9223372036.854775808s'))", r#""-9223372036.854775808s""#),
+            ("duration('9223372036.854775808s')", no_span),
+            ("duration('99999999999999999999h')", no_span),
+            ("duration('')", no_span),
+            ("duration('-')", no_span),
+            ("duration('1')", no_span),
+            ("duration('.s')", no_span),
+            ("duration('1d')", no_span),
+            ("duration('1h ')", no_span),
+            ("duration('1h-1m')", no_span),
+            ("duration(1)", "`duration` does not take (int)"),
+            ("int(duration('1s'))", "`int` does not take (duration)"),
+            ("type(timestamp(at)) == google.protobuf.Timestamp", "true"),
+            (
+                "type(duration('1s')) == google.protobuf.Duration && type(google.protobuf.Duration) == type",
+                "true",
+            ),
+            ("type(at) == google.protobuf.Timestamp", "false"),
+            ("google.protobuf.Any", "a nested field is missing, and no has() guards it"),
+        ],
+    );
+    let event = Event::read(r#"{"at":"2026-01-20T14:05:00+01:00"}"#).unwrap();
+    let mut room = String::new();
+    let mut computed = |source: &str| match compiled(source).compute(&event, &mut room) {
+        Ok(New::Str(text)) => text.to_owned(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(computed("timestamp(at) - duration('1h')"), "2026-01-20T12:05:00Z");
+    assert_eq!(computed("timestamp(at) - timestamp(at) + duration('1h')"), "3600s");
+}
+
+#[test]
+fn timestamps_and_durations_are_compared_and_added() {
+    table(
+        &json!({"a": "2026-01-20T13:05:00Z", "b": "2026-01-20T15:05:00.5+01:00", "n": 1}),
+        &[
+            ("timestamp(b) - timestamp(a)", r#""3600.5s""#),
+            ("timestamp(a) - timestamp(b) < duration('0s') && timestamp(a) < timestamp(b)", "true"),
+            ("timestamp(a) + duration('24h')", r#""2026-01-21T13:05:00Z""#),
+            ("duration('24h') + timestamp(a) == timestamp(a) + duration('24h')", "true"),
+            ("timestamp(a) - duration('-1ns')", r#""2026-01-20T13:05:00.000000001Z""#),
+            ("duration('1h') + duration('1m') - duration('1s')", r#""3659s""#),
+            ("duration('60s') == duration('1m') && duration('1m') != duration('1h')", "true"),
+            ("duration('59s') <= duration('1m') && duration('61s') >= duration('1m')", "true"),
+            ("timestamp(a) in [timestamp('2026-01-20T14:05:00+01:00')]", "true"),
+            ("timestamp(a) == a || timestamp(0) == 0 || duration('1s') == 1", "false"),
+            ("timestamp('9999-12-31T23:59:59.999999999Z') + duration('1ns')", "`+` overflows"),
+            ("timestamp('0001-01-01T00:00:00Z') - duration('1ns')", "`-` overflows"),
+            ("timestamp('9999-12-31T23:59:59Z') - timestamp('0001-01-01T00:00:00Z')", "`-` overflows"),
+            ("duration('2562047h') + duration('1h')", "`+` overflows"),
+            ("duration('-2562047h') - duration('1h')", "`-` overflows"),
+            ("timestamp(a) + timestamp(b)", "`+` does not take (timestamp, timestamp)"),
+            ("duration('1h') - timestamp(b)", "`-` does not take (duration, timestamp)"),
+            ("timestamp(a) + n", "`+` does not take (timestamp, int)"),
+            ("duration('1h') * 2", "`*` does not take (duration, int)"),
+            ("duration('1h') / duration('1m')", "`/` does not take (duration, duration)"),
+            ("-duration('1h')", "`-` does not take (duration)"),
+            ("timestamp(a) > a", "`>` does not take (timestamp, string)"),
+            ("timestamp(a) > duration('1h')", "`>` does not take (timestamp, duration)"),
+            ("{timestamp(a): 1}", "timestamp is no key of a map"),
+        ],
+    );
+}
+
+#[test]
+fn parts_of_times_are_told_in_a_zone() {
+    table(
+        // A Friday.
+        &json!({"at": "2009-02-13T23:31:30.123456Z", "zone": "Asia/Kathmandu", "wrong": "Mars/Base", "n": 1}),
+        &[
+            (
+                "[timestamp(at)].map(t, [t.getFullYear(), t.getMonth(), t.getDate(), t.getDayOfMonth()])",
+                "[[2009,1,13,12]]",
+            ),
+            ("[timestamp(at)].map(t, [t.getDayOfYear(), t.getDayOfWeek()])", "[[43,5]]"),
+            (
+                "[timestamp(at)].map(t, [t.getHours(), t.getMinutes(), t.getSeconds(), t.getMilliseconds()])",
+                "[[23,31,30,123]]",
+            ),
+            ("timestamp(at).getDate('Australia/Sydney')", "14"),
+            ("timestamp(at).getDayOfMonth('US/Central')", "12"),
+            ("timestamp(at).getDayOfYear('US/Central')", "43"),
+            ("timestamp(at).getFullYear('-09:30')", "2009"),
+            ("timestamp(at).getHours('02:00')", "1"),
+            ("timestamp(at).getHours('UTC') + timestamp(at).getHours('+00:00')", "46"),
+            ("timestamp(at).getMinutes(zone)", "16"),
+            ("timestamp(at).getSeconds('-00:00')", "30"),
+            ("timestamp(at).getDayOfWeek('+01:00')", "6"),
+            ("timestamp('2026-07-01T00:00:00Z').getHours('Europe/Berlin')", "2"),
+            ("timestamp('2026-01-01T00:00:00Z').getHours('Europe/Berlin')", "1"),
+            ("timestamp('0001-01-01T00:00:00Z').getFullYear('-01:00')", "0"),
+            ("timestamp('9999-12-31T23:59:59Z').getFullYear('-01:00')", "9999"),
+            ("timestamp('9999-12-31T23:59:59Z').getDayOfWeek('America/New_York')", "5"),
+            ("timestamp('9999-12-31T23:59:59Z').getHours('+01:00')", "`getHours` overflows"),
+            ("timestamp(at).getHours(wrong)", "there is no such time zone"),
+            ("timestamp(at).getHours('+' + string(n) + ':00')", "there is no such time zone"),
+            ("timestamp(at).getHours(n)", "`getHours` does not take (timestamp, int)"),
+            ("at.getHours()", "`getHours` does not take (string)"),
+            ("n.getFullYear('UTC')", "`getFullYear` does not take (int, string)"),
+            ("duration('10000s').getHours()", "2"),
+            ("duration('3730s').getMinutes() + duration('3730s').getSeconds()", "3792"),
+            ("duration('-123.321456789s').getMilliseconds()", "-321"),
+            ("duration('1h').getFullYear()", "`getFullYear` does not take (duration)"),
+            ("duration('1h').getHours('UTC')", "`getHours` does not take (duration, string)"),
+        ],
+    );
+}
+
+#[test]
+fn texts_are_cut_and_joined() {
+    let bounds = "an index is out of bounds";
+    table(
+        &json!({"s": "ta\u{a9}o\u{a9}\u{3b1}T", "mail": "Ann@Example.com", "e": "", "n": 1, "tags": ["x", "y"], "mixed": ["x", 1]}),
+        &[
+            ("mail.lowerAscii() + s.upperAscii()", r#""ann@example.comTA©O©αT""#),
+            (r"' \t\n\u00a0a b\u2003 '.trim() + e.trim() + '|'", r#""a b|""#),
+            ("mail.substring(mail.indexOf('@') + 1)", r#""Example.com""#),
+            ("mail.split('@')[0]", r#""Ann""#),
+            ("mail.lowerAscii().split('@')[1].split('.')", r#"["example","com"]"#),
+            ("s.substring(2, 6) + s.substring(7) + s.substring(7, 7)", r#""©o©α""#),
+            ("s.substring(8)", bounds),
+            ("s.substring(-1)", bounds),
+            ("s.substring(1, 8)", bounds),
+            ("s.substring(3, 2)", bounds),
+            ("s.charAt(2) + s.charAt(7) + e.charAt(0)", r#""©""#),
+            ("s.charAt(8)", bounds),
+            ("s.charAt(-1)", bounds),
+            (
+                "[s.indexOf('©'), s.indexOf('©', 3), s.indexOf('©α', 5), s.indexOf(''), s.indexOf('', 3)]",
+                "[2,4,-1,0,3]",
+            ),
+            ("[s.indexOf('', 99), e.indexOf('a'), s.indexOf(s), s.indexOf(s + s)]", "[7,-1,0,-1]"),
+            ("s.indexOf('a', 7)", bounds),
+            ("s.indexOf('a', -1)", bounds),
+            (
+                "[s.lastIndexOf('©'), s.lastIndexOf('©', 3), s.lastIndexOf('©α', 4), s.lastIndexOf('')]",
+                "[4,2,4,7]",
+            ),
+            (
+                "[s.lastIndexOf('', 3), e.lastIndexOf('@@'), 'bananananana'.lastIndexOf('nana', 7)]",
+                "[3,-1,6]",
+            ),
+            (
+                "['aaa'.lastIndexOf('aa', 0), 'aαb'.lastIndexOf('bc', 0), 'aαb'.lastIndexOf('α', 1)]",
+                "[0,-1,1]",
+            ),
+            ("s.lastIndexOf('a', 7)", bounds),
+            ("s.lastIndexOf('', -1)", bounds),
+            ("'{0} days {0} hours'.replace('{0}', '2', 1).replace('{0}', '23')", r#""2 days 23 hours""#),
+            (
+                "'ab'.replace('', '-') + 'ab'.replace('a', 'x', 0) + 'aa'.replace('a', 'x', -1)",
+                r#""-a-b-abxx""#,
+            ),
+            ("'ab'.replace('', '-', 2) + s.replace('αT', 'o')", r#""-a-bta©o©o""#),
+            (
+                "[s.split('©'), e.split(','), e.split(''), 'aαb'.split('')]",
+                r#"[["ta","o","αT"],[""],[],["a","α","b"]]"#,
+            ),
+            (
+                "['a,b,c'.split(',', 2), 'a,b'.split(',', 0), 'a,b'.split(',', 1), 'a,b'.split(',', -1)]",
+                r#"[["a","b,c"],[],["a,b"],["a","b"]]"#,
+            ),
+            ("['abc'.split('', 2), ''.split('', 2), ',a,'.split(',')]", r#"[["a","bc"],[],["","a",""]]"#),
+            (
+                "tags.join() + tags.join('-') + [].join('-') + mail.split('@').join(' at ')",
+                r#""xyx-yAnn at Example.com""#,
+            ),
+            ("mixed.join()", "`join` does not take (list, int)"),
+            ("tags.join(1)", "`join` does not take (list, int)"),
+            ("s.join()", "`join` does not take (string)"),
+            ("n.trim()", "`trim` does not take (int)"),
+            ("nobody.lowerAscii()", "`lowerAscii` does not take (null)"),
+            ("s.charAt('1')", "`charAt` does not take (string, string)"),
+            ("s.substring(1, 2.0)", "`substring` does not take (string, double)"),
+            ("s.indexOf(1)", "`indexOf` does not take (string, int)"),
+            ("s.lastIndexOf('a', null)", "`lastIndexOf` does not take (string, null)"),
+            ("s.replace('a', 1)", "`replace` does not take (string, int)"),
+            ("s.replace('a', 'b', 1u)", "`replace` does not take (string, uint)"),
+            ("s.split(1)", "`split` does not take (string, int)"),
+            ("tags.split(',')", "`split` does not take (list)"),
+        ],
+    );
+}
+
+#[test]
+fn any_name_can_be_said_in_backticks() {
+    let event = json!({
+        "user-id": "u", "@timestamp": "t", "namespace": "n", "in": 1, "log.level": "warn", "log": {"level": "no"},
+        "gr\u{fc}n": true, "a b": {"c-d": {"@type": 7}}, "_00______": "other", "int": 5, "x": "`in`",
+    });
+    table(
+        &event,
+        &[
+            ("`user-id` == 'u' && `user-id` + `@timestamp` == 'ut'", "true"),
+            ("`namespace` + _00______", r#""nother""#),
+            ("`in` in [`in`] && `in` == 1", "true"),
+            ("`log.level` + log.level + log.`level`", r#""warnnono""#),
+            ("`gr\u{fc}n` && !(has(`a b`.`x y`))", "true"),
+            ("`a b`.`c-d`.`@type` + .`a b`['c-d'].`@type`", "14"),
+            ("has(`a b`.`c-d`) && has({'x-y': 1}.`x-y`) && [`a b`][0].`c-d` == `a b`.`c-d`", "true"),
+            ("`nobody-there` == null", "true"),
+            ("[1].map(`x-y`, `x-y` + `in`)", "[2]"),
+            ("x == '`in`' && `x` == r'`in`' // `not this", "true"),
+            ("`int`", "5"),
+            ("type(1) == uint || `uint` == null", "true"),
+        ],
+    );
+    let told: Vec<_> = compiled("`user-id` == `a b`.`c-d`").reads().iter().map(ToString::to_string).collect();
+    assert_eq!(
+        told,
+        [Pattern::from(crate::event::Path::from_key("a b").join("c-d")).to_string(), "user-id".to_owned()]
+    );
+    mistakes(
+        &[
+            "namespace == 'x'",
+            "@timestamp == 'x'",
+            "gr\u{fc}n == 1",
+            "`user-id == 1",
+            "`` == 1",
+            "`f`(1)",
+            "x.`f`(1)",
+            "`a\nb`",
+            "'\u{e9}' == `x-y` ==== 1",
+            "a`b` == 1",
+            "`a``b` == 1",
+            "`a`b == 1",
+            "1 `gr\u{fc}n`",
+        ],
+        expect![[r#"
+            "namespace == 'x'" no CEL expression: column 1: `namespace` is a word that CEL keeps for itself; a field of this name is written in backticks: `namespace`
+            "@timestamp == 'x'" no CEL expression: column 1: `@` stands where a value should; a field whose name has such signs is written in backticks: `@timestamp`
+            "grün == 1" no CEL expression: column 1: `grün` is no name: CEL has a to z, digits and _; a field of this name is written in backticks: `grün`
+            "`user-id == 1" no CEL expression: column 1: a name in backticks has no end
+            "`` == 1" no CEL expression: column 1: there is no name between these backticks
+            "`f`(1)" no CEL expression: column 1: a name in backticks is a field's, not a function's
+            "x.`f`(1)" no CEL expression: column 3: a name in backticks is a field's, not a function's
+            "`a\nb`" no CEL expression: line 1, column 1: a name in backticks has no end
+            "'é' == `x-y` ==== 1" no CEL expression: column 16: `==` stands where a value should
+            "a`b` == 1" no CEL expression: column 2: a name in backticks stands apart from other names
+            "`a``b` == 1" no CEL expression: column 1: a name in backticks stands apart from other names
+            "`a`b == 1" no CEL expression: column 1: a name in backticks stands apart from other names
+            "1 `grün`" no CEL expression: column 3: ``grün`` stands where an operator should
+        "#]],
+    );
+}
+
+#[test]
+fn what_it_carries_is_what_its_value_may_hold() {
+    let carries = |source: &str| {
+        let mut told: Vec<_> = compiled(source).carries().iter().map(ToString::to_string).collect();
+        told.sort();
+        told.join(" ")
+    };
+    assert_eq!(carries("mail.split('@')[0].lowerAscii() + tags.join(sep)"), "mail sep tags");
+    assert_eq!(carries("text.replace(old, new).substring(0, 3).trim().charAt(0)"), "new old text");
+    assert_eq!(carries("[timestamp(at), timestamp(a) - timestamp(b), duration(d)]"), "a at b d");
+    assert_eq!(carries("mail.indexOf('@') + mail.lastIndexOf('.') + timestamp(at).getHours(zone)"), "");
+    assert_eq!(carries("`user-id`.trim()"), "user-id");
+}
+
+#[test]
 fn errors_name_kinds_and_never_values() {
     for (source, event) in [
         ("email > 10", json!({"email": "x@example.com"})),
@@ -336,6 +638,9 @@ fn errors_name_kinds_and_never_values() {
         ("email.name", json!({"email": "x@example.com"})),
         ("{email: 1, email: 2}", json!({"email": "x@example.com"})),
         ("email.map(x, x)", json!({"email": "x@example.com"})),
+        ("timestamp(email)", json!({"email": "x@example.com"})),
+        ("timestamp(0).getHours(email)", json!({"email": "x@example.com"})),
+        ("email.substring(99)", json!({"email": "x@example.com"})),
         ("email ? 1 : 2", json!({"email": "x@example.com"})),
     ] {
         let error = evaluate(source, &event).expect_err(source);
@@ -388,6 +693,14 @@ fn what_takes_too_long_ends() {
         "items.map(i, items[2999 - i]).map(i, items[2999])",
         "items.map(i, size(items))",
         "items.all(i, items.exists(j, 1 / 0 == 1) || true)",
+        "items.all(i, long.replace('x', 'yy') == '')",
+        "items.all(i, long.split('').size() > i)",
+        "items.map(i, long.substring(1000000))",
+        "items.map(i, long.upperAscii())",
+        "items.map(i, long.lastIndexOf('y'))",
+        "items.map(i, nested.map(n, long).join())",
+        "long.replace('', long)",
+        "items.exists(i, items.exists(j, timestamp(j).getHours('Asia/Tokyo') == 25))",
     ] {
         assert_eq!(evaluate(source, &event), Err("it takes too long".to_owned()), "{source}");
     }
@@ -535,9 +848,9 @@ fn mistakes_of_syntax_are_told_in_words() {
             "\"a" no CEL expression: column 1: a text has no end; a text stands in quotes, and on one line: 'like this'
             "a == 'it's'" no CEL expression: column 11: a text has no end; a text stands in quotes, and on one line: 'like this'
             "a #" no CEL expression: column 3: `#` stands where an operator should
-            "@" no CEL expression: column 1: `@` stands where a value should
+            "@" no CEL expression: column 1: `@` stands where a value should; a field whose name has such signs is written in backticks: `@timestamp`
             "1 +\n+ 2" no CEL expression: line 2, column 1: `+` stands where a value should
-            "if" no CEL expression: column 1: `if` is a word that CEL keeps for itself
+            "if" no CEL expression: column 1: `if` is a word that CEL keeps for itself; a field of this name is written in backticks: `if`
             "a." no CEL expression: column 3: it ends where a value should stand
             "a.?b" no CEL expression: column 2: optional fields and elements, with `?`, are not supported
             "a[?0]" no CEL expression: column 2: optional fields and elements, with `?`, are not supported
@@ -549,7 +862,7 @@ fn mistakes_of_syntax_are_told_in_words() {
             "l.all(1, true)" no CEL expression: column 7: a macro wants a name first: `list.all(x, x > 0)`
             "Foo{a: 1}" there is no message type `Foo`; a map is written `{'key': value}`
             "{'a' 1}" no CEL expression: column 6: `1` stands where an operator should
-            "grün == 1" no CEL expression: column 1: `grün` is no name: CEL has a to z, digits and _
+            "grün == 1" no CEL expression: column 1: `grün` is no name: CEL has a to z, digits and _; a field of this name is written in backticks: `grün`
             "a ==== b" no CEL expression: column 5: `==` stands where a value should
             "x.y z" no CEL expression: column 5: `z` stands where an operator should
             "a && || b" no CEL expression: column 6: `||` stands where a value should
@@ -581,7 +894,17 @@ fn mistakes_in_calls_are_told() {
             "a.matches('(?=x)')",
             "optional.of(1)",
             "a.matches('a' + 'b')",
-            "timestamp(a)",
+            "timestamp()",
+            "timestamp(a).getHour()",
+            "timestamp(a).getHours('UTC', 1)",
+            "timestamp(a).getHours('Mars/Base')",
+            "timestamp(a).getHours('+25:00')",
+            "a.getYear()",
+            "a.split()",
+            "split(a, ',')",
+            "a.replace('b')",
+            "a.substr(1)",
+            "a.toLowerCase()",
             "foo(a)",
             "math.rond(a)",
             "math.round(a, 2)",
@@ -607,10 +930,20 @@ fn mistakes_in_calls_are_told() {
             "a.matches(1)" the pattern of `matches` is a text, not int
             "a.matches('\\\\p{L}{500}{500}')" this pattern becomes too large
             "a.matches('(?=x)')" no regular expression: look-around, including look-ahead and look-behind, is not supported
-            "optional.of(1)" there is no function `of`; there are bool, bytes, contains, double, dyn, endsWith, int, matches, math.abs, math.ceil, math.floor, math.greatest, math.least, math.round, math.trunc, size, startsWith, string, type, uint, all, exists, exists_one, existsOne, filter, has, map
+            "optional.of(1)" there is no function `of`; there are bool, bytes, charAt, contains, double, duration, dyn, endsWith, getDate, getDayOfMonth, getDayOfWeek, getDayOfYear, getFullYear, getHours, getMilliseconds, getMinutes, getMonth, getSeconds, indexOf, int, join, lastIndexOf, lowerAscii, matches, math.abs, math.ceil, math.floor, math.greatest, math.least, math.round, math.trunc, replace, size, split, startsWith, string, substring, timestamp, trim, type, uint, upperAscii, all, exists, exists_one, existsOne, filter, has, map
             "a.matches('a' + 'b')" compiles
-            "timestamp(a)" there is no function `timestamp`; there are bool, bytes, contains, double, dyn, endsWith, int, matches, math.abs, math.ceil, math.floor, math.greatest, math.least, math.round, math.trunc, size, startsWith, string, type, uint, all, exists, exists_one, existsOne, filter, has, map
-            "foo(a)" there is no function `foo`; there are bool, bytes, contains, double, dyn, endsWith, int, matches, math.abs, math.ceil, math.floor, math.greatest, math.least, math.round, math.trunc, size, startsWith, string, type, uint, all, exists, exists_one, existsOne, filter, has, map
+            "timestamp()" `timestamp` is written `timestamp('2026-01-20T13:05:00Z')`
+            "timestamp(a).getHour()" there is no function `getHour`; did you mean `getHours`?
+            "timestamp(a).getHours('UTC', 1)" `getHours` is written `time.getHours()` or `time.getHours('Europe/Berlin')`
+            "timestamp(a).getHours('Mars/Base')" there is no time zone `Mars/Base`; zones are named `UTC`, `Europe/Berlin`, `+02:00`
+            "timestamp(a).getHours('+25:00')" there is no time zone `+25:00`; zones are named `UTC`, `Europe/Berlin`, `+02:00`
+            "a.getYear()" there is no function `getYear`; CEL calls it `getFullYear`
+            "a.split()" `split` is written `text.split(',')` or `text.split(',', 2)`
+            "split(a, ',')" `split` is written `text.split(',')` or `text.split(',', 2)`
+            "a.replace('b')" `replace` is written `text.replace('old', 'new')` or `text.replace('old', 'new', 1)`
+            "a.substr(1)" there is no function `substr`; CEL calls it `substring`
+            "a.toLowerCase()" there is no function `toLowerCase`; CEL calls it `lowerAscii`
+            "foo(a)" there is no function `foo`; there are bool, bytes, charAt, contains, double, duration, dyn, endsWith, getDate, getDayOfMonth, getDayOfWeek, getDayOfYear, getFullYear, getHours, getMilliseconds, getMinutes, getMonth, getSeconds, indexOf, int, join, lastIndexOf, lowerAscii, matches, math.abs, math.ceil, math.floor, math.greatest, math.least, math.round, math.trunc, replace, size, split, startsWith, string, substring, timestamp, trim, type, uint, upperAscii, all, exists, exists_one, existsOne, filter, has, map
             "math.rond(a)" there is no function `math.rond`; did you mean `math.round`?
             "math.round(a, 2)" `math.round` is written `math.round(x)`
             "round(a)" there is no function `round`; CEL calls it `math.round`

@@ -1,9 +1,10 @@
 //! Values on the way through an expression: they borrow from the event or the expression, and own what was made.
 
 use super::evaluate::{Budget, Error, Name};
+use super::times::{Moment, Span};
 use crate::event::{Items, Members, Value as Field, quote};
 use std::cmp::Ordering;
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::sync::Arc;
 
 /// A value. A clone copies no text and no list.
@@ -28,7 +29,12 @@ pub(super) enum Value<'e> {
     Map(&'e [(Value<'e>, Value<'e>)]),
     MadeMap(Arc<Vec<(Value<'e>, Value<'e>)>>),
     Type(Kind),
+    Timestamp(Moment),
+    Duration(Span),
 }
+
+/// Small, for values are handed on by value.
+const _: () = assert!(size_of::<Value<'_>>() <= 24);
 
 /// The types that values have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,20 +42,24 @@ pub(super) enum Kind {
     Bool,
     Bytes,
     Double,
+    Duration,
     Int,
     List,
     Map,
     Null,
     String,
+    Timestamp,
     Type,
     UInt,
 }
 
 impl Kind {
-    const ALL: [(&'static str, Self); 10] = [
+    const ALL: [(&'static str, Self); 12] = [
         ("bool", Self::Bool),
         ("bytes", Self::Bytes),
         ("double", Self::Double),
+        ("google.protobuf.Duration", Self::Duration),
+        ("google.protobuf.Timestamp", Self::Timestamp),
         ("int", Self::Int),
         ("list", Self::List),
         ("map", Self::Map),
@@ -71,18 +81,20 @@ impl Kind {
     }
 }
 
-/// As people say it: what is of the type `null_type` is null.
+/// As people say it: what is of the type `null_type` is null, and a duration is none of protobuf's.
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Bool => "bool",
             Self::Bytes => "bytes",
             Self::Double => "double",
+            Self::Duration => "duration",
             Self::Int => "int",
             Self::List => "list",
             Self::Map => "map",
             Self::Null => "null",
             Self::String => "string",
+            Self::Timestamp => "timestamp",
             Self::Type => "type",
             Self::UInt => "uint",
         })
@@ -214,6 +226,8 @@ impl<'e> Value<'e> {
             Self::Items(_) | Self::List(_) | Self::MadeList(_) => Kind::List,
             Self::Members(_) | Self::Map(_) | Self::MadeMap(_) => Kind::Map,
             Self::Type(_) => Kind::Type,
+            Self::Timestamp(_) => Kind::Timestamp,
+            Self::Duration(_) => Kind::Duration,
         }
     }
 
@@ -270,6 +284,8 @@ impl<'e> Value<'e> {
             Self::MadeText(text) => Value::MadeText(Arc::clone(text)),
             Self::Bytes(bytes) => Value::Bytes(Arc::clone(bytes)),
             Self::Type(kind) => Value::Type(*kind),
+            Self::Timestamp(moment) => Value::Timestamp(*moment),
+            Self::Duration(span) => Value::Duration(*span),
             Self::List(values) => Value::MadeList(Arc::new(list(values)?)),
             Self::MadeList(values) => Value::MadeList(Arc::new(list(values)?)),
             Self::Map(entries) => Value::MadeMap(Arc::new(map(entries)?)),
@@ -294,6 +310,8 @@ impl<'e> Value<'e> {
                 budget.spend_bytes(text.len())?;
                 quote(text, out);
             }
+            Self::Timestamp(moment) => _ = write!(out, "\"{moment}\""),
+            Self::Duration(span) => _ = write!(out, "\"{span}\""),
             Self::Double(_) | Self::Bytes(_) | Self::Type(_) => return Err(Error::NotJson),
             Self::Items(items) => write_field(Field::Array(*items), out, budget)?,
             Self::Members(members) => write_field(Field::Object(*members), out, budget)?,
@@ -411,6 +429,8 @@ pub(super) fn equal(left: &Value<'_>, right: &Value<'_>, budget: &mut Budget) ->
             left == right
         }
         (Value::Type(left), Value::Type(right)) => left == right,
+        (Value::Timestamp(left), Value::Timestamp(right)) => left == right,
+        (Value::Duration(left), Value::Duration(right)) => left == right,
         _ => matches!(compare_numbers(left, right), Numbers::Ordered(Ordering::Equal)),
     })
 }
@@ -433,6 +453,8 @@ pub(super) fn order(
     }
     match (left, right) {
         (Value::Bool(left), Value::Bool(right)) => Ok(left.cmp(right)),
+        (Value::Timestamp(left), Value::Timestamp(right)) => Ok(left.cmp(right)),
+        (Value::Duration(left), Value::Duration(right)) => Ok(left.cmp(right)),
         (Value::Bytes(left), Value::Bytes(right)) => {
             budget.spend_bytes(left.len().min(right.len()))?;
             Ok(left.cmp(right))
