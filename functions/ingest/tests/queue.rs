@@ -183,12 +183,7 @@ fn what_cannot_be_read_goes_as_it_came_for_the_quarantine() {
         ann@example.com
         in 1, out 1, unread 1"#]],
     );
-    lands(
-        " ",
-        expect![[r#"
- 
-            in 1, out 1, unread 1"#]],
-    );
+    lands(" ", expect![" \nin 1, out 1, unread 1"]);
     lands(
         r#"[{"id":"a"},{"id":"#,
         expect![[r#"
