@@ -2,15 +2,15 @@
 //!
 //! | module | what it does |
 //! | --- | --- |
-//! | [`format`] | what a file is, by its content |
-//! | [`unpack`] | gzip and zstd undone, piece by piece |
-//! | [`row`] | where a row of CSV ends, and its cells |
+//! | [`mod@format`] | what a file is, by its content |
+//! | `unpack` | gzip and zstd undone, piece by piece |
+//! | `row` | where a row of CSV ends, and its cells |
 //! | [`cut`] | text into chunks of whole records, and a chunk into its records |
 //! | [`reader`] | all of these for one file, or for a stretch of it |
 //! | [`table`] | Parquet, whose rows become lines of JSON |
 //!
 //! A record becomes a [`Piece`]: the JSON of one event, with the line that it stands in; or what stands in an event's
-//! place, as it came, with a [`Reject`](millrace_core::quarantine::Reject). **Where a chunk ends, and which records are in it, follows from its bytes and from
+//! place, as it came, with a [`Reject`]. **Where a chunk ends, and which records are in it, follows from its bytes and from
 //! where it begins**: so a file may be read whole, in stretches side by side, or again from the middle, and gives the same
 //! records each time, none twice and none lost. Memory is bounded by [`RECORD_MAX`](cut::RECORD_MAX).
 

@@ -11,7 +11,7 @@
 //! | a function that cannot be invoked uses up no attempts | [error handling] |
 //! | each record is handled at least once: another poller may begin again where the last checkpoint stood | [Kinesis] |
 //!
-//! With a tumbling window it is another one in much: see [`tumbling`].
+//! With a tumbling window it is another one in much: see `tumbling`.
 //!
 //! How long it waits between attempts AWS does not say; here it doubles up to half a minute.
 //!
