@@ -343,14 +343,18 @@ impl Key {
 impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = self.name.as_str();
+        let mut before = ' ';
         for (at, sign) in name.char_indices() {
             let is_meant = match sign {
                 '.' | '[' | ']' | '*' => true,
+                // Else the backslash that is part of the key would be taken for one that is not.
+                sign if is_sign(sign) && before == '\\' => true,
                 '/' => at == 0,
                 ' ' => at == 0 || at + 1 == name.len(),
                 '$' => name == "$",
                 _ => false,
             };
+            before = sign;
             f.write_str(if is_meant { "\\" } else { "" })?;
             write!(f, "{sign}")?;
         }
@@ -464,6 +468,8 @@ mod tests {
             (r"\/a/b", "/a/b"),
             (r"\ a b\ .c", " a b "),
             ("$set.a/b", "$set"),
+            (r"a\\/b", r"a\/b"),
+            (r"\\ a", r"\ a"),
         ] {
             let path = path(text);
             assert_eq!((path.to_string().as_str(), path.first()), (text, first));
