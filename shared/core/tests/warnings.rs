@@ -329,6 +329,21 @@ fn what_goes_on_in_another_field_is_told() {
                = add `anonymize.hmac = ["whom"]` or another anonymize step behind it; if it is nobody's, say so: `[check]`, `allow = ["whom"]`
         "#]],
     );
+    // What was redacted of the field before says nothing of what it holds now.
+    check(
+        "[[step]]\nanonymize.redact = [\"contact\"]\n[[step]]\nclean.rename = { email = \"contact\" }\n",
+        expect![[r#"
+            pipeline.toml:10:26: warning: `contact` holds what `email` held, by `clean.rename` in line 10, and no step anonymizes it
+               |
+            10 | clean.rename = { email = "contact" }
+               |                          ^^^^^^^^^
+               = add `anonymize.hmac = ["contact"]` or another anonymize step behind it; if it is nobody's, say so: `[check]`, `allow = ["contact"]`
+        "#]],
+    );
+    check(
+        "[[step]]\nclean.rename = { email = \"contact\" }\n[[step]]\nanonymize.redact = [\"contact\"]\n",
+        expect![[""]],
+    );
     // Hidden behind it, or before it, it is hidden.
     check(
         "[[step]]\nclean.rename = { email = \"contact\" }\n[[step]]\nanonymize.hmac = [\"contact\"]\n",

@@ -197,8 +197,8 @@ struct Carried<'a> {
     into: Path,
     by: &'a Compiled,
     at: Range<usize>,
-    /// How many patterns were hidden before.
-    behind: usize,
+    /// How much was hidden and redacted before.
+    behind: (usize, usize),
 }
 
 /// All that is probably not meant so.
@@ -242,7 +242,8 @@ pub(super) fn warnings(text: &str, parts: &Parts<'_>) -> Vec<Mistake> {
                 None => continue,
             };
             if !hidden.iter().any(|pattern| pattern.may_cover(&from)) && log.remover(&from).is_none() {
-                let (at, behind) = (words.find(text, &into.to_string()), hidden.len());
+                let at = words.find(text, &into.to_string());
+                let behind = (hidden.len(), redacted.len());
                 carried.push(Carried { origin, into: into.clone(), by: compiled, at, behind });
             }
         }
@@ -367,9 +368,10 @@ pub(super) fn warnings(text: &str, parts: &Parts<'_>) -> Vec<Mistake> {
         }
     }
     for Carried { origin, into, by, at, behind } in carried {
-        let is_hidden = hidden.iter().skip(behind).any(|pattern| pattern.may_cover(&into))
+        let is_hidden = hidden.iter().skip(behind.0).any(|pattern| pattern.may_cover(&into))
             || redacted
                 .iter()
+                .skip(behind.1)
                 .any(|(fields, kind)| kind_of(&origin) == Some(*kind) && fields.may_cover(&into))
             || log.remover(&into).is_some();
         if !is_hidden && told.insert(into.clone()) {
