@@ -9,12 +9,13 @@
 //! cursor, ends the run too, and `stale` counts it.
 
 mod feed;
-pub mod http;
+mod http;
 mod limits;
 mod state;
 
 pub use crate::feed::{Feed, NoFeed, NoPage};
 use crate::state::{Place, State};
+pub use millrace_aws::http::Answer;
 use millrace_core::decode;
 use millrace_core::event::{Event, New};
 use millrace_core::guard::{Guard, Health};
@@ -68,27 +69,6 @@ pub struct Deps<F, S, T, P, C> {
 pub trait Fetch {
     /// Asks once for what is at a URL, with a header perhaps. An answer of any status is one.
     fn get(&self, url: &str, header: Option<(&str, &str)>) -> impl Future<Output = Result<Answer, Error>>;
-}
-
-/// What a server answered.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Answer {
-    /// Its status.
-    pub status: u16,
-    /// Its headers.
-    pub headers: Vec<(String, String)>,
-    /// Its body.
-    pub body: Vec<u8>,
-}
-
-impl Answer {
-    /// The value of a header.
-    fn header(&self, name: &str) -> Option<&str> {
-        self.headers
-            .iter()
-            .find(|(known, _)| known.eq_ignore_ascii_case(name))
-            .map(|(_, value)| value.as_str())
-    }
 }
 
 /// What became of a run's items. `in` = `out` + `known`.

@@ -3,12 +3,13 @@
 use lambda_runtime::Error;
 use millrace_aws::settings::{Env, PIPELINE};
 use millrace_aws::{
-    clients, clock::SystemClock, dynamodb::Table, kinesis::Stream, secrets::Stored, serve::serve, telemetry,
+    clients, clock::SystemClock, dynamodb::Table, http::Http, kinesis::Stream, secrets::Stored, serve::serve,
+    telemetry,
 };
 use millrace_core::guard::Guard;
 use millrace_core::pipeline::EventSettings;
 use millrace_core::retry::{Delay, Policy};
-use millrace_pull::{Deps, Feed, http::Http};
+use millrace_pull::{Deps, Feed};
 use serde::de::IgnoredAny;
 use std::time::Duration;
 
@@ -30,7 +31,7 @@ async fn main() -> Result<(), Error> {
     let header = header.as_deref().and_then(|header| header.split_once(':'));
     let deps = Deps {
         feed: Feed::new(url, items, cursor)?,
-        http: Guard::new("feed", Http::new()?, PATIENCE),
+        http: Guard::new("feed", Http::default(), PATIENCE),
         // Without a token there is nothing to say.
         header: header
             .filter(|_| token.is_some())

@@ -2,8 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
+use millrace_aws::http::Http;
 use millrace_core::port::Error;
-use millrace_pull::http::Http;
 use millrace_pull::{Answer, Fetch as _, PAGE_MAX};
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
@@ -24,7 +24,7 @@ fn ask(answer: Vec<u8>, header: Option<(&str, &str)>) -> (Result<Answer, Error>,
         String::from_utf8(heard).unwrap()
     });
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let answer = runtime.block_on(async { Http::new().unwrap().get(&url, header).await });
+    let answer = runtime.block_on(async { Http::default().get(&url, header).await });
     drop(runtime);
     (answer, heard.join().unwrap())
 }
@@ -73,7 +73,7 @@ fn a_token_that_is_no_header_is_told_without_it() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let ask = |name: &'static str, value: &'static str| {
         runtime.block_on(async {
-            Http::new().unwrap().get("http://127.0.0.1:1/", Some((name, value))).await.unwrap_err().chain()
+            Http::default().get("http://127.0.0.1:1/", Some((name, value))).await.unwrap_err().chain()
         })
     };
     assert_eq!(ask("Authorization", "Bearer t0\nken"), "ask the feed: the header's value is none");

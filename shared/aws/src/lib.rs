@@ -5,7 +5,7 @@
 //! | [`settings`] | the environment, read once at start, and the pipeline that was built in |
 //! | [`source`], [`table`], [`firehose`] | AWS's event shapes become plain records, and answers AWS's |
 //! | [`clients`], [`dynamodb`], [`kinesis`], [`metrics`], [`s3`], [`secrets`], [`sqs`], [`write_keys`] | the core's ports over the SDK, one file a service |
-//! | `http` | what only `review` needs: somebody else's service, asked over HTTP |
+//! | `http` | what only `pull` and `review` need: services of others, asked over HTTP |
 //! | `history`, `functions` | what only `redrive` needs of the SDK: streams read again, functions called |
 //! | [`clock`] | the port that tells the time |
 //! | [`telemetry`] | logs and metrics, without personal data |
