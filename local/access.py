@@ -37,22 +37,15 @@ NUMBERS = itertools.count(1)
 
 
 def main() -> int:
-    with stack.alone():
-        stack.adopt_orphans()
-        if stack.down():
-            print("a stack was up: it went down")
-        try:
-            outputs = stack.up(Access="keys", RawRoute="false", CorsOrigins=ORIGIN)
-            with step("write keys"):
-                rows = keys(outputs)
-            with step("deploy with Access=jwt"):
-                outputs = stack.deploy(outputs["EndpointUrl"], Access="jwt", CorsOrigins=ORIGIN)
-            with step("tokens"):
-                rows += tokens(outputs)
-            return show(rows)
-        finally:
-            with step("down"):
-                stack.down()
+    with stack.by_itself():
+        outputs = stack.up(Access="keys", RawRoute="false", CorsOrigins=ORIGIN)
+        with step("write keys"):
+            rows = keys(outputs)
+        with step("deploy with Access=jwt"):
+            outputs = stack.deploy(outputs["EndpointUrl"], Access="jwt", CorsOrigins=ORIGIN)
+        with step("tokens"):
+            rows += tokens(outputs)
+        return show(rows)
 
 
 def show(rows: list) -> int:

@@ -44,17 +44,10 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1, metavar="N")
     parser.add_argument("--seconds", type=int, default=60, metavar="N", help="so long events are sent [default: 60]")
     args = parser.parse_args()
-    with stack.alone():
-        stack.adopt_orphans()
-        if stack.down():
-            print("a stack was up: it went down")
+    with stack.by_itself():
         faults = Faults(args.seed)
-        try:
-            outputs = stack.up(faults.before, keeps=True, RetryAttempts=RETRY_ATTEMPTS)
-            return chaos(outputs, faults, args.seed, args.seconds)
-        finally:
-            with step("down"):
-                stack.down()
+        outputs = stack.up(faults.before, keeps=True, RetryAttempts=RETRY_ATTEMPTS)
+        return chaos(outputs, faults, args.seed, args.seconds)
 
 
 def chaos(outputs: dict, faults: Faults, seed: int, seconds: int) -> int:

@@ -37,15 +37,8 @@ ORDERS = [
 
 
 def main() -> int:
-    with stack.alone():
-        stack.adopt_orphans()
-        if stack.down():
-            print("a stack was up: it went down, so that the demo counts only its own events")
-        try:
-            return demo(stack.up())
-        finally:
-            with step("down"):
-                stack.down()
+    with stack.by_itself():
+        return demo(stack.up())
 
 
 def demo(outputs: dict) -> int:

@@ -25,15 +25,8 @@ BAD = ["bad_md5", "cut", "bad_partition_key", "bad_hash_key"]
 
 
 def main() -> int:
-    with stack.alone():
-        stack.adopt_orphans()
-        if stack.down():
-            print("a stack was up: it went down")
-        try:
-            return show(stack.up())
-        finally:
-            with step("down"):
-                stack.down()
+    with stack.by_itself():
+        return show(stack.up())
 
 
 def show(outputs: dict) -> int:

@@ -41,18 +41,11 @@ FREE_WITHIN_S = 25  # a lane that an attempt left behind: its time, and a grace
 
 
 def main() -> int:
-    with stack.alone():
-        stack.adopt_orphans()
-        if stack.down():
-            print("a stack was up: it went down")
-        try:
-            pages = feed.Feed([[]])
-            outputs = feed.deployed(stack.up(Access="keys", RawRoute="false"), pages.url, "rate(1 day)", Access="keys", RawRoute="false")
-            with step("permissions"):
-                return Stage(outputs, pages).show()
-        finally:
-            with step("down"):
-                stack.down()
+    with stack.by_itself():
+        pages = feed.Feed([[]])
+        outputs = feed.deployed(stack.up(Access="keys", RawRoute="false"), pages.url, "rate(1 day)", Access="keys", RawRoute="false")
+        with step("permissions"):
+            return Stage(outputs, pages).show()
 
 
 class Stage:

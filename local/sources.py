@@ -21,19 +21,12 @@ PAGES = [3, 3, 1]  # items of the feed's pages
 
 
 def main() -> int:
-    with stack.alone():
-        stack.adopt_orphans()
-        if stack.down():
-            print("a stack was up: it went down")
-        try:
-            pages = feed.Feed([[event(f"feed-{page}-{item}") for item in range(items)] for page, items in enumerate(PAGES)])
-            outputs = stack.up()
-            with step("deploy a feed"):
-                outputs = feed.deployed(outputs, pages.url, "rate(1 minute)")
-            return show(outputs)
-        finally:
-            with step("down"):
-                stack.down()
+    with stack.by_itself():
+        pages = feed.Feed([[event(f"feed-{page}-{item}") for item in range(items)] for page, items in enumerate(PAGES)])
+        outputs = stack.up()
+        with step("deploy a feed"):
+            outputs = feed.deployed(outputs, pages.url, "rate(1 minute)")
+        return show(outputs)
 
 
 def event(marker: str, **more) -> dict:

@@ -50,6 +50,20 @@ class Failed(Exception):
     """Said to the user as it is, without a traceback."""
 
 
+@contextlib.contextmanager
+def by_itself():
+    """For a program that brings up a stack of its own: what is up goes down before, and what it brought up afterwards."""
+    with alone():
+        adopt_orphans()
+        if down():
+            print("a stack was up: it went down")
+        try:
+            yield
+        finally:
+            with step("down"):
+                down()
+
+
 # ---- up ----
 
 
