@@ -9,17 +9,16 @@ import base64
 import contextlib
 import hashlib
 import http.client
-import http.server
 import itertools
 import json
 import os
 import secrets
 import signal
 import subprocess
-import threading
 import time
 import urllib.parse
 
+import answers
 import chaos
 import demo
 import stack
@@ -185,23 +184,11 @@ class Issuer:
         whole = lambda number: url_encoded(number.to_bytes((number.bit_length() + 7) // 8))  # noqa: E731
         jwks = {"keys": [{"kty": "RSA", "use": "sig", "alg": "RS256", "kid": "k", "n": whole(numbers.n), "e": whole(numbers.e)}]}
 
-        class Answers(http.server.BaseHTTPRequestHandler):
-            def do_GET(self):
-                url = f"http://127.0.0.1:{self.server.server_port}"
-                found = {"issuer": url, "jwks_uri": f"{url}/jwks.json"} if "openid-configuration" in self.path else jwks
-                body = json.dumps(found).encode()
-                self.send_response(200)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
+        def answer(path: str, _headers) -> tuple:
+            return 200, {"issuer": self.url, "jwks_uri": f"{self.url}/jwks.json"} if "openid-configuration" in path else jwks
 
-            def log_message(self, *_):
-                pass
-
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answers)
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        server = answers.Server(answer)
+        self.server, self.url = server.server, server.url
         return self
 
     def __exit__(self, *_):

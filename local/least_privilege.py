@@ -10,16 +10,15 @@ What the local AWS does not ask IAM for is listed at the end, with the reason. E
 import base64
 import contextlib
 import copy
-import http.server
 import itertools
 import json
 import os
 import signal
-import threading
 import time
 from datetime import UTC, datetime
 
 import access
+import answers
 import chaos
 import demo
 import feed
@@ -460,22 +459,7 @@ class Stage:
 
 def holds_all() -> str:
     """The URL of a check that holds whatever it is asked for."""
-
-    class Check(http.server.BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            self.rfile.read(int(self.headers["content-length"]))
-            answer = b'{"decision": "hold", "reason": "all are held"}'
-            self.send_response(200)
-            self.send_header("content-length", str(len(answer)))
-            self.end_headers()
-            self.wfile.write(answer)
-
-        def log_message(self, *_) -> None:
-            pass
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Check)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    return f"http://127.0.0.1:{server.server_port}/"
+    return answers.Server(lambda _path, _headers: (200, {"decision": "hold", "reason": "all are held"})).url
 
 
 def listed(action) -> list:
