@@ -161,6 +161,10 @@ def counts_of(said: bytes) -> dict | None:
     """The last line, where it has the job's counts."""
     lines = said.decode().strip().splitlines()
     counts = json.loads(lines[-1]) if lines else {}
+    if "steps" in counts:  # of `millrace run`, which has the malformed and the rejected among what it filters and quarantines
+        bots = sum(step["dropped"] for step in counts["steps"] if step["step"] == "filter.bots")
+        bad = counts["filtered"] - bots + counts["quarantined"]
+        return {"in": counts["in"], "bad": bad, "bots": bots, "duplicates": counts["duplicates"], "rows": counts["out"]}
     names = ["in", "malformed", "rejected", "bots", "duplicates", "rows"]
     return {name: counts[name] for name in names} if set(names) <= set(counts) else None
 
@@ -202,7 +206,8 @@ def peers_named(chosen: list, name: str) -> Peer:
 
 def check(peer: Peer, job: str, counts: dict, expected: dict, kept: Path, out: Path) -> list:
     said = []
-    if counts is not None and counts != expected:
+    known = expected | {"bad": expected["malformed"] + expected["rejected"]}
+    if counts is not None and any(known[name] != count for name, count in counts.items()):
         said.append(f"counts {json.dumps(counts)}")
     if job in WRITES:
         command = [PYTHON, "-B", BENCH / "check.py", kept, out, *(["--columns", peer.columns] if peer.columns else [])]

@@ -192,7 +192,7 @@ fn number(rng: &mut Rng) -> String {
     let (group, between) = match rng.u32(..4) {
         0 => (4, " "),
         1 => (4, "-"),
-        2 => (rng.usize(1..7), pick(rng, &[" ", "-", "  ", "."])),
+        2 => (rng.usize(1..7), pick(rng, &[" ", "-", "  ", "/"])),
         _ => (usize::MAX, ""),
     };
     let mut out = String::new();
