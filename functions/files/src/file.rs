@@ -7,11 +7,10 @@ use millrace_core::port::{Clock, ReadObject};
 use millrace_core::quarantine::Reject;
 use millrace_core::record::Source;
 use millrace_core::time::Micros;
+use millrace_core::token::fingerprint;
 use millrace_files::table::{self, Footer, GROUP_MAX, Group, Parts, Rows, TAIL};
 use millrace_files::{Chunk, Reader, Room};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
-use std::fmt::Write as _;
 
 /// How much one call reads, bytes.
 const PART: u64 = 8 << 20;
@@ -70,13 +69,12 @@ impl File {
         let Detail { bucket, object } = &dropped.detail;
         let at =
             Micros::read_rfc3339(&dropped.time).ok_or(Error::Mistaken("`time` is no time in RFC 3339"))?;
-        let mut hash = Sha256::new();
+        let mut parts = Vec::new();
         for part in [&bucket.name, &object.key, &object.etag] {
-            hash.update((part.len() as u64).to_le_bytes());
-            hash.update(part);
+            parts.extend_from_slice(&(part.len() as u64).to_le_bytes());
+            parts.extend_from_slice(part.as_bytes());
         }
-        let mut id = hex(&hash.finalize());
-        id.truncate(32);
+        let id = fingerprint(&parts, 16);
         Ok(Self { id, object: object.clone(), bucket: bucket.name.clone(), at })
     }
 
@@ -93,13 +91,6 @@ impl File {
     pub(crate) fn lane(&self, range: &str) -> Source {
         Source { stream: format!("files-{}", self.id), shard: range.to_owned() }
     }
-}
-
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}"); // a String cannot refuse
-        text
-    })
 }
 
 /// The bytes of a file, as long as it is the one that was dropped.

@@ -4,11 +4,12 @@
 //! in quotes, each range knows the number of its first record, and the digest is of all the bytes.
 
 use crate::error::Error;
-use crate::file::{Contents, hex};
+use crate::file::Contents;
 use crate::ledger::{Plan, Range};
 use bytes::Bytes;
 use millrace_core::port::{Clock, ReadObject};
 use millrace_core::quarantine::Reject;
+use millrace_core::token::hex;
 use millrace_files::{Format, Mark, Packing, Reader, Room, Shape, format};
 use sha2::{Digest as _, Sha256};
 
@@ -42,7 +43,8 @@ pub(crate) async fn plan<O: ReadObject, C: Clock>(
             cuts.push(part)?;
         }
     }
-    let sha256 = hex(&digest.finalize());
+    let mut sha256 = String::new();
+    hex(&digest.finalize(), &mut sha256);
     if is_table {
         let (groups, _) = contents.groups().await?;
         let begin = Mark { at: 0, number: 1 };

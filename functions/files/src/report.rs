@@ -4,12 +4,11 @@ use crate::error::Error;
 use crate::file::File;
 use crate::ledger::Plan;
 use crate::{Answer, Cause, Deps};
-use bytes::Bytes;
 use millrace_core::account::Tally;
-use millrace_core::port::{Clock, KeyTable, ObjectStore, PutRecords, Queue, ReadObject, Secret};
+use millrace_core::port::{Clock, ObjectStore};
 use millrace_core::quarantine::{self, Entry, Reject};
 use millrace_core::time::Micros;
-use millrace_core::window::Memory;
+use millrace_core::transformer::put_object;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -89,17 +88,7 @@ pub(crate) fn cause(cause: &Cause) -> (String, String) {
     (cause.error.clone(), text.unwrap_or(&cause.cause).to_owned())
 }
 
-impl<P, S, M, K, C, O, T, Q> Deps<P, S, M, K, C, O, T, Q>
-where
-    P: PutRecords,
-    S: ObjectStore,
-    M: Memory,
-    K: Secret,
-    C: Clock,
-    O: ReadObject,
-    T: KeyTable,
-    Q: Queue,
-{
+impl<P, S: ObjectStore, M, K, C: Clock, O, T, Q> Deps<P, S, M, K, C, O, T, Q> {
     /// Puts the manifest beside the inbox, under the file's own name.
     pub(crate) async fn put_manifest(
         &self,
@@ -113,10 +102,8 @@ where
         if key.len() > KEY_MAX {
             key = format!("manifests/{}.json", file.id);
         }
-        let body = Bytes::from(manifest.json());
-        let clock = &self.transformer.clock;
-        let put = self.manifests.call(clock, deadline, async |bucket| bucket.put(&key, body.clone()).await);
-        Ok(put.await?)
+        let (body, clock) = (manifest.json().into_bytes(), &self.transformer.clock);
+        Ok(put_object(&self.manifests, &key, body, clock, deadline).await?)
     }
 
     /// Puts a file that cannot be read into the quarantine: the place where it lies, and what is wrong. It stays in the
@@ -128,9 +115,8 @@ where
         let payload = place.to_string().into_bytes();
         let entry = Entry { reject: why.clone(), sequence: "0".into(), index: None, at: file.at, payload };
         if let Some(page) = quarantine::page("files", &file.lane("file"), &[entry]) {
-            let (clock, body) = (&self.transformer.clock, Bytes::from(page.body));
-            let bucket = &self.transformer.quarantine;
-            bucket.call(clock, deadline, async |bucket| bucket.put(&page.key, body.clone()).await).await?;
+            let (bucket, clock) = (&self.transformer.quarantine, &self.transformer.clock);
+            put_object(bucket, &page.key, page.body, clock, deadline).await?;
         }
         Err(Error::Refused(why))
     }

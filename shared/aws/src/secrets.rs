@@ -1,11 +1,14 @@
 //! A secret of Secrets Manager.
 
 use crate::clients::within;
+use crate::clock::SystemClock;
 use crate::failed;
 use aws_sdk_secretsmanager::Client;
 use aws_sdk_secretsmanager::config::Builder;
 use aws_types::SdkConfig;
-use millrace_core::port::{Error, Kind, Secret};
+use millrace_core::guard::Guard;
+use millrace_core::keys::{Keys, NoKeys};
+use millrace_core::port::{Clock as _, Error, Kind, Secret};
 use std::time::Duration;
 
 /// A secret, by name or ARN.
@@ -22,6 +25,20 @@ impl Stored {
         let config = Builder::from(config).timeout_config(within(Duration::from_secs(2))).build();
         Self { client: Client::from_conf(config), id }
     }
+}
+
+/// How long a start waits for a secret, milliseconds: Lambda gives a start 10 s.
+const START_MS: i64 = 8_000;
+
+/// What the secret of this name or ARN holds, as a start needs it; `name` is what it is to the function.
+pub async fn fetch<K, B>(
+    name: &'static str,
+    config: &SdkConfig,
+    id: String,
+    read: impl Fn(&str) -> Result<K, B>,
+) -> Result<Keys<Stored, K>, NoKeys<B>> {
+    let secret = Guard::patient(name, Stored::new(config, id));
+    Keys::fetch(secret, &SystemClock, SystemClock.now().plus_ms(START_MS), read).await
 }
 
 impl Secret for Stored {

@@ -5,7 +5,7 @@ use crate::clock::SystemClock;
 use crate::dynamodb::Table;
 use crate::kinesis::Stream;
 use crate::s3::Bucket;
-use crate::secrets::Stored;
+use crate::secrets::{self, Stored};
 use crate::settings::{Env, FILES, PIPELINE};
 use aws_types::SdkConfig;
 use lambda_runtime::Error;
@@ -14,15 +14,11 @@ use millrace_core::frame::Encoding;
 use millrace_core::guard::Guard;
 use millrace_core::keys::Keys;
 use millrace_core::pipeline::Pipeline;
-use millrace_core::port::Clock as _;
 use millrace_core::transformer::Transformer;
 use millrace_core::window::{Memory, Span, Window};
 
 /// What is made of the SDK's configuration, once the environment is read.
 pub type Later<M> = Box<dyn FnOnce(&SdkConfig) -> M>;
-
-/// How long a start waits for the key, milliseconds: Lambda gives a start 10 s.
-const START_MS: i64 = 8_000;
 
 /// Reads `CLEAN_STREAM`, `CLEAN_ENCODING` where it is set, `QUARANTINE_BUCKET` and `TOKEN_KEY_SECRET`, and what the memory
 /// reads, and fetches the key from the secret.
@@ -54,9 +50,7 @@ pub async fn from_env<F: Fn(&str) -> Option<String>, M: Memory>(
 /// The pipeline that was built in, and the key that this secret holds.
 pub async fn pipeline(config: &SdkConfig, secret: String) -> Result<(Pipeline, Keys<Stored>), Error> {
     let pipeline = Pipeline::compile(PIPELINE, &FILES)?;
-    let secret = Guard::patient("token key", Stored::new(config, secret));
-    let deadline = SystemClock.now().plus_ms(START_MS);
-    let keys = Keys::fetch(secret, &SystemClock, deadline, |secret| pipeline.key(secret)).await?;
+    let keys = secrets::fetch("token key", config, secret, |secret| pipeline.key(secret)).await?;
     Ok((pipeline, keys))
 }
 

@@ -207,7 +207,7 @@ pub(crate) fn fingerprint_into(bytes: &[u8], length: usize, out: &mut String) {
 }
 
 /// Appends at most 32 bytes in hex.
-fn hex(bytes: &[u8], into: &mut String) {
+pub fn hex(bytes: &[u8], into: &mut String) {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let mut digits = [0; 64];
     for (pair, byte) in digits.chunks_exact_mut(2).zip(bytes) {

@@ -134,7 +134,7 @@ impl<P: PutRecords, S: ObjectStore, M: Memory, K: Secret, C: Clock> Transformer<
 }
 
 /// Puts an object, insisting.
-pub(crate) async fn put_object<S: ObjectStore>(
+pub async fn put_object<S: ObjectStore>(
     store: &Guard<S>,
     key: &str,
     body: Vec<u8>,

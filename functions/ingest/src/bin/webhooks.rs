@@ -3,21 +3,16 @@
 use lambda_runtime::Error;
 use millrace_aws::settings::{Env, PIPELINE};
 use millrace_aws::{
-    clients, clock::SystemClock, dynamodb::Table, kinesis::Stream, secrets::Stored, serve::serve,
+    clients, clock::SystemClock, dynamodb::Table, kinesis::Stream, secrets, serve::serve,
     sqs::SqsQueue, telemetry,
 };
 use millrace_core::guard::Guard;
-use millrace_core::keys::Keys;
 use millrace_core::pipeline::EventSettings;
-use millrace_core::port::Clock as _;
 use millrace_core::retry::Policy;
 use millrace_core::webhook::Sources;
 use millrace_ingest::access::Access;
 use millrace_ingest::webhooks::{BODY_MAX, Deps, handle};
 use tokio::sync::Mutex;
-
-/// How long a start waits for the secret, milliseconds: Lambda gives a start 10 s.
-const START_MS: i64 = 8_000;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
@@ -27,9 +22,7 @@ async fn main() -> Result<(), Error> {
     let (table, secret) = (env.text("STATE_TABLE"), env.text("WEBHOOK_SECRETS"));
     let config = clients::config(&mut env);
     env.check()?;
-    let secret = Guard::patient("webhook secrets", Stored::new(&config, secret));
-    let deadline = SystemClock.now().plus_ms(START_MS);
-    let sources = Keys::fetch(secret, &SystemClock, deadline, Sources::parse).await?;
+    let sources = secrets::fetch("webhook secrets", &config, secret, Sources::parse).await?;
     let ingest = millrace_ingest::Deps {
         raw: Guard::patient("RawStream", Stream::new(&config, raw)),
         spill: Guard::new("spill queue", SqsQueue::new(&config, spill), Policy::BRIEF),
