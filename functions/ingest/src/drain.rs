@@ -43,9 +43,6 @@ impl<P, Q, C> Deps<P, Q, C> {
     }
 }
 
-/// How long before the deadline no further attempt at Kinesis begins, milliseconds: the time of the spill queue.
-const SPILL_MS: i64 = 4_000;
-
 /// Handles one batch of messages.
 pub async fn handle<P: PutRecords, Q: Queue, C: Clock>(
     event: SqsEvent,
@@ -74,7 +71,7 @@ pub async fn handle<P: PutRecords, Q: Queue, C: Clock>(
         let (records, count) = (entries.len(), entries.iter().map(events::count).sum::<usize>());
         tally.r#in += count;
         let Err(Left { entries, why }) =
-            publish(&deps.raw, entries, &deps.clock, deadline.plus_ms(-SPILL_MS)).await
+            publish(&deps.raw, entries, &deps.clock, deadline.plus_ms(-spill::SPILL_MS)).await
         else {
             tally.out += count;
             continue;

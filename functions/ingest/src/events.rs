@@ -15,7 +15,8 @@ use std::io::Write as _;
 /// base64 makes four bytes of three.
 pub const RECORD_MAX: usize = 750_000;
 
-/// The field that says of which source a webhook is. An event has it that was signed, and no other.
+/// The field that says of which source a webhook is. Of what comes by a function of this crate only an event has it that was
+/// signed. Who writes to RawStream itself may set it.
 pub(crate) const WEBHOOK: &str = "webhook";
 
 /// What the request tells about each of its events.
@@ -56,17 +57,19 @@ pub(crate) fn accept(
         };
         event.put(&settings.id, New::Str(&id));
     }
-    event.remove_at(&Path::from_key(WEBHOOK)); // only what is verified has it
-    stamped_to_fit(event, settings, stamp)
+    fit(stamped(event, settings, stamp)?)
 }
 
-/// [`stamped`], of what has to fit a record as it is.
-pub(crate) fn stamped_to_fit(
+/// An event whose sender is verified, which has to fit a record as it is.
+pub(crate) fn verified(
     event: &mut Event,
     settings: &EventSettings,
     stamp: &Stamp<'_>,
 ) -> Result<Accepted, String> {
-    let accepted = stamped(event, settings, stamp)?;
+    fit(sealed(event, settings, stamp)?)
+}
+
+fn fit(accepted: Accepted) -> Result<Accepted, String> {
     if accepted.line.len() > RECORD_MAX {
         return Err(format!("the event has more than {RECORD_MAX} bytes"));
     }
@@ -81,6 +84,11 @@ pub fn lacks_id(event: &Event, settings: &EventSettings) -> bool {
 
 /// Takes an event that has all but what the request tells, or says why not, without repeating what it holds.
 pub fn stamped(event: &mut Event, settings: &EventSettings, stamp: &Stamp<'_>) -> Result<Accepted, String> {
+    event.remove_at(&Path::from_key(WEBHOOK)); // only what is verified has it
+    sealed(event, settings, stamp)
+}
+
+fn sealed(event: &mut Event, settings: &EventSettings, stamp: &Stamp<'_>) -> Result<Accepted, String> {
     let is_id = |id: Value<'_>| id.as_str().is_some() || id.as_number().is_some_and(Number::is_integer);
     if !event.get(&settings.id).is_some_and(is_id) {
         return Err(format!("the field `{}` is neither a string nor an integer", settings.id));

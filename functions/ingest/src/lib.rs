@@ -62,9 +62,6 @@ impl<P, Q, C, K: WriteKeys> Deps<P, Q, C, K> {
     }
 }
 
-/// How long before the deadline no further attempt at Kinesis begins, milliseconds: the time of the spill queue.
-const SPILL_MS: i64 = 4_000;
-
 /// Answers one request.
 pub async fn handle<P: PutRecords, Q: Queue, C: Clock, K: WriteKeys>(
     request: HttpRequest,
@@ -121,7 +118,7 @@ async fn put<P: PutRecords, Q: Queue, C: Clock, K: WriteKeys>(
 ) -> Result<usize, Problem> {
     let records = events::records(accepted);
     let Err(Left { entries, why }) =
-        publish(&deps.raw, records, &deps.clock, deadline.plus_ms(-SPILL_MS)).await
+        publish(&deps.raw, records, &deps.clock, deadline.plus_ms(-spill::SPILL_MS)).await
     else {
         return Ok(0);
     };

@@ -5,6 +5,9 @@ use millrace_core::port::Entry;
 use millrace_core::time::Micros;
 use serde::{Deserialize, Serialize};
 
+/// How long before the deadline no further attempt at Kinesis begins, milliseconds: the time of the spill queue.
+pub(crate) const SPILL_MS: i64 = 4_000;
+
 /// The largest message, bytes: SQS takes 1 MiB.
 /// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html>
 const MESSAGE_MAX: usize = 1 << 20;

@@ -160,6 +160,16 @@ fn an_envelope_is_taken_off_and_what_it_says_is_kept() {
 }
 
 #[test]
+fn nobody_passes_for_a_webhook_that_was_verified() {
+    lands(
+        r#"{"id":"a","webhook":{"source":"stripe"},"timestamp":"2026-11-20T13:05:00Z"}"#,
+        expect![[r#"
+            {"id":"a","timestamp":"2026-11-20T13:05:00Z","receivedAt":"2026-11-20T13:05:07.25Z"}
+            in 1, out 1, unread 0"#]],
+    );
+}
+
+#[test]
 fn what_looks_a_bit_like_an_envelope_is_an_event() {
     lands(
         r#"{"Type":"Notification","MessageId":"1","Message":"x","TopicArn":"my topic","Timestamp":"t"}"#,

@@ -3,8 +3,8 @@
 use lambda_runtime::Error;
 use millrace_aws::settings::{Env, PIPELINE};
 use millrace_aws::{
-    clients, clock::SystemClock, dynamodb::Table, kinesis::Stream, secrets, serve::serve,
-    sqs::SqsQueue, telemetry,
+    clients, clock::SystemClock, dynamodb::Table, kinesis::Stream, secrets, serve::serve, sqs::SqsQueue,
+    telemetry,
 };
 use millrace_core::guard::Guard;
 use millrace_core::pipeline::EventSettings;
