@@ -9,8 +9,39 @@ use std::fmt;
 /// What stands in a URL for the cursor.
 const CURSOR: &str = "{cursor}";
 
+/// The longest cursor, bytes: the table has to hold it, and a server to take it in an address.
+const CURSOR_MAX: usize = 8 << 10;
+
 /// What a URL takes as it is (RFC 3986, section 2.3).
 const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// What stands in a header for the token.
+const TOKEN: &str = "{token}";
+
+/// The header that shows the token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Header {
+    pub(crate) name: String,
+    value: String,
+}
+
+impl Header {
+    /// The header that is written so, `Authorization: Bearer {token}`.
+    pub fn read(text: &str) -> Result<Self, NoFeed> {
+        let (name, value) = text.split_once(':').ok_or(NoFeed::Header)?;
+        let (name, value) = (name.trim(), value.trim());
+        // RFC 9110, section 5.6.2.
+        let is_sign = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+        let is_name = !name.is_empty() && name.bytes().all(is_sign);
+        let is_header = is_name && value.contains(TOKEN);
+        is_header.then(|| Self { name: name.to_owned(), value: value.to_owned() }).ok_or(NoFeed::Header)
+    }
+
+    /// Its value with this token.
+    pub(crate) fn value(&self, token: &str) -> String {
+        self.value.replace(TOKEN, token.trim())
+    }
+}
 
 /// Where pages are, and what stands where in them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +62,9 @@ pub enum NoFeed {
         "FEED_ITEMS and FEED_CURSOR are JSON pointers: empty, or each part behind a `/`, as in /data/items"
     )]
     Pointer,
+    /// No header.
+    #[error("FEED_HEADER is a header, `Name: value`, with {{token}} in it where the token goes")]
+    Header,
 }
 
 /// What `main` returns shows through Debug, and is meant for people.
@@ -49,6 +83,9 @@ pub enum NoPage {
     /// Another shape than was said.
     #[error("the feed's page has no array at `{0}`")]
     NoItems(String),
+    /// It has more bytes than a cursor may have.
+    #[error("the feed's cursor has more than {CURSOR_MAX} bytes")]
+    LongCursor,
     /// It leads to where the feed is not.
     #[error("the feed's cursor is an address of another server")]
     Astray,
@@ -111,6 +148,9 @@ impl Feed {
         let items = find(page, &self.items).and_then(|items| serde_json::from_str(items.get()).ok());
         let items = items.ok_or_else(|| NoPage::NoItems(self.items.clone()))?;
         let next = self.cursor.as_ref().and_then(|pointer| find(page, pointer)).and_then(text);
+        if next.as_ref().is_some_and(|next| next.len() > CURSOR_MAX) {
+            return Err(NoPage::LongCursor);
+        }
         Ok(Page { items, next })
     }
 }
@@ -154,6 +194,26 @@ fn find<'a>(value: &'a RawValue, pointer: &str) -> Option<&'a RawValue> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_header_has_a_name_and_the_token() {
+        let header = Header::read("Authorization: Bearer {token}").unwrap();
+        assert_eq!(
+            (header.name.as_str(), header.value(" t0ken\n").as_str()),
+            ("Authorization", "Bearer t0ken")
+        );
+        for text in ["", "Authorization", "Author ization: {token}", ": {token}", "X-Key: t0ken"] {
+            assert_eq!(Header::read(text), Err(NoFeed::Header), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_cursor_has_an_end() {
+        let feed = feed("https://a.example/x?after={cursor}", "/d", Some("/n")).unwrap();
+        let page = |length: usize| format!(r#"{{"d":[],"n":"{}"}}"#, "x".repeat(length));
+        assert!(feed.read(page(CURSOR_MAX).as_bytes()).unwrap().next.is_some());
+        assert_eq!(feed.read(page(CURSOR_MAX + 1).as_bytes()).map(|_| ()), Err(NoPage::LongCursor));
+    }
 
     fn feed(url: &str, items: &str, cursor: Option<&str>) -> Result<Feed, NoFeed> {
         Feed::new(url.to_owned(), items.to_owned(), cursor.map(str::to_owned))

@@ -14,15 +14,15 @@ impl Fetch for Http {
         let ask = Ask { method: "GET", url, headers: &headers, body: "", within: WITHIN, most: PAGE_MAX };
         match self.ask(ask).await {
             Ok(answer) if answer.body.len() > PAGE_MAX => {
-                Err(no_page("the page is larger than it may be".into(), Kind::Transient, None))
+                Err(no_page("the page is larger than it may be", Kind::Permanent, None))
             }
             Ok(answer) => Ok(answer),
-            Err(why) => Err(no_page(why.to_string(), why.kind(), Some(why))),
+            Err(why) => Err(no_page(&why.to_string(), why.kind(), Some(why))),
         }
     }
 }
 
-fn no_page(why: String, kind: Kind, source: Option<NoAnswer>) -> Error {
+fn no_page(why: &str, kind: Kind, source: Option<NoAnswer>) -> Error {
     // It says itself what it is; what lies beneath is more.
     let source = source.and_then(|why| match why {
         NoAnswer::Unreachable(beneath) => Some(beneath),

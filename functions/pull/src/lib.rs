@@ -13,7 +13,7 @@ mod http;
 mod limits;
 mod state;
 
-pub use crate::feed::{Feed, NoFeed, NoPage};
+pub use crate::feed::{Feed, Header, NoFeed, NoPage};
 use crate::state::{Place, State};
 pub use millrace_aws::http::Answer;
 use millrace_core::decode;
@@ -51,10 +51,8 @@ pub struct Deps<F, S, T, P, C> {
     pub feed: Feed,
     /// The client that asks.
     pub http: Guard<F>,
-    /// The header that goes with each request, where there is one, with `{token}` in it for the secret.
-    pub header: Option<(String, String)>,
-    /// The token.
-    pub token: Option<Guard<S>>,
+    /// The header that goes with each request, where there is one, and the token in it.
+    pub token: Option<(Header, Guard<S>)>,
     /// The state table.
     pub table: Guard<T>,
     /// RawStream.
@@ -135,7 +133,7 @@ where
 
     /// How the dependencies are, as far as that is worth telling.
     pub fn health(&self) -> Vec<Health> {
-        let token = self.token.as_ref().and_then(Guard::health);
+        let token = self.token.as_ref().and_then(|(_, secret)| secret.health());
         [self.http.health(), token, self.table.health(), self.raw.health()].into_iter().flatten().collect()
     }
 
@@ -160,12 +158,9 @@ where
 
     /// The header with the token in it.
     async fn header(&self, deadline: Micros) -> Result<Option<(String, String)>, Stopped> {
-        let Some((name, value)) = &self.header else { return Ok(None) };
-        let token = match &self.token {
-            Some(secret) => secret.call(&self.clock, deadline, async |secret| secret.get().await).await?,
-            None => String::new(),
-        };
-        Ok(Some((name.clone(), value.replace("{token}", token.trim()))))
+        let Some((header, secret)) = &self.token else { return Ok(None) };
+        let token = secret.call(&self.clock, deadline, async |secret| secret.get().await).await?;
+        Ok(Some((header.name.clone(), header.value(&token))))
     }
 
     /// Waits until this moment; false, at once, where that is too long for this run.

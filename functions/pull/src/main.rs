@@ -9,13 +9,13 @@ use millrace_aws::{
 use millrace_core::guard::Guard;
 use millrace_core::pipeline::EventSettings;
 use millrace_core::retry::{Delay, Policy};
-use millrace_pull::{Deps, Feed};
+use millrace_pull::{Deps, Feed, Header, NoFeed};
 use serde::de::IgnoredAny;
 use std::time::Duration;
 
 /// How to insist on a feed: three times more within some ten seconds. The next run comes soon.
 const PATIENCE: Policy = Policy {
-    delay: Delay::FullJitter { base: Duration::from_millis(500), cap: Duration::from_secs(8) },
+    delay: Delay::FullJitter { base: Duration::from_millis(1500), cap: Duration::from_secs(6) },
     attempts_max: 4,
 };
 
@@ -28,15 +28,15 @@ async fn main() -> Result<(), Error> {
     let (header, token) = (env.optional("FEED_HEADER"), env.optional("FEED_TOKEN_SECRET"));
     let config = clients::config(&mut env);
     env.check()?;
-    let header = header.as_deref().and_then(|header| header.split_once(':'));
+    // Without a token there is nothing to say.
+    let token = token.map(|id| {
+        let header = Header::read(&header.unwrap_or_default())?;
+        Ok::<_, NoFeed>((header, Guard::patient("feed's token", Stored::new(&config, id))))
+    });
     let deps = Deps {
         feed: Feed::new(url, items, cursor)?,
         http: Guard::new("feed", Http::default(), PATIENCE),
-        // Without a token there is nothing to say.
-        header: header
-            .filter(|_| token.is_some())
-            .map(|(name, value)| (name.trim().to_owned(), value.trim().to_owned())),
-        token: token.map(|id| Guard::patient("feed's token", Stored::new(&config, id))),
+        token: token.transpose()?,
         table: Guard::patient("state table", Table::new(&config, table)),
         raw: Guard::patient("RawStream", Stream::new(&config, raw)),
         clock: SystemClock,

@@ -16,7 +16,7 @@ const POSITION: &str = "cursor";
 /// How long the cursor of a feed that nobody asks is kept, milliseconds: ten years.
 const KEPT_MS: i64 = 10 * 365 * 86_400_000;
 
-/// The most items of a page that are remembered: what an item of the table holds.
+/// The most items of a page that are remembered: 19 bytes each, beside a cursor, are what an item of the table holds.
 const KNOWN_MAX: usize = 20_000;
 
 /// How far a feed was read.

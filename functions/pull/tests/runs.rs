@@ -7,7 +7,7 @@ use millrace_core::pipeline::EventSettings;
 use millrace_core::port::{Clock as _, Error, Item, KeyTable as _, Kind, When};
 use millrace_core::retry::{Delay, Policy};
 use millrace_core::time::Micros;
-use millrace_pull::{Answer, Deps, Feed, Fetch, Stopped, Tally};
+use millrace_pull::{Answer, Deps, Feed, Fetch, Header, Stopped, Tally};
 use millrace_sim::{Fault, Stream, Table, VirtualClock, run};
 use serde_json::{Value, json};
 use std::cell::RefCell;
@@ -70,8 +70,7 @@ impl World {
                 Played { answer, asked: RefCell::default() },
                 Policy { delay, attempts_max: 4 },
             ),
-            header: None,
-            token: None::<Guard<Infallible>>,
+            token: None::<(Header, Guard<Infallible>)>,
             table: Guard::patient("table", &self.table),
             raw: Guard::patient("raw", &self.raw),
             clock: SharedClock(&self.clock),
