@@ -111,7 +111,8 @@ impl Rows {
 
     /// The next chunk, in the room that is given; none at the end.
     pub fn chunk(&mut self, room: &mut Room) -> Result<Option<Chunk>, Reject> {
-        let mut json = String::new();
+        let mut json = String::from_utf8(std::mem::take(&mut room.bytes)).unwrap_or_default();
+        json.clear();
         let begin = self.at;
         while json.len() < CHUNK {
             match guarded(|| self.rows.next())? {
@@ -294,10 +295,21 @@ fn write_time(micros: i64, json: &mut String) -> fmt::Result {
     write!(json, "\"{hours:02}:{minutes:02}:{:02}.{micros:06}\"", seconds % 60)
 }
 
-/// A decimal as a number of JSON, with all its digits: up to 38, so that an `i128` holds them.
+/// The most digits of a decimal: an `i128` holds so many, and so much is what writers of Parquet take.
+const DIGITS_MAX: usize = 38;
+
+/// A decimal as a number of JSON, with all its digits; null where it has more than [`DIGITS_MAX`].
 fn write_decimal(decimal: &Decimal, json: &mut String) -> fmt::Result {
-    let bytes = decimal.data();
+    let mut bytes = decimal.data();
     let sign = if bytes.first().is_some_and(|first| *first >= 0x80) { 0xff } else { 0 };
+    // A wide column has bytes in front that only repeat the sign.
+    while let Some((first, rest)) = bytes.split_first()
+        && let Some(next) = rest.first()
+        && *first == sign
+        && (*next >= 0x80) == (sign == 0xff)
+    {
+        bytes = rest;
+    }
     let mut wide = [sign; 16];
     let Some(from) = wide.len().checked_sub(bytes.len()) else { return write!(json, "null") };
     for (to, byte) in wide.iter_mut().skip(from).zip(bytes) {
@@ -305,8 +317,42 @@ fn write_decimal(decimal: &Decimal, json: &mut String) -> fmt::Result {
     }
     let int = i128::from_be_bytes(wide);
     let scale = usize::try_from(decimal.scale()).unwrap_or_default();
+    if scale > DIGITS_MAX {
+        return write!(json, "null");
+    }
     let digits = format!("{:0>width$}", int.unsigned_abs(), width = scale + 1);
     let (whole, fraction) = digits.split_at(digits.len() - scale);
     let point = if fraction.is_empty() { "" } else { "." };
     write!(json, "{}{whole}{point}{fraction}", if int < 0 { "-" } else { "" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn decimals_keep_their_digits_however_wide_they_are_stored() {
+        let told = |bytes: &[u8], scale: i32| {
+            let mut json = String::new();
+            write_decimal(&Decimal::from_bytes(bytes.to_vec().into(), 38, scale), &mut json).unwrap();
+            json
+        };
+        let wide = |int: i64| [vec![if int < 0 { 0xff } else { 0 }; 24], int.to_be_bytes().to_vec()].concat();
+        for (int, scale, expected) in [
+            (1250_i64, 2, "12.50"),
+            (-1250, 2, "-12.50"),
+            (5, 3, "0.005"),
+            (-1, 0, "-1"),
+            (0, 2, "0.00"),
+            (128, 0, "128"),
+            (-128, 0, "-128"),
+        ] {
+            assert_eq!(told(&int.to_be_bytes(), scale), expected);
+            assert_eq!(told(&wide(int), scale), expected, "stored in 32 bytes");
+        }
+        for (bytes, scale) in [(vec![1; 17], 0), (vec![1], 39), (vec![1], 70_000), (vec![1], i32::MAX)] {
+            assert_eq!(told(&bytes, scale), "null");
+        }
+        assert_eq!(told(&[], 0), "0");
+    }
 }
