@@ -29,6 +29,7 @@ from stack import Failed, step
 NOT_ASKED = {
     "Log": "the local AWS writes the logs itself",
     "Trace": "the local AWS has no X-Ray",
+    "Gone": "the local AWS says 404 of an object that is gone to whoever may read it",
     "SpillRest": "the local AWS refuses no part of a call",
     "DeadLetter": "the local AWS has no OnFailure destination of Kinesis",
     "Consume": "the local AWS reads for the event source mapping without the role",

@@ -106,11 +106,7 @@ pub(super) fn run(
     for (tally, written, steps) in done {
         counts.tally = counts.tally + tally;
         counts.written = counts.written + written;
-        if counts.steps.is_empty() {
-            counts.steps = steps;
-        } else {
-            counts.steps.iter_mut().zip(steps).for_each(|(sum, more)| sum.add(&more));
-        }
+        StepTally::add_all(&mut counts.steps, steps);
     }
     counts.tally.duplicates += duplicates;
     counts.tally.out -= duplicates;

@@ -5,7 +5,6 @@ use millrace_aws::settings::Env;
 use millrace_aws::table::TableEvent;
 use millrace_aws::{serve::serve, telemetry, transformer};
 use millrace_changes::handle;
-use millrace_core::window::Forgetful;
 use tokio::sync::Mutex;
 
 // Batches leave large buffers behind: with this allocator they stand in huge pages, where the system has them.
@@ -17,8 +16,8 @@ async fn main() -> Result<(), Error> {
     telemetry::init();
     let mut env = Env::of_process();
     let table = &env.text("TABLE_NAME");
-    let forgetful = |_: &mut _| -> Box<dyn FnOnce(&_) -> _> { Box::new(|_| Forgetful) };
-    let transformer = &Mutex::new(transformer::from_env("changes", env, forgetful).await?);
+    let (transformer, _) = transformer::from_env("changes", env, transformer::forgetful).await?;
+    let transformer = &Mutex::new(transformer);
     serve(|event: TableEvent, deadline| async move {
         let mut transformer = transformer.lock().await; // one invocation at a time: nobody waits
         let (response, counts) = handle(&event, table, deadline, &mut transformer).await;

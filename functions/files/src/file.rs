@@ -15,6 +15,10 @@ use serde::{Deserialize, Serialize};
 /// How much one call reads, bytes.
 const PART: u64 = 8 << 20;
 
+/// The longest footer of a Parquet file, bytes. It takes many times as much memory: a file of thousands of row groups with
+/// hundreds of columns has some 10 MB.
+const FOOTER_MAX: u64 = 32 << 20;
+
 /// What S3 says, by way of `EventBridge`, of an object that came; as far as it is of interest.
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html>
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -110,8 +114,12 @@ impl<O: ReadObject, C: Clock> Contents<'_, O, C> {
         while at < end {
             let part = self.part(at, end).await?;
             at += part.len() as u64;
-            if at == end && all.is_empty() {
-                return Ok(part);
+            if all.is_empty() {
+                if at == end {
+                    return Ok(part);
+                }
+                // All at once: a row group has hundreds of MB, and must not be there twice.
+                all.reserve_exact(usize::try_from(end - from).unwrap_or_default());
             }
             all.extend_from_slice(&part);
         }
@@ -141,7 +149,12 @@ impl<O: ReadObject, C: Clock> Contents<'_, O, C> {
                     }
                     return Ok((groups, tail));
                 }
-                Footer::Needs(bytes) if bytes > tail.len() as u64 && bytes <= size.min(GROUP_MAX) => {
+                Footer::Needs(bytes) if bytes > FOOTER_MAX && bytes <= size => {
+                    let detail =
+                        format!("the description of its row groups has more than {} MB", FOOTER_MAX >> 20);
+                    return Err(Reject::new("file", "too_large", detail).into());
+                }
+                Footer::Needs(bytes) if bytes > tail.len() as u64 && bytes <= size => {
                     tail = self.bytes(size - bytes, size).await?;
                 }
                 Footer::Needs(_) => {

@@ -7,7 +7,8 @@ use crate::error::Error;
 use crate::file::File;
 use millrace_core::account::Tally;
 use millrace_core::guard::Guard;
-use millrace_core::port::{self, Between, Clock, ITEM_MAX, Item, KeyTable, Kind, When, Written};
+use millrace_core::packed::{self, unpack};
+use millrace_core::port::{Between, Clock, ITEM_MAX, Item, KeyTable, When, Written};
 use millrace_core::quarantine::Reject;
 use millrace_core::time::Micros;
 use millrace_files::{Format, Mark};
@@ -22,8 +23,8 @@ const RUN_MS: i64 = 7 * 3_600_000;
 
 const RUN: &str = "run";
 
-/// The largest item, bytes before compression.
-const PLAIN_MAX: usize = 16 << 20;
+/// What the places of ranges begin with.
+const RANGES: &str = "range/";
 
 /// What is known of a file as a whole.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -119,6 +120,24 @@ impl<T: KeyTable, C: Clock> Ledger<'_, T, C> {
         self.read(&place(range)).await
     }
 
+    /// How far all ranges came of which something is noted.
+    pub(crate) async fn all_progress(&self) -> Result<Vec<Progress>, Error> {
+        let (key, mut after, mut all) = (self.file.state_key(), RANGES.to_owned(), Vec::new());
+        loop {
+            let between = Between { after: &after, before: None, backward: false };
+            let page =
+                self.table.call(self.clock, self.deadline, async |table| table.page(&key, between).await);
+            let page = page.await?;
+            for item in page.items.iter().filter(|item| item.position.starts_with(RANGES)) {
+                all.push(unpack(item)?);
+            }
+            match page.items.last() {
+                Some(last) if page.more => after.clone_from(&last.position),
+                _ => return Ok(all),
+            }
+        }
+    }
+
     /// Notes how far a range came, unless another attempt noted more meanwhile.
     pub(crate) async fn put_progress(
         &self,
@@ -159,21 +178,11 @@ impl<T: KeyTable, C: Clock> Ledger<'_, T, C> {
 
 /// The place of a range among the items of its file.
 fn place(range: usize) -> String {
-    format!("range/{range:06}")
+    format!("{RANGES}{range:06}")
 }
 
 fn pack(value: &impl Serialize) -> Result<Vec<u8>, Error> {
-    let packed = serde_json::to_vec(value).ok().and_then(|json| zstd::bulk::compress(&json, 3).ok());
-    packed.filter(|body| body.len() <= ITEM_MAX).ok_or_else(|| {
+    packed::pack(value).filter(|body| body.len() <= ITEM_MAX).ok_or_else(|| {
         Error::Refused(Reject::new("file", "too_large", "the names of its columns are too long to be noted"))
-    })
-}
-
-fn unpack<V: DeserializeOwned>(item: &Item) -> Result<V, port::Error> {
-    let json = zstd::bulk::decompress(&item.body, PLAIN_MAX).ok();
-    json.and_then(|json| serde_json::from_slice(&json).ok()).ok_or_else(|| port::Error {
-        what: format!("the item {} {} cannot be read", item.key, item.position),
-        kind: Kind::Permanent,
-        source: None,
     })
 }

@@ -22,7 +22,7 @@ use aws_lambda_events::event::sqs::SqsEvent;
 use bytes::Bytes;
 use millrace_aws::source::BatchResponse;
 use millrace_aws::telemetry;
-use millrace_core::account::{Counts, StepTally, Tally};
+use millrace_core::account::{Counts, Tally};
 use millrace_core::batch::Single;
 use millrace_core::guard::{Guard, Health};
 use millrace_core::port::{Clock, KeyTable, ObjectStore, PutRecords, Queue, ReadObject, Secret};
@@ -285,7 +285,7 @@ where
             progress.tally = progress.tally + counts.tally;
             let ledger = self.ledger(file, deadline);
             known = Some(ledger.put_progress(range, known.as_ref(), progress).await?);
-            add(done, counts);
+            done.add(counts);
             rooms.extend(chunks.drain(..).map(Chunk::into_room));
             if self.is_late(deadline) {
                 break;
@@ -371,14 +371,10 @@ where
         plan: Option<&ledger::Plan>,
         deadline: Micros,
     ) -> Result<(Tally, usize), Error> {
-        let ledger = self.ledger(file, deadline);
-        let (mut tally, mut missing) = (Tally::default(), 0);
-        for range in 0..plan.map_or(0, |plan| plan.ranges.len()) {
-            let progress = ledger.progress(range).await?.map(|known| known.value);
-            tally = tally + progress.map(|progress| progress.tally).unwrap_or_default();
-            missing += usize::from(!progress.is_some_and(|progress| progress.done));
-        }
-        Ok((tally, missing))
+        let all = self.ledger(file, deadline).all_progress().await?;
+        let tally = all.iter().fold(Tally::default(), |sum, progress| sum + progress.tally);
+        let done = all.iter().filter(|progress| progress.done).count();
+        Ok((tally, plan.map_or(0, |plan| plan.ranges.len()).saturating_sub(done)))
     }
 
     /// Whether there is no time for another batch.
@@ -418,15 +414,5 @@ impl Chunks {
             Self::Text(text) => text.chunk(contents, room).await,
             Self::Table(table) => table.chunk(contents, room).await,
         }
-    }
-}
-
-/// Adds what a batch did to what those before it did.
-fn add(done: &mut Counts, counts: Counts) {
-    done.tally = done.tally + counts.tally;
-    if done.steps.is_empty() {
-        done.steps = counts.steps;
-    } else {
-        done.steps.iter_mut().zip(&counts.steps).for_each(|(sum, more): (&mut StepTally, _)| sum.add(more));
     }
 }

@@ -5,9 +5,8 @@ use millrace_aws::dynamodb::Table;
 use millrace_aws::s3::Bucket;
 use millrace_aws::settings::Env;
 use millrace_aws::sqs::SqsQueue;
-use millrace_aws::{clients, serve, telemetry, transformer};
+use millrace_aws::{serve, telemetry, transformer};
 use millrace_core::guard::Guard;
-use millrace_core::window::Forgetful;
 use millrace_files_function::{Deps, Event, Sizes, handle};
 use tokio::sync::Mutex;
 
@@ -21,10 +20,9 @@ async fn main() -> Result<(), Error> {
     let mut env = Env::of_process();
     let (inbox, state) = (env.text("INBOX_BUCKET"), env.text("STATE_TABLE"));
     let queue = env.optional("FILES_QUEUE_URL").unwrap_or_default(); // only where files come by way of it
-    let config = clients::config(&mut env);
-    let forgetful = |_: &mut _| -> Box<dyn FnOnce(&_) -> _> { Box::new(|_| Forgetful) };
+    let (transformer, config) = transformer::from_env("files", env, transformer::forgetful).await?;
     let deps = Deps {
-        transformer: transformer::from_env("files", env, forgetful).await?,
+        transformer,
         inbox: Guard::patient("inbox", Bucket::new(&config, inbox.clone())),
         manifests: Guard::patient("manifests", Bucket::new(&config, inbox)),
         state: Guard::patient("state table", Table::new(&config, state)),

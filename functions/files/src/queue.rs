@@ -3,7 +3,7 @@
 //! What time does not allow for goes on by way of a message to the same queue. The file belongs to the queue, not to a
 //! message: one that comes twice finds what the other has done.
 
-use crate::{Answer, Deps, Dropped, Error, Job, Task, add};
+use crate::{Answer, Deps, Dropped, Error, Job, Task};
 use aws_lambda_events::event::sqs::SqsEvent;
 use millrace_aws::source::BatchResponse;
 use millrace_core::account::Counts;
@@ -64,7 +64,7 @@ where
         let Answer::Planned { skip: false, ranges } = planned? else { return Ok(true) };
         for range in ranges {
             let (ranged, counts) = self.task(Task::Range(Job { range, ..job.clone() }), deadline).await;
-            add(done, counts);
+            done.add(counts);
             // Who did nothing yet has time.
             let is_late = done.tally.r#in > 0 && self.is_late(deadline);
             if ranged? != (Answer::Ranged { done: true }) || is_late {

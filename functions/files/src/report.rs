@@ -5,7 +5,7 @@ use crate::file::File;
 use crate::ledger::Plan;
 use crate::{Answer, Cause, Deps};
 use millrace_core::account::Tally;
-use millrace_core::port::{Clock, ObjectStore};
+use millrace_core::port::{self, Clock, ObjectStore};
 use millrace_core::quarantine::{self, Entry, Reject};
 use millrace_core::time::Micros;
 use millrace_core::transformer::put_object;
@@ -103,7 +103,10 @@ impl<P, S: ObjectStore, M, K, C: Clock, O, T, Q> Deps<P, S, M, K, C, O, T, Q> {
             key = format!("manifests/{}.json", file.id);
         }
         let (body, clock) = (manifest.json().into_bytes(), &self.transformer.clock);
-        Ok(put_object(&self.manifests, &key, body, clock, deadline).await?)
+        let put = put_object(&self.manifests, &key, body, clock, deadline).await;
+        // A key may hold personal data, and so may what the store says of it.
+        let what = "put a manifest beside the inbox".to_owned();
+        Ok(put.map_err(|why| port::Error { what, source: None, ..why })?)
     }
 
     /// Puts a file that cannot be read into the quarantine: the place where it lies, and what is wrong. It stays in the

@@ -336,6 +336,20 @@ fn what_fails_on_the_way_comes_again_and_lands_once() {
     }
 }
 
+#[test]
+fn what_is_said_of_a_failure_names_no_file() {
+    for nth in 0..6 {
+        let fresh = World::with(prices(10).as_bytes());
+        let faults = std::iter::repeat_n(Fault::None, nth).chain([Fault::Fails(Kind::Permanent)]);
+        let world = World { inbox: fresh.inbox.faulty(faults), ..World::with(b"") };
+        for task in ["plan", "range", "finish"] {
+            if let Err((_, message)) = world.task(task, "e-1", &json!({"range": 0}), LONG) {
+                assert!(!message.contains("prices"), "{task}: {message}");
+            }
+        }
+    }
+}
+
 /// A stream that lets something else happen before it takes the first records.
 struct Meanwhile<'a, F> {
     stream: &'a Stream,

@@ -7,6 +7,7 @@
 use millrace_aws::firehose::{Fate, FirehoseAnswer, FirehoseEvent, FirehoseRecord};
 use millrace_aws::telemetry;
 use millrace_core::account::{Counts, Tally};
+use millrace_core::batch::INFLATED_KEPT;
 use millrace_core::decode;
 use millrace_core::event::Event;
 use millrace_core::keys::Keys;
@@ -82,7 +83,8 @@ impl Room {
     /// Gives back what only a huge record needs.
     fn release(&mut self) {
         self.event.release();
-        self.inflated = Vec::new();
+        self.inflated.clear();
+        self.inflated.shrink_to(INFLATED_KEPT);
     }
 }
 

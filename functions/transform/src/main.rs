@@ -13,7 +13,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     telemetry::init();
-    let transformer = transformer::from_env("transform", Env::of_process(), transformer::window).await?;
+    let (transformer, _) = transformer::from_env("transform", Env::of_process(), transformer::window).await?;
     let transformer = &Mutex::new(transformer);
     serve_batches(async |event, deadline| {
         let mut transformer = transformer.lock().await; // one invocation at a time: nobody waits

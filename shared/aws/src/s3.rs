@@ -84,7 +84,11 @@ impl ReadObject for Bucket {
         let answer = match Box::pin(call.send()).await.map_err(SdkError::into_service_error) {
             Ok(answer) => answer,
             Err(why) if matches!(why.code(), Some("PreconditionFailed" | "NoSuchKey")) => return Ok(None),
-            Err(why) => return Err(failed(what(), why)),
+            // What S3 says of an object that it refuses has the key in it, which may hold personal data.
+            Err(why) => {
+                let what = format!("{}: {}", what(), why.code().unwrap_or("no answer"));
+                return Err(Error { source: None, what, ..failed(String::new(), why) });
+            }
         };
         match answer.body.collect().await {
             Ok(body) => Ok(Some(body.into_bytes())),

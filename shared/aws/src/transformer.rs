@@ -15,18 +15,18 @@ use millrace_core::guard::Guard;
 use millrace_core::keys::Keys;
 use millrace_core::pipeline::Pipeline;
 use millrace_core::transformer::Transformer;
-use millrace_core::window::{Memory, Span, Window};
+use millrace_core::window::{Forgetful, Memory, Span, Window};
 
 /// What is made of the SDK's configuration, once the environment is read.
 pub type Later<M> = Box<dyn FnOnce(&SdkConfig) -> M>;
 
 /// Reads `CLEAN_STREAM`, `CLEAN_ENCODING` where it is set, `QUARANTINE_BUCKET` and `TOKEN_KEY_SECRET`, and what the memory
-/// reads, and fetches the key from the secret.
+/// reads, and fetches the key from the secret. Hands over the SDK's configuration, too, for other clients.
 pub async fn from_env<F: Fn(&str) -> Option<String>, M: Memory>(
     function: &'static str,
     mut env: Env<F>,
     memory: impl FnOnce(&mut Env<F>) -> Later<M>,
-) -> Result<Transformer<Stream, Bucket, M, Stored, SystemClock>, Error> {
+) -> Result<(Transformer<Stream, Bucket, M, Stored, SystemClock>, SdkConfig), Error> {
     let (clean, quarantine) = (env.text("CLEAN_STREAM"), env.text("QUARANTINE_BUCKET"));
     let secret = env.text("TOKEN_KEY_SECRET");
     let encoding = env.optional("CLEAN_ENCODING");
@@ -35,7 +35,7 @@ pub async fn from_env<F: Fn(&str) -> Option<String>, M: Memory>(
     env.check()?;
     let encoding: Option<Encoding> = encoding.map(|name| name.parse()).transpose()?;
     let (pipeline, keys) = pipeline(&config, secret).await?;
-    Ok(Transformer {
+    let transformer = Transformer {
         function,
         clean: Guard::patient("CleanStream", Stream::new(&config, clean)),
         quarantine: Guard::patient("quarantine", Bucket::new(&config, quarantine)),
@@ -44,7 +44,8 @@ pub async fn from_env<F: Fn(&str) -> Option<String>, M: Memory>(
         pipeline,
         keys,
         batch: Batch::writing(encoding.unwrap_or_default()),
-    })
+    };
+    Ok((transformer, config))
 }
 
 /// The pipeline that was built in, and the key that this secret holds.
@@ -59,6 +60,11 @@ fn ids_max(memory: Option<&str>) -> usize {
     const IDS_A_MB: usize = 9_000; // of 116 bytes each, see `Span::ids_max`
     let memory = memory.and_then(|memory| memory.parse().ok()).unwrap_or(512_usize);
     (memory / 2).saturating_mul(IDS_A_MB)
+}
+
+/// No ids: of a source whose events come once.
+pub fn forgetful<F>(_env: &mut Env<F>) -> Later<Forgetful> {
+    Box::new(|_| Forgetful)
 }
 
 /// The ids that a lane of `RAW_STREAM` let out, in `STATE_TABLE`, for `DEDUPE_WINDOW_SECONDS`; a record may be tried again

@@ -72,6 +72,15 @@ pub struct Counts {
     pub steps: Vec<StepTally>,
 }
 
+impl Counts {
+    /// Adds what a batch did to what those before it did.
+    pub fn add(&mut self, more: Self) {
+        self.tally = self.tally + more.tally;
+        self.window_short += more.window_short;
+        StepTally::add_all(&mut self.steps, more.steps);
+    }
+}
+
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
 fn is_zero(count: &usize) -> bool {
     *count == 0
@@ -90,6 +99,15 @@ impl StepTally {
         self.changed += more.changed;
         self.dropped += more.dropped;
         self.quarantined += more.quarantined;
+    }
+
+    /// Adds what the same steps, in the same order, did elsewhere; to none of them all.
+    pub fn add_all(steps: &mut Vec<Self>, more: Vec<Self>) {
+        if steps.is_empty() {
+            *steps = more;
+        } else {
+            steps.iter_mut().zip(&more).for_each(|(sum, more)| sum.add(more));
+        }
     }
 
     /// Events that went on.

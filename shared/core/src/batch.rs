@@ -26,7 +26,7 @@ const BAD_BYTES_MAX: usize = 8 << 20;
 const SOME_WENT_ON: &str = "those before the last of them went on, and a few behind it";
 
 /// The room for an inflated record that the next batch finds again, bytes.
-const INFLATED_KEPT: usize = 4 << 20;
+pub const INFLATED_KEPT: usize = 4 << 20;
 
 /// A batch and what became of it. Nothing is put anywhere yet. The memory of one batch serves the next.
 #[derive(Debug, Default)]
@@ -226,12 +226,12 @@ impl<'a> Run<'a> {
         self.settle(&mut waiting);
     }
 
-    /// Takes what is more than one event, or none, or no plain text.
     /// Takes a record that holds no event.
     pub fn reject(&mut self, sequence: &str, at: Micros, why: Reject, payload: &[u8]) {
         self.batch.reject(sequence, None, at, why, payload);
     }
 
+    /// Takes what is more than one event, or none, or no plain text.
     fn pieces(&mut self, record: &Record<'_>, room: &mut Vec<u8>) {
         let Record { sequence, arrived_at, data } = *record;
         let payloads = match decode::unpack(data, room) {

@@ -15,10 +15,11 @@
 
 use crate::frame::Position;
 use crate::guard::Guard;
+use crate::packed::{self, unpack};
 use crate::port::{Between, Clock, Error, Item, KeyTable, Kind, When, Written};
 use crate::record::Sequence;
 use crate::time::Micros;
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use twox_hash::XxHash3_64;
 
@@ -31,9 +32,6 @@ const GRACE_MS: i64 = 5_000;
 
 /// The most ranges that one batch lands of a lane: an item has to hold them.
 pub const RANGES_MAX: usize = 6_000;
-
-/// The largest item, bytes before compression.
-const PLAIN_MAX: usize = 16 << 20;
 
 /// Positions from the first to the last, both included.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -400,22 +398,8 @@ impl From<&Range> for Logged {
     }
 }
 
-/// The body of an item: JSON, compressed, for positions and keys have most in common.
+/// A plan as an item holds it.
 fn pack(value: &impl Serialize) -> Result<Vec<u8>, Error> {
-    let broken = |why: Box<dyn std::error::Error + Send + Sync>| Error {
-        what: "pack a checkpoint".to_owned(),
-        kind: Kind::Permanent,
-        source: Some(why),
-    };
-    let json = serde_json::to_vec(value).map_err(|why| broken(why.into()))?;
-    zstd::bulk::compress(&json, 3).map_err(|why| broken(why.into()))
-}
-
-fn unpack<V: DeserializeOwned>(item: &Item) -> Result<V, Error> {
-    let json = zstd::bulk::decompress(&item.body, PLAIN_MAX).ok();
-    json.and_then(|json| serde_json::from_slice(&json).ok()).ok_or_else(|| Error {
-        what: format!("the item {} {} cannot be read", item.key, item.position),
-        kind: Kind::Permanent,
-        source: None,
-    })
+    let what = "pack a checkpoint".to_owned();
+    packed::pack(value).ok_or(Error { what, kind: Kind::Permanent, source: None })
 }

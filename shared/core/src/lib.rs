@@ -45,6 +45,7 @@ pub mod kpl;
 mod matcher;
 pub mod metric;
 pub mod mistake;
+pub mod packed;
 pub mod pipeline;
 pub mod port;
 pub mod publish;

@@ -174,12 +174,12 @@ impl<T: KeyTable, O: ObjectStore, Q: ObjectStore, C: Clock> Driver<T, O, Q, C> {
         let Some(first) = frames.iter().map(|(_, header)| &header.first).min() else {
             return Ok(Ok((Landing::default(), None)));
         };
+        let mut found = match self.checkpoints.read(lane, first, &self.clock, deadline).await {
+            Ok(found) => found,
+            Err(why) => return Ok(Err(why)),
+        };
         let mut events_max = usize::MAX;
         loop {
-            let found = match self.checkpoints.read(lane, first, &self.clock, deadline).await {
-                Ok(found) => found,
-                Err(why) => return Ok(Err(why)),
-            };
             let New { cuts, ranges, events, put_off, skipped, rest } =
                 self.cut(found.landed().clone(), frames, events_max);
             let seen = Landing { r#in: skipped, skipped, ..Landing::default() };
@@ -203,6 +203,10 @@ impl<T: KeyTable, O: ObjectStore, Q: ObjectStore, C: Clock> Driver<T, O, Q, C> {
                 // owner may have been alive.
                 Err(NoClaim::Taken(until)) if self.has_time_after(until, deadline) => {
                     self.clock.sleep(self.clock.now().until(until)).await;
+                    found = match self.checkpoints.read(lane, first, &self.clock, deadline).await {
+                        Ok(found) => found,
+                        Err(why) => return Ok(Err(why)),
+                    };
                 }
                 Err(NoClaim::Taken(_)) => return Ok(Err(taken(lane))),
                 Err(NoClaim::Failed(why)) => return Ok(Err(why)),

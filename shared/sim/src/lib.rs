@@ -162,6 +162,8 @@ impl Store {
 
 impl ObjectStore for Store {
     async fn put(&self, key: &str, body: Bytes) -> Result<(), Error> {
+        // A bucket names the object.
+        let error = |kind| Error { what: format!("put the object {key}"), ..error(kind) };
         match self.faults.next() {
             Fault::Fails(kind) => return Err(error(kind)),
             Fault::AnswerLost => {
