@@ -66,7 +66,7 @@ impl Mutant {
         (Self::LogsPayload, 0),
         (Self::KeyKept, 6),
         (Self::CheckpointBeforePut, 6),
-        (Self::NotSuperseded, 75),
+        (Self::NotSuperseded, 79),
         (Self::ClaimsUnasked, 165),
         (Self::LogExpires, 4),
         (Self::LetterDeletedFirst, 6),
