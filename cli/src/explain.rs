@@ -47,7 +47,7 @@ pub(crate) struct Args {
     /// The pipeline
     #[arg(long, value_name = "FILE", default_value = "pipeline.toml")]
     pipeline: PathBuf,
-    /// The events: NDJSON, one JSON object or a JSON array, plain, gzip or zstd; `-` is stdin
+    /// The events: CSV, NDJSON, JSON or Parquet, plain, gzip or zstd; `-` is stdin
     #[arg(long = "in", value_name = "FILE|-")]
     input: PathBuf,
     /// How many events to show, from the first; 0 is all [default: 10 as text, all as NDJSON]
