@@ -31,7 +31,8 @@ SETTINGS = {
     "RAW_STREAM": "raw", "CLEAN_STREAM": "clean", "SPILL_QUEUE_URL": "http://127.0.0.1/spill", "SPILL_DLQ_URL": "http://127.0.0.1/spill-dlq",
     "DEAD_LETTER_QUEUE_URLS": "http://127.0.0.1/dlq", "LAKE_BUCKET": "lake", "QUARANTINE_BUCKET": "quarantine", "TOKEN_KEY_SECRET": "key",
     "STATE_TABLE": "state", "DEDUPE_WINDOW_SECONDS": "3600", "STREAM_RETENTION_HOURS": "24", "TABLE_NAME": "orders",
-    "ACCESS": "open", "REQUEST_BYTES": "10485760",
+    "ACCESS": "open", "REQUEST_BYTES": "10485760", "WEBHOOK_SECRETS": "webhooks", "INBOX_BUCKET": "inbox", "METRICS_TABLE": "metrics",
+    "METRICS_DAYS": "400", "FEED_URL": "http://127.0.0.1/feed", "CHECK_URL": "http://127.0.0.1/check", "REVIEW_QUEUE_URL": "http://127.0.0.1/review",
     "AWS_REGION": "us-east-1", "AWS_DEFAULT_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test",
     "AWS_LAMBDA_FUNCTION_NAME": "bench", "AWS_LAMBDA_FUNCTION_VERSION": "1", "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "512",
 }  # fmt: skip

@@ -8,7 +8,7 @@ mod attribute;
 pub use attribute::{Attribute, Item};
 
 use crate::decode;
-use crate::event::{Event, New, Path};
+use crate::event::{Event, New, Path, Pattern};
 use crate::pipeline::{EventSettings, RECEIVED_AT};
 use crate::quarantine::Reject;
 use crate::time::Micros;
@@ -40,7 +40,7 @@ pub(crate) fn old_place(attribute: &Path) -> Path {
 }
 
 /// The names on the way to a field; where it is an attribute's value before the change, those of the attribute.
-pub(crate) fn old_of(field: &Path) -> impl Iterator<Item = &str> {
+pub(crate) fn old_of(field: &Pattern) -> impl Iterator<Item = &str> {
     let is_old = field.names().take(2).eq([CHANGE, OLD]);
     field.names().skip(if is_old { 2 } else { 0 })
 }

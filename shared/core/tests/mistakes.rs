@@ -430,11 +430,12 @@ fn steps_tell_what_is_mistaken_in_them() {
         (
             "clean.rename = { \"items[].a\" = \"b\" }",
             expect![[r#"
-            pipeline.toml:6:18: error: `items[].a` may be many fields, and this wants one, like `data.x`
-              |
-            6 | clean.rename = { "items[].a" = "b" }
-              |                  ^^^^^^^^^^^
-        "#]],
+                pipeline.toml:6:16: error: `items[].a` and `b` do not stand in the same element
+                  |
+                6 | clean.rename = { "items[].a" = "b" }
+                  |                ^^^^^^^^^^^^^^^^^^^^^
+                  = up to the last `[]` both are the same, like `items[].sku` and `items[].product`
+            "#]],
         ),
         (
             "clean.require = []",

@@ -407,3 +407,42 @@ fn the_fields_of_a_metric_are_looked_at_as_they_are_behind_the_steps() {
         "#]],
     );
 }
+
+#[test]
+fn what_steps_do_in_arrays_is_followed_too() {
+    check(
+        "[[step]]\nanonymize.drop = [\"items[].sku\"]\n[[step]]\nenrich.url = { from = \"items[].sku\", into = \"items[].page\" }\n",
+        expect![[r#"
+            pipeline.toml:10:23: warning: `enrich.url` finds no `items[].sku`: `anonymize.drop` in line 8 removes it
+               |
+            10 | enrich.url = { from = "items[].sku", into = "items[].page" }
+               |                       ^^^^^^^^^^^^^
+               = put this step before that one, or take `items[].sku` out here
+        "#]],
+    );
+    check(
+        "[[step]]\nclean.rename = { \"people[].email\" = \"people[].note\" }\n",
+        expect![[r#"
+            pipeline.toml:8:37: warning: `people[].note` holds what `people[].email` held, by `clean.rename` in line 8, and no step anonymizes it
+              |
+            8 | clean.rename = { "people[].email" = "people[].note" }
+              |                                     ^^^^^^^^^^^^^^^
+              = add `anonymize.hmac = ["people[].note"]` or another anonymize step behind it; if it is nobody's, say so: `[check]`, `allow = ["people[].note"]`
+        "#]],
+    );
+    check(
+        "[[step]]\nenrich.constant = { \"people[].email\" = \"x@example.com\" }\n[[step]]\nclean.require = [\"people[].email\"]\n",
+        expect![[""]],
+    );
+    // Where `people` is an array, there is nothing at `people.email`.
+    check(
+        "[[step]]\nclean.default = { \"people[].email\" = \"none\" }\n[[step]]\nanonymize.hmac = [\"people.email\"]\n",
+        expect![[r#"
+            pipeline.toml:8:19: warning: `people[].email` looks personal, and no step anonymizes it
+              |
+            8 | clean.default = { "people[].email" = "none" }
+              |                   ^^^^^^^^^^^^^^^^
+              = add `anonymize.hmac = ["people[].email"]` or another anonymize step; if it is nobody's, say so: `[check]`, `allow = ["people[].email"]`
+        "#]],
+    );
+}

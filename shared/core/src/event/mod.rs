@@ -13,7 +13,7 @@ mod write;
 
 pub use number::Number;
 pub use parse::{DEPTH_MAX, Flaw, NODES_MAX};
-pub use path::{NoPath, Path, Pattern};
+pub use path::{ItemPath, NoPath, Path, Pattern};
 pub use write::quote;
 
 use index::Index;
@@ -233,14 +233,30 @@ impl Event {
 
     /// The node at a path that begins at another node.
     #[must_use]
-    pub fn find_in(&self, id: Id, path: &Path) -> Option<Id> {
-        path.keys().try_fold(id.0, |at, key| self.child(at, key)).map(Id)
+    #[inline]
+    pub fn find_in(&self, top: Id, path: &Path) -> Option<Id> {
+        if top.0 == ROOT { self.find(path) } else { self.find_from(top.0, path) }
+    }
+
+    #[inline(never)]
+    fn find_from(&self, top: u32, path: &Path) -> Option<Id> {
+        path.keys().try_fold(top, |at, key| self.child(at, key)).map(Id)
     }
 
     /// The value at a path.
     #[must_use]
     pub fn get(&self, path: &Path) -> Option<Value<'_>> {
         self.find(path).map(|id| self.value(id))
+    }
+
+    /// The value at a path that begins at another node.
+    pub(crate) fn get_in(&self, top: Id, path: &Path) -> Option<Value<'_>> {
+        self.find_in(top, path).map(|id| self.value(id))
+    }
+
+    /// The text at a path that begins at another node, where there is one.
+    pub(crate) fn str_in(&self, top: Id, path: &Path) -> Option<&str> {
+        self.get_in(top, path).and_then(Value::as_str)
     }
 
     /// The value at a path, null counting as missing.
@@ -363,10 +379,15 @@ impl Event {
 
     /// Puts a text at a path, unless it stands there already.
     pub fn put_str(&mut self, path: &Path, text: &str) {
-        match self.find(path) {
+        self.put_str_in(Id(ROOT), path, text);
+    }
+
+    /// As [`put_str`](Self::put_str), from another object on.
+    pub(crate) fn put_str_in(&mut self, top: Id, path: &Path, text: &str) {
+        match self.find_in(top, path) {
             Some(id) if self.value(id).as_str() == Some(text) => {}
             Some(id) => self.set(id, New::Str(text)),
-            None => _ = self.put(path, New::Str(text)),
+            None => _ = self.put_in(top, path, New::Str(text)),
         }
     }
 
@@ -425,24 +446,29 @@ impl Event {
 
     /// Puts a value at a path, and hands back where. What stands in the way and is no object makes room.
     pub fn put(&mut self, path: &Path, new: New<'_>) -> Id {
-        let (parent, key) = (self.make_way(path), path.last_key());
+        if self.nodes.is_empty() {
+            self.nodes.push(Node { kind: Kind::Object, removed: false, ..NIL });
+        }
+        self.put_in(Id(ROOT), path, new)
+    }
+
+    /// As [`put`](Self::put), from another object on.
+    pub(crate) fn put_in(&mut self, top: Id, path: &Path, new: New<'_>) -> Id {
+        let (parent, key) = (self.make_way(top, path), path.last_key());
         let Some(id) = self.child(parent, key) else { return self.add(parent, key, new) };
         self.set(Id(id), new);
         Id(id)
     }
 
-    /// The node at a path, null where it was not there.
-    fn make(&mut self, path: &Path) -> Id {
-        let (parent, key) = (self.make_way(path), path.last_key());
+    /// The node at a path from an object on, null where it was not there.
+    fn make(&mut self, top: Id, path: &Path) -> Id {
+        let (parent, key) = (self.make_way(top, path), path.last_key());
         self.child(parent, key).map_or_else(|| self.add(parent, key, New::Null), Id)
     }
 
-    /// The object that a path ends in.
-    fn make_way(&mut self, path: &Path) -> u32 {
-        if self.nodes.is_empty() {
-            self.nodes.push(Node { kind: Kind::Object, removed: false, ..NIL });
-        }
-        let mut at = ROOT;
+    /// The object that a path from an object on ends in.
+    fn make_way(&mut self, top: Id, path: &Path) -> u32 {
+        let mut at = top.0;
         for key in path.keys().take(path.rest.len()) {
             at = self.child(at, key).unwrap_or_else(|| self.add(at, key, New::Object).0);
             if self.node(at).kind != Kind::Object {
@@ -454,9 +480,14 @@ impl Event {
 
     /// Takes a value out of the event. Objects that it leaves empty go with it, arrays stay.
     pub fn remove(&mut self, id: Id) {
+        self.remove_in(Id(ROOT), id);
+    }
+
+    /// As [`remove`](Self::remove), but for this object that it is in, which stays though it be empty.
+    pub(crate) fn remove_in(&mut self, top: Id, id: Id) {
         let mut at = id.0;
         loop {
-            if at == ROOT {
+            if at == ROOT || at == top.0 {
                 return;
             }
             self.touch(at);
@@ -479,20 +510,30 @@ impl Event {
 
     /// Takes the value at a path out, where there is one.
     pub fn remove_at(&mut self, path: &Path) {
-        if let Some(id) = self.find(path) {
-            self.remove(id);
+        self.remove_at_in(Id(ROOT), path);
+    }
+
+    /// As [`remove_at`](Self::remove_at), from an object on, which stays though it be empty.
+    pub(crate) fn remove_at_in(&mut self, top: Id, path: &Path) {
+        if let Some(id) = self.find_in(top, path) {
+            self.remove_in(top, id);
         }
     }
 
     /// Moves a value, with all that is in it, to a path, in place of what was there.
     pub fn move_to(&mut self, id: Id, path: &Path) {
+        self.move_in(Id(ROOT), id, path);
+    }
+
+    /// As [`move_to`](Self::move_to), within an object that the value is in, which stays though it be empty meanwhile.
+    pub(crate) fn move_in(&mut self, top: Id, id: Id, path: &Path) {
         let from = *self.node(id.0);
-        if from.removed || id.0 == ROOT {
+        if from.removed || id == top {
             return;
         }
         // Out first, so that the way to the new place never goes through the old one.
-        self.remove(id);
-        let to = self.make(path).0;
+        self.remove_in(top, id);
+        let to = self.make(top, path).0;
         self.touch(to);
         if self.node(to).kind == Kind::Object || from.kind == Kind::Object {
             self.index.forget();

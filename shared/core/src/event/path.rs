@@ -75,6 +75,30 @@ impl Path {
     }
 }
 
+/// The way to one field of the event, or of each element of arrays in it: `data.x`, `items[].sku`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct ItemPath {
+    /// The arrays' elements; none for the event itself.
+    pub(crate) items: Option<Pattern>,
+    /// The way from there.
+    pub(crate) path: Path,
+}
+
+impl TryFrom<String> for ItemPath {
+    type Error = NoPath;
+
+    fn try_from(text: String) -> Result<Self, NoPath> {
+        let Pattern(mut parts) = Pattern::try_from(text.clone())?;
+        if parts.contains(&Part::Deep) {
+            return Err(NoPath::AnyWayDown(text));
+        }
+        let start = parts.iter().rposition(|part| *part == Part::Items).map_or(0, |at| at + 1);
+        let path = Pattern(parts.split_off(start)).into_path().map_err(|_| NoPath::Element(text))?;
+        Ok(Self { items: Some(Pattern(parts)).filter(|items| !items.0.is_empty()), path })
+    }
+}
+
 /// A text is no path, or a pattern where one field is wanted.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum NoPath {
@@ -84,6 +108,14 @@ pub enum NoPath {
     /// It fits many fields.
     #[error("`{0}` may be many fields, and this wants one, like `data.x`")]
     Many(String),
+    /// It fits fields any way down.
+    #[error(
+        "`{0}` goes any way down, and this wants one field, of the event or of each element, like `data.x` or `items[].sku`"
+    )]
+    AnyWayDown(String),
+    /// It fits elements, and not what is in them.
+    #[error("`{0}` is each element itself, and this wants a field in it, like `items[].sku`")]
+    Element(String),
     /// It goes any way down twice.
     #[error("`{0}` has more than one `**`")]
     Deep(String),
@@ -137,7 +169,7 @@ impl fmt::Display for Path {
 
 /// The way to any number of fields: as [`Path`], and `items[]` is each element of an array, `**` any way down, or
 /// at the end each value below that is no object and no array.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Pattern(pub(super) Vec<Part>);
 
@@ -148,6 +180,19 @@ impl schemars::JsonSchema for Path {
 
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
         schemars::json_schema!({ "type": "string", "description": "The way to a field: keys with dots between them, `data.x`." })
+    }
+}
+
+impl schemars::JsonSchema for ItemPath {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "FieldOfItems".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "type": "string",
+            "description": "The way to a field, of the event or of each element of an array: `data.x`, `items[].sku`.",
+        })
     }
 }
 
@@ -165,7 +210,7 @@ impl schemars::JsonSchema for Pattern {
 }
 
 /// A part of a pattern.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum Part {
     /// The value of a key.
     Key(Key),
@@ -190,19 +235,25 @@ impl Pattern {
         }
     }
 
-    /// The fields that it names as if each array were its element; none where `**` leaves open which they are.
+    /// Whether it goes any way down, so that it leaves open which fields it names.
     #[must_use]
-    pub fn roughly(&self) -> Option<Path> {
-        let mut keys = Vec::new();
-        for part in &self.0 {
-            match part {
-                Part::Key(key) => keys.push(key.clone()),
-                Part::Items => {}
-                Part::Deep => return None,
-            }
-        }
-        let rest = keys.split_off(keys.len().min(1));
-        Some(Path { first: keys.pop()?, rest })
+    pub fn is_deep(&self) -> bool {
+        self.0.contains(&Part::Deep)
+    }
+
+    /// The keys on the way, from the top, as if each array were its element.
+    #[must_use]
+    pub fn names(&self) -> impl DoubleEndedIterator<Item = &str> {
+        self.0.iter().filter_map(|part| match part {
+            Part::Key(key) => Some(key.name.as_str()),
+            Part::Items | Part::Deep => None,
+        })
+    }
+
+    /// Whether this is the other pattern, or leads through it.
+    #[must_use]
+    pub fn is_within(&self, other: &Self) -> bool {
+        self.0.starts_with(&other.0)
     }
 
     /// The pattern without `**` at its end: where what that fits begins.
@@ -212,28 +263,35 @@ impl Pattern {
         self
     }
 
-    /// Whether the pattern may fit this field or one that it is within; for what a reader is told of a pipeline.
+    /// Whether it fits what the other one does, which does not go any way down, or what that is within.
     #[must_use]
-    pub fn may_cover(&self, path: &Path) -> bool {
-        fn covers(parts: &[Part], keys: &[&Key]) -> bool {
-            match (parts.split_first(), keys.split_first()) {
+    pub fn covers(&self, field: &Self) -> bool {
+        fn covers(parts: &[Part], field: &[Part]) -> bool {
+            match (parts.split_first(), field.split_first()) {
                 (None, _) => true,
                 (Some((Part::Deep, rest)), _) => {
                     rest.is_empty()
-                        || (0..=keys.len()).any(|at| keys.get(at..).is_some_and(|k| covers(rest, k)))
+                        || (0..=field.len())
+                            .any(|at| field.get(at..).is_some_and(|field| covers(rest, field)))
                 }
-                (Some((Part::Items, rest)), _) => covers(rest, keys),
-                (Some((Part::Key(key), rest)), Some((first, keys))) => key == *first && covers(rest, keys),
-                (Some((Part::Key(_), _)), None) => false,
+                (Some((part, rest)), Some((first, field))) => part == first && covers(rest, field),
+                (Some(_), None) => false,
             }
         }
-        covers(&self.0, &path.keys().collect::<Vec<_>>())
+        covers(&self.0, &field.0)
     }
 }
 
 impl From<Path> for Pattern {
     fn from(path: Path) -> Self {
         Self(std::iter::once(path.first).chain(path.rest).map(Part::Key).collect())
+    }
+}
+
+impl From<ItemPath> for Pattern {
+    fn from(ItemPath { items, path }: ItemPath) -> Self {
+        let parts = items.into_iter().flat_map(|items| items.0);
+        Self(parts.chain(Self::from(path).0).collect())
     }
 }
 
@@ -516,9 +574,14 @@ mod tests {
             ("**.email", "a.b.email", true),
             ("**.email", "email", true),
             ("**.email", "a.phone", false),
-            ("items[].sku", "items.sku", true),
+            ("**.email", "people[].email", true),
+            ("items[].sku", "items[].sku.x", true),
+            ("items[].sku", "items.sku", false),
+            ("items.sku", "items[].sku", false),
+            ("items", "items[].sku", true),
+            ("items.**", "items[][].sku", true),
         ] {
-            assert_eq!(pattern(text).may_cover(&path(field)), covers, "{text} over {field}");
+            assert_eq!(pattern(text).covers(&pattern(field)), covers, "{text} over {field}");
         }
     }
 }

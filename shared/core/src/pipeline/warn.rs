@@ -154,7 +154,7 @@ struct Log<'a> {
 }
 
 enum Deed {
-    Wrote(Path),
+    Wrote(Pattern),
     Removed(Pattern),
     KeptOnly(Vec<Pattern>),
     Spoiled(Pattern),
@@ -162,39 +162,38 @@ enum Deed {
 
 impl<'a> Log<'a> {
     /// The step that took this field out, where none set it since.
-    fn remover(&self, field: &Path) -> Option<&'a Compiled> {
+    fn remover(&self, field: &Pattern) -> Option<&'a Compiled> {
         let removes = |deed: &Deed| matches!(deed, Deed::Removed(_) | Deed::KeptOnly(_));
         self.last(field).and_then(|(deed, step)| removes(deed).then_some(*step))
     }
 
     /// The step that made something else of this field, where none set it since.
-    fn spoiler(&self, field: &Path) -> Option<&'a Compiled> {
+    fn spoiler(&self, field: &Pattern) -> Option<&'a Compiled> {
         self.last(field).and_then(|(deed, step)| matches!(deed, Deed::Spoiled(_)).then_some(*step))
     }
 
-    fn last(&self, field: &Path) -> Option<&(Deed, &'a Compiled)> {
+    fn last(&self, field: &Pattern) -> Option<&(Deed, &'a Compiled)> {
         self.entries.iter().rev().find(|(deed, _)| match deed {
-            Deed::Wrote(path) => path.is_within(field) || field.is_within(path),
-            Deed::Removed(pattern) | Deed::Spoiled(pattern) => pattern.may_cover(field),
-            Deed::KeptOnly(patterns) => !patterns.iter().any(|pattern| {
-                // It is kept, or something in it is.
-                let within = pattern.roughly().is_none_or(|path| path.is_within(field));
-                within || pattern.may_cover(field)
-            }),
+            Deed::Wrote(written) => written.is_within(field) || field.is_within(written),
+            Deed::Removed(pattern) | Deed::Spoiled(pattern) => pattern.covers(field),
+            // It is kept, or something in it is.
+            Deed::KeptOnly(patterns) => !patterns
+                .iter()
+                .any(|pattern| pattern.is_deep() || pattern.is_within(field) || pattern.covers(field)),
         })
     }
 }
 
 /// A field that the file names, and the place.
 struct Named {
-    field: Path,
+    field: Pattern,
     at: Range<usize>,
 }
 
 /// A field that holds what a personal one held.
 struct Carried<'a> {
-    origin: Path,
-    into: Path,
+    origin: Pattern,
+    into: Pattern,
     by: &'a Compiled,
     at: Range<usize>,
     /// How much was hidden and redacted before.
@@ -203,21 +202,22 @@ struct Carried<'a> {
 
 /// All that is probably not meant so.
 pub(super) fn warnings(text: &str, parts: &Parts<'_>) -> Vec<Mistake> {
-    let mut found: Vec<(Path, Mistake)> = Vec::new();
+    let mut found: Vec<(Pattern, Mistake)> = Vec::new();
     let mut named = event_fields(text, parts);
     let mut log = Log::default();
     let (mut hidden, mut sometimes_hidden): (Vec<Pattern>, Vec<Pattern>) = Default::default();
     let mut redacted: Vec<(Pattern, Kind)> = Vec::new();
-    let mut own: Vec<Path> = Vec::new();
+    let mut own: Vec<Pattern> = Vec::new();
     let mut carried: Vec<Carried<'_>> = Vec::new();
     for compiled in parts.steps {
         let (step, words) = (&compiled.step, &compiled.words);
         let (name, touches) = (step.name(), step.touches());
         let fields = |patterns: &[Pattern]| -> Vec<Named> {
-            let field = |pattern: &Pattern| {
-                Some(Named { field: pattern.roughly()?, at: words.find(text, &pattern.to_string()) })
-            };
-            patterns.iter().filter_map(field).collect()
+            // Which fields are any way down nobody knows.
+            let definite = patterns.iter().filter(|pattern| !pattern.is_deep());
+            let named =
+                |field: &Pattern| Named { field: field.clone(), at: words.find(text, &field.to_string()) };
+            definite.map(named).collect()
         };
         let reads = fields(&touches.reads);
         let hides = [touches.hides.as_slice(), &touches.sometimes_hides].map(fields);
@@ -234,14 +234,16 @@ pub(super) fn warnings(text: &str, parts: &Parts<'_>) -> Vec<Mistake> {
         }
 
         for (from, into) in &touches.carries {
-            let Some(from) = from.roughly().filter(|from| from != into) else { continue };
+            if from == into || from.is_deep() {
+                continue;
+            }
             let before = carried.iter().find(|earlier| from.is_within(&earlier.into));
             let origin = match before {
                 Some(earlier) => earlier.origin.clone(),
-                None if is_personal(&from) => from.clone(),
+                None if is_personal(from) => from.clone(),
                 None => continue,
             };
-            if !hidden.iter().any(|pattern| pattern.may_cover(&from)) && log.remover(&from).is_none() {
+            if !hidden.iter().any(|pattern| pattern.covers(from)) && log.remover(from).is_none() {
                 let at = words.find(text, &into.to_string());
                 let behind = (hidden.len(), redacted.len());
                 carried.push(Carried { origin, into: into.clone(), by: compiled, at, behind });
@@ -249,12 +251,13 @@ pub(super) fn warnings(text: &str, parts: &Parts<'_>) -> Vec<Mistake> {
         }
 
         // What a step makes itself is no producer's; what it makes a field of still is.
+        let writes = fields(&touches.writes);
+        let wrote: Vec<_> = writes.iter().map(|write| (Deed::Wrote(write.field.clone()), compiled)).collect();
         if name.starts_with("enrich.") {
-            let made = touches.writes.iter().filter(|path| !reads.iter().any(|read| read.field == **path));
-            own.extend(made.cloned());
+            let made = writes.into_iter().map(|write| write.field);
+            own.extend(made.filter(|field| !reads.iter().any(|read| read.field == *field)));
         } else {
-            let at = |field: &Path| words.find(text, &field.to_string());
-            named.extend(touches.writes.iter().map(|field| Named { field: field.clone(), at: at(field) }));
+            named.extend(writes);
         }
         if name == FILLING {
             log.entries.extend(reads.iter().map(|read| (Deed::Wrote(read.field.clone()), compiled)));
@@ -263,11 +266,9 @@ pub(super) fn warnings(text: &str, parts: &Parts<'_>) -> Vec<Mistake> {
         let spoils = if SPOILING.contains(&name) { touches.hides.as_slice() } else { &[] };
         log.entries.extend(spoils.iter().map(|fields| (Deed::Spoiled(fields.clone()), compiled)));
         log.entries.extend(touches.removes.into_iter().map(|fields| (Deed::Removed(fields), compiled)));
-        log.entries.extend(touches.writes.into_iter().map(|field| (Deed::Wrote(field), compiled)));
+        log.entries.extend(wrote);
         log.entries.extend(touches.keeps_only.map(|fields| (Deed::KeptOnly(fields), compiled)));
-        let is_found = |(fields, kind): &&(Pattern, Kind)| {
-            fields.roughly().is_some_and(|field| kind_of(&field) == Some(*kind))
-        };
+        let is_found = |(fields, kind): &&(Pattern, Kind)| kind_of(fields) == Some(*kind);
         let found_in = touches.redacts.iter().filter(is_found).map(|(fields, _)| fields.clone());
         log.entries.extend(found_in.map(|fields| (Deed::Spoiled(fields), compiled)));
         redacted.extend(touches.redacts);
@@ -277,6 +278,7 @@ pub(super) fn warnings(text: &str, parts: &Parts<'_>) -> Vec<Mistake> {
 
     for (field, what) in [(&parts.event.id, "id"), (&parts.event.r#type, "type"), (&parts.event.time, "time")]
     {
+        let field = &Pattern::from(field.clone());
         if let Some(by) = log.remover(field) {
             let (line, name) = (line(text, by), by.step.name());
             let message =
@@ -286,7 +288,7 @@ pub(super) fn warnings(text: &str, parts: &Parts<'_>) -> Vec<Mistake> {
             found.push((field.clone(), Mistake::warning(message).with_help(help).within(at)));
         }
     }
-    let time = &parts.event.time;
+    let time = &Pattern::from(parts.event.time.clone());
     if let Some(by) = log.spoiler(time).filter(|by| TIMELESS.contains(&by.step.name())) {
         let (line, name) = (line(text, by), by.step.name());
         let message = format!(
@@ -297,7 +299,7 @@ pub(super) fn warnings(text: &str, parts: &Parts<'_>) -> Vec<Mistake> {
         found.push((time.clone(), Mistake::warning(message).with_help(help).within(at)));
     }
     for column in &parts.lake.columns {
-        let (field, at) = (column.name.get_ref(), column.name.span());
+        let (field, at) = (&Pattern::from(column.name.get_ref().clone()), column.name.span());
         if let Some(by) = log.remover(field) {
             let (line, name) = (line(text, by), by.step.name());
             let message =
@@ -312,7 +314,7 @@ pub(super) fn warnings(text: &str, parts: &Parts<'_>) -> Vec<Mistake> {
         let name = metric.name.get_ref();
         for field in metric.key.iter().chain(&metric.value) {
             let at = field.span();
-            let field = field.get_ref();
+            let field = &Pattern::from(field.get_ref().clone());
             if let Some(by) = log.remover(field) {
                 let (line, remover) = (line(text, by), by.step.name());
                 let message =
@@ -324,11 +326,11 @@ pub(super) fn warnings(text: &str, parts: &Parts<'_>) -> Vec<Mistake> {
         }
     }
     for attribute in &parts.changes.old {
-        named.push(Named { field: change::old_place(attribute.get_ref()), at: attribute.span() });
+        named.push(Named { field: change::old_place(attribute.get_ref()).into(), at: attribute.span() });
     }
 
     if let Some(partition) = &parts.lake.partition_by {
-        let (field, at) = (partition.get_ref(), partition.span());
+        let (field, at) = (&Pattern::from(partition.get_ref().clone()), partition.span());
         if let Some(by) = log.remover(field) {
             let (line, name) = (line(text, by), by.step.name());
             let message = format!(
@@ -340,23 +342,23 @@ pub(super) fn warnings(text: &str, parts: &Parts<'_>) -> Vec<Mistake> {
         named.push(Named { field: field.clone(), at });
     }
 
-    let is_hidden = |field: &Path| {
-        hidden.iter().any(|pattern| pattern.may_cover(field))
-            || redacted.iter().any(|(fields, kind)| kind_of(field) == Some(*kind) && fields.may_cover(field))
+    let is_hidden = |field: &Pattern| {
+        hidden.iter().any(|pattern| pattern.covers(field))
+            || redacted.iter().any(|(fields, kind)| kind_of(field) == Some(*kind) && fields.covers(field))
             || own.iter().any(|path| field.is_within(path))
             || log.remover(field).is_some()
     };
     let mut told = HashSet::new();
     for Named { field, at } in named {
         // The type of an event may well be called `name`, and is nobody's.
-        let is_type = field == parts.event.r#type;
+        let is_type = field == parts.event.r#type.clone().into();
         if is_personal(&field) && !is_type && !is_hidden(&field) && told.insert(field.clone()) {
-            let is_sometimes = sometimes_hidden.iter().any(|pattern| pattern.may_cover(&field));
+            let is_sometimes = sometimes_hidden.iter().any(|pattern| pattern.covers(&field));
             let message = if is_sometimes {
                 format!(
                     "`{field}` looks personal, and is anonymized only in the events that a `when` is true of"
                 )
-            } else if redacted.iter().any(|(fields, _)| fields.may_cover(&field)) {
+            } else if redacted.iter().any(|(fields, _)| fields.covers(&field)) {
                 format!("`{field}` looks personal, and has no form that `anonymize.redact` would find it by")
             } else {
                 format!("`{field}` looks personal, and no step anonymizes it")
@@ -368,11 +370,11 @@ pub(super) fn warnings(text: &str, parts: &Parts<'_>) -> Vec<Mistake> {
         }
     }
     for Carried { origin, into, by, at, behind } in carried {
-        let is_hidden = hidden.iter().skip(behind.0).any(|pattern| pattern.may_cover(&into))
+        let is_hidden = hidden.iter().skip(behind.0).any(|pattern| pattern.covers(&into))
             || redacted
                 .iter()
                 .skip(behind.1)
-                .any(|(fields, kind)| kind_of(&origin) == Some(*kind) && fields.may_cover(&into))
+                .any(|(fields, kind)| kind_of(&origin) == Some(*kind) && fields.covers(&into))
             || log.remover(&into).is_some();
         if !is_hidden && told.insert(into.clone()) {
             let (line, name) = (line(text, by), by.step.name());
@@ -385,7 +387,7 @@ pub(super) fn warnings(text: &str, parts: &Parts<'_>) -> Vec<Mistake> {
             found.push((into, Mistake::warning(message).with_help(help).within(at)));
         }
     }
-    let ip = Path::from_key("ip");
+    let ip = Pattern::from(Path::from_key("ip"));
     if parts.lake.rest && !is_hidden(&ip) && !told.contains(&ip) {
         let message = "ingest gives each event the sender's `ip`, and no step anonymizes it";
         let help = "add `anonymize.truncate_ip = [\"ip\"]` or `anonymize.drop = [\"ip\"]`; if no sender is a person, say so: `[check]`, `allow = [\"ip\"]`";
@@ -395,11 +397,11 @@ pub(super) fn warnings(text: &str, parts: &Parts<'_>) -> Vec<Mistake> {
 }
 
 /// The warnings but those that somebody has allowed, and one for each permission that nothing needs.
-fn allowed(mut found: Vec<(Path, Mistake)>, check: &CheckSettings) -> Vec<Mistake> {
+fn allowed(mut found: Vec<(Pattern, Mistake)>, check: &CheckSettings) -> Vec<Mistake> {
     let mut needless = Vec::new();
     for pattern in &check.allow {
         let before = found.len();
-        found.retain(|(field, _)| !pattern.get_ref().may_cover(field));
+        found.retain(|(field, _)| !pattern.get_ref().covers(field));
         if found.len() == before {
             let message = format!("nothing is to be said of `{}` that this would allow", pattern.get_ref());
             let mistake = Mistake::warning(message).with_help("take it out");
@@ -412,18 +414,20 @@ fn allowed(mut found: Vec<(Path, Mistake)>, check: &CheckSettings) -> Vec<Mistak
 fn event_fields(text: &str, parts: &Parts<'_>) -> Vec<Named> {
     let event = parts.event;
     let fields = [&event.id, &event.r#type, &event.time].into_iter().chain(&event.partition_key);
-    let named =
-        |field: &Path| Named { field: field.clone(), at: parts.event_words.find(text, &field.to_string()) };
+    let named = |field: &Path| Named {
+        field: field.clone().into(),
+        at: parts.event_words.find(text, &field.to_string()),
+    };
     fields.map(named).collect()
 }
 
-fn gone(text: &str, name: &str, field: &Path, by: &Compiled) -> Mistake {
+fn gone(text: &str, name: &str, field: &Pattern, by: &Compiled) -> Mistake {
     let (line, remover) = (line(text, by), by.step.name());
     Mistake::warning(format!("`{name}` finds no `{field}`: `{remover}` in line {line} removes it"))
         .with_help(format!("put this step before that one, or take `{field}` out here"))
 }
 
-fn spoiled(text: &str, name: &str, what: &str, field: &Path, by: &Compiled) -> Mistake {
+fn spoiled(text: &str, name: &str, what: &str, field: &Pattern, by: &Compiled) -> Mistake {
     let (line, spoiler) = (line(text, by), by.step.name());
     Mistake::warning(format!(
         "`{name}` reads the {what} from what `{spoiler}` in line {line} has left of `{field}`"
@@ -436,7 +440,7 @@ fn line(text: &str, step: &Compiled) -> usize {
 }
 
 /// Whether a field of this name usually holds something about a person; an attribute's old value does as the new one does.
-fn is_personal(field: &Path) -> bool {
+fn is_personal(field: &Pattern) -> bool {
     let names: Vec<&str> = change::old_of(field).collect();
     let Some((last, above)) = names.split_last() else { return false };
     let words = words(last);
@@ -457,8 +461,8 @@ fn is_personal(field: &Path) -> bool {
 }
 
 /// By what kind a field of this name is found in text, where it is.
-fn kind_of(field: &Path) -> Option<Kind> {
-    personal(&words(field.last())).and_then(|(_, kind)| *kind)
+fn kind_of(field: &Pattern) -> Option<Kind> {
+    personal(&words(field.names().next_back()?)).and_then(|(_, kind)| *kind)
 }
 
 /// What a name that ends with these words is about.
@@ -516,7 +520,7 @@ mod tests {
             "geo.lat",
             "address_line_2",
         ] {
-            assert!(is_personal(&Path::try_from(name.to_owned()).unwrap()), "{name}");
+            assert!(is_personal(&Pattern::try_from(name.to_owned()).unwrap()), "{name}");
         }
         for name in [
             "id",
@@ -537,7 +541,7 @@ mod tests {
             "flat",
             "productName",
         ] {
-            assert!(!is_personal(&Path::try_from(name.to_owned()).unwrap()), "{name}");
+            assert!(!is_personal(&Pattern::try_from(name.to_owned()).unwrap()), "{name}");
         }
     }
 

@@ -5,11 +5,12 @@
 //! ```
 //! The value, a text, a number, or true or false, stands where the field is missing or null; an empty text is neither
 //! (`clean.empty_to_null` before this step makes it null). Objects on the way are made. Where something else is in the
-//! way, a text at `data` for `data.test`, it stays, and the field is not set.
+//! way, a text at `data` for `data.test`, it stays, and the field is not set. `"items[].quantity" = 1` gives it to each
+//! element that is an object.
 
-use super::settings::{Entries, some};
+use super::settings::{Entries, Scope, some};
 use super::{Context, Step, Touches, Verdict};
-use crate::event::{Event, New, Path, Value};
+use crate::event::{Event, ItemPath, New, Path, Value};
 use crate::files::Files;
 use crate::mistake::Mistake;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, Unexpected, Visitor};
@@ -18,6 +19,7 @@ use std::fmt;
 pub(crate) struct Fill(Vec<Field>);
 
 struct Field {
+    scope: Scope,
     path: Path,
     parents: Vec<Path>,
     value: Scalar,
@@ -34,34 +36,39 @@ pub(crate) enum Scalar {
 
 impl Step for Fill {
     const NAME: &'static str = "clean.default";
-    type Settings = Entries<Path, Scalar>;
+    type Settings = Entries<ItemPath, Scalar>;
 
     fn compile(Entries(fields): Self::Settings, _files: &dyn Files) -> Result<Self, Mistake> {
-        let field = |(path, value): (Path, Scalar)| Field { parents: path.parents().collect(), path, value };
+        let field = |(field, value): (ItemPath, Scalar)| {
+            let (scope, path) = Scope::new(field);
+            Field { parents: path.parents().collect(), scope, path, value }
+        };
         Ok(Self(some(fields, "field")?.into_iter().map(field).collect()))
     }
 
     fn touches(&self) -> Touches {
-        Touches {
-            reads: self.0.iter().map(|field| field.path.clone().into()).collect(),
-            ..Touches::default()
-        }
+        let reads = self.0.iter().map(|field| field.scope.pattern(&field.path)).collect();
+        Touches { reads, ..Touches::default() }
     }
 
     fn apply(&mut self, event: &mut Event, _cx: &Context<'_>) -> Verdict {
-        for Field { path, parents, value } in &self.0 {
-            match event.find(path) {
-                Some(id) if event.value(id).is_null() => event.set(id, value.as_new()),
-                Some(_) => {}
-                None => {
-                    let is_free = |parent| {
-                        event.get(parent).is_none_or(|value| matches!(value, Value::Null | Value::Object(_)))
-                    };
-                    if parents.iter().all(is_free) {
-                        event.put(path, value.as_new());
+        for Field { scope, path, parents, value } in &mut self.0 {
+            scope.each_object(event, |event, top| {
+                match event.find_in(top, path) {
+                    Some(id) if event.value(id).is_null() => event.set(id, value.as_new()),
+                    Some(_) => {}
+                    None => {
+                        let is_free = |parent| {
+                            let there = event.get_in(top, parent);
+                            there.is_none_or(|value| matches!(value, Value::Null | Value::Object(_)))
+                        };
+                        if parents.iter().all(is_free) {
+                            event.put_in(top, path, value.as_new());
+                        }
                     }
                 }
-            }
+                Verdict::Keep
+            });
         }
         Verdict::Keep
     }
@@ -154,6 +161,20 @@ mod tests {
             let event = format!("{{\"x\":{x}}}");
             assert_eq!(run::<Fill>(r#"{ "x.y.z" = 1 }"#, &event), event);
             assert_eq!(edits::<Fill>(r#"{ "x.y.z" = 1 }"#, &event), 0);
+        }
+    }
+
+    #[test]
+    fn each_element_that_is_an_object_gets_it() {
+        check::<Fill>(
+            r#"{ "items[].n" = 1, "items[].o.u" = "pc" }"#,
+            r#"{"items":[{},{"n":2},{"n":null,"o":7},"text",[{}]]}"#,
+            &expect![[
+                r#"{"items":[{"n":1,"o":{"u":"pc"}},{"n":2,"o":{"u":"pc"}},{"n":1,"o":7},"text",[{}]]}"#
+            ]],
+        );
+        for nothing in ["{}", r#"{"items":{"n":null}}"#, r#"{"items":[]}"#] {
+            assert_eq!(run::<Fill>(r#"{ "items[].n" = 1 }"#, nothing), nothing);
         }
     }
 

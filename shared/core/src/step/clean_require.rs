@@ -7,8 +7,8 @@
 //! ```toml
 //! clean.require = { fields = ["id", "eventType"], type = "string", otherwise = "quarantine" }
 //! ```
-//! A field that is null, or an empty string, is lacking too. Each name is one field, `data.x`; what stands in an array
-//! cannot be required.
+//! A field that is null, or an empty string, is lacking too. Of `items[].sku` each element of `items` must have one; where
+//! `items` is missing or empty, none lacks it, so name `items` too where it must be there.
 //!
 //! | option | meaning |
 //! | --- | --- |
@@ -18,21 +18,31 @@
 //!
 //! Rejects with `missing`, and with `wrong_type`.
 
-use super::settings::{Short, some};
+use super::settings::{Scope, Short, some};
 use super::{Context, Step, Touches, Verdict};
-use crate::event::{Event, Path, Value};
+use crate::event::{Event, ItemPath, Path, Pattern, Value};
 use crate::files::Files;
 use crate::mistake::Mistake;
 use serde::Deserialize;
 
-pub(crate) struct Require(Settings);
+pub(crate) struct Require {
+    fields: Vec<Field>,
+    r#type: Option<Type>,
+    otherwise: Otherwise,
+}
+
+struct Field {
+    name: Pattern,
+    scope: Scope,
+    path: Path,
+}
 
 /// `clean.require`.
 #[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Settings {
     /// The fields that an event must have.
-    fields: Vec<Path>,
+    fields: Vec<ItemPath>,
     /// What each must be, too.
     r#type: Option<Type>,
     /// What becomes of an event that lacks one.
@@ -69,42 +79,51 @@ enum Otherwise {
     Quarantine,
 }
 
-impl From<Vec<Path>> for Settings {
-    fn from(fields: Vec<Path>) -> Self {
+impl From<Vec<ItemPath>> for Settings {
+    fn from(fields: Vec<ItemPath>) -> Self {
         Self { fields, r#type: None, otherwise: Otherwise::default() }
     }
 }
 
 impl Step for Require {
     const NAME: &'static str = "clean.require";
-    type Settings = Short<Vec<Path>, Settings>;
+    type Settings = Short<Vec<ItemPath>, Settings>;
 
-    fn compile(Short(mut settings, _): Self::Settings, _files: &dyn Files) -> Result<Self, Mistake> {
-        settings.fields = some(settings.fields, "field")?;
-        Ok(Self(settings))
+    fn compile(Short(settings, _): Self::Settings, _files: &dyn Files) -> Result<Self, Mistake> {
+        let Settings { fields, r#type, otherwise } = settings;
+        let field = |field: ItemPath| {
+            let (name, (scope, path)) = (field.clone().into(), Scope::new(field));
+            Field { name, scope, path }
+        };
+        Ok(Self { fields: some(fields, "field")?.into_iter().map(field).collect(), r#type, otherwise })
     }
 
     fn touches(&self) -> Touches {
-        Touches { reads: self.0.fields.iter().cloned().map(Into::into).collect(), ..Touches::default() }
+        let reads = self.fields.iter().map(|field| field.name.clone()).collect();
+        Touches { reads, ..Touches::default() }
     }
 
     fn apply(&mut self, event: &mut Event, _cx: &Context<'_>) -> Verdict {
-        for path in &self.0.fields {
-            let value = event.get(path).filter(|value| !matches!(value, Value::Null | Value::String("")));
-            let is_right = |value| self.0.r#type.is_none_or(|wanted| wanted.is(value));
-            if value.is_some_and(is_right) {
-                continue;
+        let Self { fields, r#type, otherwise } = self;
+        for Field { name, scope, path } in fields {
+            let verdict = scope.each(event, |event, top| {
+                let value = event.get_in(top, path);
+                let value = value.filter(|value| !matches!(value, Value::Null | Value::String("")));
+                match (value, *otherwise) {
+                    (Some(value), _) if r#type.is_none_or(|wanted| wanted.is(value)) => Verdict::Keep,
+                    (_, Otherwise::Drop) => Verdict::Drop,
+                    (None, Otherwise::Quarantine) => {
+                        Verdict::Reject("missing", format!("`{name}` is missing, null or empty").into())
+                    }
+                    (Some(_), Otherwise::Quarantine) => {
+                        let wanted = r#type.map_or("", Type::name);
+                        Verdict::Reject("wrong_type", format!("`{name}` is not {wanted}").into())
+                    }
+                }
+            });
+            if verdict != Verdict::Keep {
+                return verdict;
             }
-            return match (self.0.otherwise, value) {
-                (Otherwise::Drop, _) => Verdict::Drop,
-                (Otherwise::Quarantine, None) => {
-                    Verdict::Reject("missing", format!("`{path}` is missing, null or empty").into())
-                }
-                (Otherwise::Quarantine, Some(_)) => {
-                    let wanted = self.0.r#type.map_or("", Type::name);
-                    Verdict::Reject("wrong_type", format!("`{path}` is not {wanted}").into())
-                }
-            };
         }
         Verdict::Keep
     }
@@ -183,12 +202,38 @@ mod tests {
     }
 
     #[test]
+    fn each_element_must_have_it() {
+        let settings = r#"{ fields = ["items[].sku", "m[][].x"], otherwise = "quarantine" }"#;
+        for enough in [
+            "{}",
+            r#"{"items":[]}"#,
+            r#"{"items":7,"m":[7,[]]}"#,
+            r#"{"items":[{"sku":"a"},{"sku":0}],"m":[[{"x":1}]]}"#,
+        ] {
+            assert_eq!(run::<Require>(settings, enough), enough);
+        }
+        for lacking in ["{}", r#"{"sku":null}"#, r#"{"sku":""}"#, "7", "null", r#"[{"sku":1}]"#] {
+            let event = format!(r#"{{"items":[{{"sku":"a"}},{lacking}]}}"#);
+            assert_eq!(run::<Require>(settings, &event), "missing: `items[].sku` is missing, null or empty");
+            assert_eq!(run::<Require>(r#"["items[].sku"]"#, &event), "dropped");
+        }
+        let told = run::<Require>(settings, r#"{"m":[[{"x":1}],[{"x":2},{}]]}"#);
+        assert_eq!(told, "missing: `m[][].x` is missing, null or empty");
+    }
+
+    #[test]
     fn mistakes_are_told() {
         refuse::<Require>("[]", &expect!["no field is named, so the step does nothing"]);
         refuse::<Require>("{ fields = [] }", &expect!["no field is named, so the step does nothing"]);
         refuse::<Require>(
-            r#"["items[].sku"]"#,
-            &expect!["`items[].sku` may be many fields, and this wants one, like `data.x`"],
+            r#"["**.sku"]"#,
+            &expect![
+                "`**.sku` goes any way down, and this wants one field, of the event or of each element, like `data.x` or `items[].sku`"
+            ],
+        );
+        refuse::<Require>(
+            r#"["items[]"]"#,
+            &expect!["`items[]` is each element itself, and this wants a field in it, like `items[].sku`"],
         );
     }
 }

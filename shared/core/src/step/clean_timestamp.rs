@@ -32,7 +32,7 @@
 //!
 //! | option | meaning |
 //! | --- | --- |
-//! | `field` | where the time stands |
+//! | `field` | where the time stands; `items[].at` is one in each element that is an object |
 //! | `formats` | what is tried; without it `["rfc3339", "epoch"]` |
 //! | `timezone` | where clocks show what has no offset: `"Europe/Berlin"`, `"+01:00"`; without it UTC. An hour that clocks show twice is the earlier one |
 //! | `missing` | what becomes of an event without the field, or with null: `"keep"` (the default), `"received"`: the field becomes the time of receipt, `"drop"` or `"quarantine"` |
@@ -46,9 +46,9 @@
 //!
 //! Rejects with `no_timestamp`, `bad_timestamp`, and `timestamp_too_late` and `timestamp_too_early`.
 
-use super::settings::{Short, Span, some};
+use super::settings::{Scope, Short, Span, some};
 use super::{Context, Step, Touches, Verdict};
-use crate::event::{Event, New, Path, Value};
+use crate::event::{Event, Id, ItemPath, New, Path, Pattern, Value};
 use crate::files::Files;
 use crate::mistake::Mistake;
 use crate::time::Micros;
@@ -58,7 +58,14 @@ use jiff::tz::TimeZone;
 use serde::Deserialize;
 
 pub(crate) struct Timestamp {
-    field: Path,
+    scope: Scope,
+    time: Time,
+}
+
+/// What is done with a time.
+struct Time {
+    name: Pattern,
+    path: Path,
     reader: Reader,
     missing: Missing,
     unreadable: Unreadable,
@@ -80,7 +87,7 @@ struct Reader {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Settings {
     /// Where the time stands.
-    field: Path,
+    field: ItemPath,
     /// What is tried, in this order.
     formats: Option<Vec<Format>>,
     /// Where clocks show what has no offset: `Europe/Berlin`, `+01:00`. Without it UTC.
@@ -174,8 +181,8 @@ enum Outside {
     Drop,
 }
 
-impl From<Path> for Settings {
-    fn from(field: Path) -> Self {
+impl From<ItemPath> for Settings {
+    fn from(field: ItemPath) -> Self {
         Self {
             field,
             formats: None,
@@ -192,7 +199,7 @@ impl From<Path> for Settings {
 
 impl Step for Timestamp {
     const NAME: &'static str = "clean.timestamp";
-    type Settings = Short<Path, Settings>;
+    type Settings = Short<ItemPath, Settings>;
 
     fn compile(Short(settings, _): Self::Settings, _files: &dyn Files) -> Result<Self, Mistake> {
         let formats = settings.formats.unwrap_or_else(|| vec![Format::Rfc3339, Format::Epoch]);
@@ -204,8 +211,10 @@ impl Step for Timestamp {
             .with_help("`max_future = \"1h\"` and `max_past = \"30d\"` are bounds"));
         }
         let (sent, received) = settings.skew.map_or((None, None), |skew| (Some(skew.sent), skew.received));
-        Ok(Self {
-            field: settings.field,
+        let (name, (scope, path)) = (settings.field.clone().into(), Scope::new(settings.field));
+        let time = Time {
+            name,
+            path,
             reader,
             missing: settings.missing,
             unreadable: settings.unreadable,
@@ -214,30 +223,37 @@ impl Step for Timestamp {
             future: settings.max_future.map(|span| span.micros),
             past: settings.max_past.map(|span| span.micros),
             outside: settings.outside.unwrap_or_default(),
-        })
+        };
+        Ok(Self { scope, time })
     }
 
     fn touches(&self) -> Touches {
-        let reads = [Some(&self.field), Some(&self.received), self.sent.as_ref()];
-        Touches {
-            reads: reads.into_iter().flatten().cloned().map(Into::into).collect(),
-            ..Touches::default()
-        }
+        let Time { name, received, sent, .. } = &self.time;
+        let others = [Some(received), sent.as_ref()].into_iter().flatten().cloned().map(Pattern::from);
+        Touches { reads: std::iter::once(name.clone()).chain(others).collect(), ..Touches::default() }
     }
 
     fn apply(&mut self, event: &mut Event, cx: &Context<'_>) -> Verdict {
-        let id = event.find(&self.field);
+        let Self { scope, time } = self;
+        scope.each_object(event, |event, top| time.read(event, top, cx))
+    }
+}
+
+impl Time {
+    /// Makes microseconds of the time in an object.
+    fn read(&self, event: &mut Event, top: Id, cx: &Context<'_>) -> Verdict {
+        let id = event.find_in(top, &self.path);
         let read = match id.map(|id| event.value(id)) {
             None | Some(Value::Null) => {
                 return match self.missing {
                     Missing::Keep => Verdict::Keep,
                     Missing::Received => {
-                        event.put(&self.field, New::Int(self.received(event, cx).get()));
+                        event.put_in(top, &self.path, New::Int(self.received(event, cx).get()));
                         Verdict::Keep
                     }
                     Missing::Drop => Verdict::Drop,
                     Missing::Quarantine => {
-                        Verdict::Reject("no_timestamp", format!("`{}` is missing or null", self.field).into())
+                        Verdict::Reject("no_timestamp", format!("`{}` is missing or null", self.name).into())
                     }
                 };
             }
@@ -252,11 +268,11 @@ impl Step for Timestamp {
             (None, Unreadable::Keep) => return Verdict::Keep,
             (None, Unreadable::Drop) => return Verdict::Drop,
             (None, Unreadable::Null) => {
-                event.put(&self.field, New::Null);
+                event.put_in(top, &self.path, New::Null);
                 return Verdict::Keep;
             }
             (None, Unreadable::Quarantine) => {
-                let detail = format!("`{}` is no time in the formats that are taken", self.field);
+                let detail = format!("`{}` is no time in the formats that are taken", self.name);
                 return Verdict::Reject("bad_timestamp", detail.into());
             }
         };
@@ -264,9 +280,7 @@ impl Step for Timestamp {
         event.set_int(id, time.get());
         Verdict::Keep
     }
-}
 
-impl Timestamp {
     /// The time by the right clock and within the bounds.
     fn place(&self, time: Micros, event: &Event, cx: &Context<'_>) -> Result<Micros, Verdict> {
         if self.sent.is_none() && self.future.is_none() && self.past.is_none() {
@@ -292,11 +306,11 @@ impl Timestamp {
             Outside::Received => Ok(received),
             Outside::Drop => Err(Verdict::Drop),
             Outside::Quarantine if time > highest => {
-                let detail = format!("`{}` lies too far after the receipt", self.field);
+                let detail = format!("`{}` lies too far after the receipt", self.name);
                 Err(Verdict::Reject("timestamp_too_late", detail.into()))
             }
             Outside::Quarantine => {
-                let detail = format!("`{}` lies too far before the receipt", self.field);
+                let detail = format!("`{}` lies too far before the receipt", self.name);
                 Err(Verdict::Reject("timestamp_too_early", detail.into()))
             }
         }

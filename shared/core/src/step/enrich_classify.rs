@@ -21,8 +21,9 @@
 //! what a producer had put under `into` goes. The step rejects nothing.
 
 use super::cache::Cache;
+use super::settings::{FromInto, some};
 use super::{Context, Step, Touches, Verdict};
-use crate::event::{Event, Path, Value};
+use crate::event::{Event, ItemPath, Value};
 use crate::files::Files;
 use crate::matcher::{Case, Classes, Rule};
 use crate::mistake::Mistake;
@@ -32,8 +33,7 @@ use serde::de::{Deserializer, Error, Unexpected, Visitor};
 use std::fmt;
 
 pub(crate) struct Classify {
-    from: Path,
-    into: Path,
+    fields: FromInto,
     classes: Classes,
     /// The rules of texts that came before.
     known: Cache<Option<usize>>,
@@ -47,9 +47,9 @@ pub(crate) struct Classify {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Settings {
     /// The field of the text.
-    from: Path,
+    from: ItemPath,
     /// The field of the label.
-    into: Path,
+    into: ItemPath,
     /// The rules; the first that takes the text gives the label.
     rules: Vec<RuleSettings>,
     /// The label of a text that no rule takes.
@@ -122,10 +122,10 @@ impl Step for Classify {
 
     fn compile(settings: Settings, _files: &dyn Files) -> Result<Self, Mistake> {
         let Settings { from, into, rules, otherwise, missing, ignore_case } = settings;
-        if from != into {
-            super::object::apart(&from, &into)?;
-        }
-        let rules = super::settings::some(rules, "rule")?;
+        let is_one = from == into;
+        let fields = FromInto::new(from, into)?;
+        let fields = if is_one { fields } else { fields.apart()? };
+        let rules = some(rules, "rule")?;
         let (mut labels, mut compiled) = (Vec::new(), Vec::new());
         for (number, RuleSettings { any, regex, label }) in rules.into_iter().enumerate() {
             compiled.push(match (any, regex) {
@@ -147,31 +147,29 @@ impl Step for Classify {
             Some(Missing::None) => None,
             None => otherwise.clone(),
         };
-        Ok(Self { from, into, classes, known: Cache::new(), labels, otherwise, missing })
+        Ok(Self { fields, classes, known: Cache::new(), labels, otherwise, missing })
     }
 
     fn touches(&self) -> Touches {
-        Touches {
-            reads: vec![self.from.clone().into()],
-            writes: vec![self.into.clone()],
-            ..Touches::default()
-        }
+        self.fields.touches()
     }
 
     fn apply(&mut self, event: &mut Event, _cx: &Context<'_>) -> Verdict {
-        let label = match event.get(&self.from) {
-            Some(Value::String(text)) => {
-                let Self { classes, known, .. } = self;
-                let rule = *known.get(text, |text, rule| *rule = classes.of(text));
-                rule.map_or(self.otherwise.as_ref(), |rule| self.labels.get(rule))
+        let Self { fields, classes, known, labels, otherwise, missing } = self;
+        fields.each(event, |event, top, from, into| {
+            let label = match event.get_in(top, from) {
+                Some(Value::String(text)) => {
+                    let rule = *known.get(text, |text, rule| *rule = classes.of(text));
+                    rule.map_or(otherwise.as_ref(), |rule| labels.get(rule))
+                }
+                _ => missing.as_ref(),
+            };
+            match label {
+                Some(label) => event.put_str_in(top, into, label),
+                None => event.remove_at_in(top, into),
             }
-            _ => self.missing.as_ref(),
-        };
-        match label {
-            Some(label) => event.put_str(&self.into, label),
-            None => event.remove_at(&self.into),
-        }
-        Verdict::Keep
+            Verdict::Keep
+        })
     }
 }
 

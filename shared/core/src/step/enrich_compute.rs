@@ -31,12 +31,12 @@ impl Step for Compute {
 
     fn touches(&self) -> Touches {
         let carried = |(path, expression): &(Path, Expression)| {
-            expression.carries().into_iter().map(|from| (from, path.clone())).collect::<Vec<_>>()
+            expression.carries().into_iter().map(|from| (from, path.clone().into())).collect::<Vec<_>>()
         };
         Touches {
             carries: self.fields.iter().flat_map(carried).collect(),
             reads: self.fields.iter().flat_map(|(_, expression)| expression.reads()).collect(),
-            writes: self.fields.iter().map(|(path, _)| path.clone()).collect(),
+            writes: self.fields.iter().map(|(path, _)| path.clone().into()).collect(),
             ..Touches::default()
         }
     }

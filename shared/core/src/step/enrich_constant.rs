@@ -4,15 +4,16 @@
 //! enrich.constant = { environment = "prod", "meta.version" = 3, sampled = false }
 //! ```
 //! A value is a string, a number, true or false, or a date or time, which becomes a string. Whatever a producer had put
-//! there goes, also what stands in the way of a longer path. The step rejects nothing.
+//! there goes, also what stands in the way of a longer path. `"items[].currency" = "EUR"` sets it in each element that is
+//! an object. The step rejects nothing.
 
-use super::settings::{Entries, some};
+use super::settings::{Entries, Scope, some};
 use super::{Context, Step, Touches, Verdict};
-use crate::event::{Event, New, Path, Value};
+use crate::event::{Event, ItemPath, New, Path, Pattern, Value};
 use crate::files::Files;
 use crate::mistake::Mistake;
 
-pub(crate) struct Constant(Vec<(Path, Scalar)>);
+pub(crate) struct Constant(Vec<(Scope, Path, Scalar)>);
 
 #[derive(Debug, Clone, PartialEq)]
 enum Scalar {
@@ -24,28 +25,34 @@ enum Scalar {
 
 impl Step for Constant {
     const NAME: &'static str = "enrich.constant";
-    type Settings = Entries<Path, Constants>;
+    type Settings = Entries<ItemPath, Constants>;
 
     fn compile(fields: Self::Settings, _files: &dyn Files) -> Result<Self, Mistake> {
-        let scalar = |(path, Constants(value))| {
-            match Scalar::new(value) {
-            Some(value) => Ok((path, value)),
-            None => Err(Mistake::new(format!("the value of `{path}` is a table or a list, or no number"))
-                .with_help("it may be a string, a number, true or false; a field with dots in its name needs quotes here: \"data.x\"")),
-        }
+        let scalar = |(field, Constants(value)): (ItemPath, Constants)| {
+            let Some(value) = Scalar::new(value) else {
+                let field = Pattern::from(field);
+                return Err(Mistake::new(format!("the value of `{field}` is a table or a list, or no number"))
+                    .with_help("it may be a string, a number, true or false; a field with dots in its name needs quotes here: \"data.x\""));
+            };
+            let (scope, path) = Scope::new(field);
+            Ok((scope, path, value))
         };
         some(fields.0, "field")?.into_iter().map(scalar).collect::<Result<_, _>>().map(Self)
     }
 
     fn touches(&self) -> Touches {
-        Touches { writes: self.0.iter().map(|(path, _)| path.clone()).collect(), ..Touches::default() }
+        let writes = self.0.iter().map(|(scope, path, _)| scope.pattern(path)).collect();
+        Touches { writes, ..Touches::default() }
     }
 
     fn apply(&mut self, event: &mut Event, _cx: &Context<'_>) -> Verdict {
-        for (path, value) in &self.0 {
-            if !event.get(path).is_some_and(|there| value.is(there)) {
-                event.put(path, value.new_value());
-            }
+        for (scope, path, value) in &mut self.0 {
+            scope.each_object(event, |event, top| {
+                if !event.get_in(top, path).is_some_and(|there| value.is(there)) {
+                    event.put_in(top, path, value.new_value());
+                }
+                Verdict::Keep
+            });
         }
         Verdict::Keep
     }

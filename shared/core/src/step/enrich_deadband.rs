@@ -28,8 +28,7 @@
 //! moved, too. Beyond 100 000 series in a batch each reading of another one does. What a producer had put under `into` goes in any case. The
 //! step rejects nothing.
 
-use super::object::apart;
-use super::settings::{Span, some};
+use super::settings::{Scope, Span, some};
 use super::{Context, Step, Touches, Verdict};
 use crate::event::{Event, New, Number, Path, Value};
 use crate::files::Files;
@@ -97,7 +96,7 @@ impl Step for Deadband {
         };
         let by = some(by, "field in `by`")?;
         for read in by.iter().chain([&value]).chain(sign.as_ref().map(|(time, _)| time)) {
-            apart(read, &into)?;
+            Scope::default().apart(read, &into)?;
         }
         Ok(Self { by, value, band, sign, into, last: HashMap::new(), name: String::new() })
     }
@@ -105,7 +104,7 @@ impl Step for Deadband {
     fn touches(&self) -> Touches {
         let time = self.sign.as_ref().map(|(time, _)| time);
         let reads = self.by.iter().chain([&self.value]).chain(time).cloned().map(Into::into);
-        Touches { reads: reads.collect(), writes: vec![self.into.clone()], ..Touches::default() }
+        Touches { reads: reads.collect(), writes: vec![self.into.clone().into()], ..Touches::default() }
     }
 
     fn begin_batch(&mut self) {

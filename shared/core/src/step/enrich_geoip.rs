@@ -32,10 +32,10 @@
 //! nothing.
 
 use super::cache::Cache;
-use super::object::{apart, object, replace};
-use super::settings::some;
+use super::object::{object, replace};
+use super::settings::{FromInto, some};
 use super::{Context, Places, Step, Touches, Verdict};
-use crate::event::{Event, Path};
+use crate::event::{Event, ItemPath};
 use crate::files::Files;
 use crate::geoip::Database;
 use crate::mistake::Mistake;
@@ -43,8 +43,7 @@ use serde::Deserialize;
 use std::borrow::Cow;
 
 pub(crate) struct GeoIp {
-    from: Path,
-    into: Path,
+    from_into: FromInto,
     file: String,
     database: Database<Cow<'static, [u8]>>,
     fields: Vec<Field>,
@@ -56,9 +55,9 @@ pub(crate) struct GeoIp {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Settings {
     /// The field of the address.
-    from: Path,
+    from: ItemPath,
     /// The object for what is known of it.
-    into: Path,
+    into: ItemPath,
     /// A file in MaxMind's format, beside pipeline.toml.
     database: String,
     /// Which fields to set.
@@ -92,21 +91,17 @@ impl Step for GeoIp {
 
     fn compile(settings: Settings, files: &dyn Files) -> Result<Self, Mistake> {
         let Settings { from, into, database: name, fields } = settings;
-        apart(&from, &into)?;
+        let from_into = FromInto::new(from, into)?.apart()?;
         let fields = some(fields, "field")?;
         let bytes = files
             .read(&name)
             .map_err(|why| Mistake::new(format!("the database `{name}` cannot be read: {why}")))?;
         let database = Database::open(bytes).map_err(|why| Mistake::new(format!("`{name}` {why}")))?;
-        Ok(Self { from, into, file: name, database, fields, known: Cache::new() })
+        Ok(Self { from_into, file: name, database, fields, known: Cache::new() })
     }
 
     fn touches(&self) -> Touches {
-        Touches {
-            reads: vec![self.from.clone().into()],
-            writes: vec![self.into.clone()],
-            ..Touches::default()
-        }
+        self.from_into.touches()
     }
 
     fn places(&self) -> Option<Places<'_>> {
@@ -114,10 +109,13 @@ impl Step for GeoIp {
     }
 
     fn apply(&mut self, event: &mut Event, _cx: &Context<'_>) -> Verdict {
-        let Self { from, into, database, fields, known, .. } = self;
-        let json = event.str(from).map(|ip| known.get(ip, |ip, json| told(database, ip, fields, json)));
-        replace(event, into, json.map_or("", String::as_str));
-        Verdict::Keep
+        let Self { from_into, database, fields, known, .. } = self;
+        from_into.each(event, |event, top, from, into| {
+            let ip = event.str_in(top, from);
+            let json = ip.map(|ip| known.get(ip, |ip, json| told(database, ip, fields, json)));
+            replace(event, top, into, json.map_or("", String::as_str));
+            Verdict::Keep
+        })
     }
 }
 
@@ -186,8 +184,8 @@ mod tests {
             &expect!["the database `none.mmdb` cannot be read: there is no such file"],
         );
         let settings = |name: &str| Settings {
-            from: Path::from_key("ip"),
-            into: Path::from_key("geo"),
+            from: "ip".to_owned().try_into().unwrap(),
+            into: "geo".to_owned().try_into().unwrap(),
             database: name.to_owned(),
             fields: common(),
         };

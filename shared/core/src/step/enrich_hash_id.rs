@@ -57,7 +57,7 @@ impl Step for HashId {
     fn touches(&self) -> Touches {
         Touches {
             reads: self.fields.iter().cloned().map(Into::into).collect(),
-            writes: vec![self.into.clone()],
+            writes: vec![self.into.clone().into()],
             ..Touches::default()
         }
     }

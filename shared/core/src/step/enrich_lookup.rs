@@ -24,11 +24,13 @@
 //! twice, and a text that is not of its type, are mistakes when the pipeline is built. Empty cells are left out, as is what is null.
 //!
 //! Where the field is missing or null there is nothing to look up: nothing is set, and the event goes on. What a producer
-//! had put under `into` goes in any case.
+//! had put under `into` goes in any case. `from = "items[].sku", into = "items[].product"` looks up each element's; with
+//! `"drop"` or `"quarantine"` one that is not in the table decides for the event.
 
-use super::object::{apart, object, replace};
+use super::object::{object, replace};
+use super::settings::FromInto;
 use super::{Context, Step, Touches, Verdict};
-use crate::event::{Event, Path, Value, quote};
+use crate::event::{Event, ItemPath, Pattern, Value, quote};
 use crate::files::Files;
 use crate::mistake::{Mistake, nearest};
 use serde::Deserialize;
@@ -38,8 +40,8 @@ use std::collections::{HashMap, HashSet};
 use std::fmt;
 
 pub(crate) struct Lookup {
-    from: Path,
-    into: Path,
+    name: Pattern,
+    fields: FromInto,
     rows: Rows,
     otherwise: Missed,
 }
@@ -60,9 +62,9 @@ enum Missed {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Settings {
     /// The field of the value that is looked up.
-    from: Path,
+    from: ItemPath,
     /// The object for what is known of it.
-    into: Path,
+    into: ItemPath,
     /// A file beside pipeline.toml: .csv, .tsv or .json.
     table: String,
     /// The column or member that the value is looked up in.
@@ -143,7 +145,7 @@ impl Step for Lookup {
     type Settings = Settings;
 
     fn compile(settings: Settings, files: &dyn Files) -> Result<Self, Mistake> {
-        apart(&settings.from, &settings.into)?;
+        let fields = FromInto::new(settings.from.clone(), settings.into.clone())?.apart()?;
         let name = &settings.table;
         let wrong = |why: String| Mistake::new(format!("the table `{name}`{why}"));
         let bytes = files.read(name).map_err(|why| wrong(format!(" cannot be read: {why}")))?;
@@ -172,40 +174,39 @@ impl Step for Lookup {
                 Missed::Set(json)
             }
         };
-        Ok(Self { from: settings.from, into: settings.into, rows, otherwise })
+        Ok(Self { name: settings.from.into(), fields, rows, otherwise })
     }
 
     fn touches(&self) -> Touches {
-        Touches {
-            reads: vec![self.from.clone().into()],
-            writes: vec![self.into.clone()],
-            ..Touches::default()
-        }
+        self.fields.touches()
     }
 
     fn apply(&mut self, event: &mut Event, _cx: &Context<'_>) -> Verdict {
-        let row = match event.present(&self.from) {
-            None => {
-                event.remove_at(&self.into);
-                return Verdict::Keep;
+        let Self { name, fields, rows, otherwise } = self;
+        fields.each(event, |event, top, from, into| {
+            let row = match event.get_in(top, from) {
+                None | Some(Value::Null) => {
+                    event.remove_at_in(top, into);
+                    return Verdict::Keep;
+                }
+                Some(Value::String(text)) => rows.get(text),
+                Some(Value::Number(number)) => rows.get(number.text()),
+                Some(Value::Bool(true)) => rows.get("true"),
+                Some(Value::Bool(false)) => rows.get("false"),
+                Some(_) => None,
+            };
+            match (row, &*otherwise) {
+                (Some(row), _) => replace(event, top, into, row),
+                (None, Missed::Keep) => event.remove_at_in(top, into),
+                (None, Missed::Set(json)) => replace(event, top, into, json),
+                (None, Missed::Drop) => return Verdict::Drop,
+                (None, Missed::Quarantine) => {
+                    let detail = format!("`{name}` has a value that is not in the table");
+                    return Verdict::Reject("not_in_table", detail.into());
+                }
             }
-            Some(Value::String(text)) => self.rows.get(text),
-            Some(Value::Number(number)) => self.rows.get(number.text()),
-            Some(Value::Bool(true)) => self.rows.get("true"),
-            Some(Value::Bool(false)) => self.rows.get("false"),
-            Some(_) => None,
-        };
-        match (row, &self.otherwise) {
-            (Some(row), _) => replace(event, &self.into, row),
-            (None, Missed::Keep) => event.remove_at(&self.into),
-            (None, Missed::Set(json)) => replace(event, &self.into, json),
-            (None, Missed::Drop) => return Verdict::Drop,
-            (None, Missed::Quarantine) => {
-                let detail = format!("`{}` has a value that is not in the table", self.from);
-                return Verdict::Reject("not_in_table", detail.into());
-            }
-        }
-        Verdict::Keep
+            Verdict::Keep
+        })
     }
 }
 

@@ -22,17 +22,17 @@
 
 use super::cache::Cache;
 use super::enrich_url::Parts;
-use super::object::{apart, object, replace};
+use super::object::{object, replace};
+use super::settings::FromInto;
 use super::{Context, Step, Touches, Verdict};
-use crate::event::{Event, Path, Value};
+use crate::event::{Event, ItemPath, Value};
 use crate::files::Files;
 use crate::mistake::Mistake;
 use crate::referrer::{Medium, classify};
 use serde::Deserialize;
 
 pub(crate) struct Referrer {
-    from: Path,
-    into: Path,
+    fields: FromInto,
     own: Vec<String>,
     term: bool,
     known: Cache<String>,
@@ -43,9 +43,9 @@ pub(crate) struct Referrer {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Settings {
     /// The field of the referrer.
-    from: Path,
+    from: ItemPath,
     /// The object for what it tells.
-    into: Path,
+    into: ItemPath,
     /// Your own hosts; each stands for its subdomains too.
     #[serde(default)]
     own: Vec<String>,
@@ -60,35 +60,33 @@ impl Step for Referrer {
 
     fn compile(settings: Settings, _files: &dyn Files) -> Result<Self, Mistake> {
         let Settings { from, into, own, term } = settings;
-        apart(&from, &into)?;
+        let fields = FromInto::new(from, into)?.apart()?;
         if let Some(host) = own.iter().find(|host| host.is_empty() || host.contains(['/', ':', '*', ' '])) {
             return Err(Mistake::new(format!("`{host}` is no host"))
                 .with_help("a host is written `example.com`, and stands for its subdomains too"));
         }
-        Ok(Self { from, into, own, term, known: Cache::new() })
+        Ok(Self { fields, own, term, known: Cache::new() })
     }
 
     fn touches(&self) -> Touches {
-        Touches {
-            reads: vec![self.from.clone().into()],
-            writes: vec![self.into.clone()],
-            ..Touches::default()
-        }
+        self.fields.touches()
     }
 
     fn apply(&mut self, event: &mut Event, _cx: &Context<'_>) -> Verdict {
-        let Self { from, into, own, term, known } = self;
-        let url = match event.get(from) {
-            None | Some(Value::Null) => Some(""),
-            Some(value) => value.as_str(),
-        };
-        let json = url.map(|url| {
-            // Hosts come again more often than URLs.
-            let key = if *term { url } else { place(url) };
-            known.get(key, |key, json| told(key, own, *term, json))
-        });
-        replace(event, into, json.map_or("", String::as_str));
-        Verdict::Keep
+        let Self { fields, own, term, known } = self;
+        fields.each(event, |event, top, from, into| {
+            let url = match event.get_in(top, from) {
+                None | Some(Value::Null) => Some(""),
+                Some(value) => value.as_str(),
+            };
+            let json = url.map(|url| {
+                // Hosts come again more often than URLs.
+                let key = if *term { url } else { place(url) };
+                known.get(key, |key, json| told(key, own, *term, json))
+            });
+            replace(event, top, into, json.map_or("", String::as_str));
+            Verdict::Keep
+        })
     }
 }
 

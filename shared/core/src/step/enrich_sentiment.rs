@@ -26,9 +26,10 @@
 //! list that anybody can mend. Where the text is missing or no string nothing is set. What a producer had put under `into` goes
 //! in any case. The step rejects nothing.
 
-use super::object::{apart, object, replace};
+use super::object::{object, replace};
+use super::settings::FromInto;
 use super::{Context, Step, Touches, Verdict};
-use crate::event::{Event, Path};
+use crate::event::{Event, ItemPath};
 use crate::files::Files;
 use crate::mistake::Mistake;
 use serde::Deserialize;
@@ -54,14 +55,18 @@ const ALPHA: f64 = 15.0;
 const CLEAR: f64 = 0.05;
 
 pub(crate) struct Sentiment {
-    from: Path,
-    into: Path,
+    fields: FromInto,
+    words: Words,
+    json: String,
+}
+
+struct Words {
     scores: HashMap<Box<str>, f64>,
     negations: HashSet<Box<str>>,
     /// Whether `n't` negates: it does where the negations are English.
     is_english: bool,
+    /// Room for one.
     word: String,
-    json: String,
 }
 
 /// `enrich.sentiment`.
@@ -69,9 +74,9 @@ pub(crate) struct Sentiment {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Settings {
     /// The field of the text.
-    from: Path,
+    from: ItemPath,
     /// The object of the answer.
-    into: Path,
+    into: ItemPath,
     /// A file beside pipeline.toml: CSV with the columns `word` and `score`.
     lexicon: Option<String>,
     /// Words that turn the words behind them around.
@@ -84,7 +89,7 @@ impl Step for Sentiment {
 
     fn compile(settings: Settings, files: &dyn Files) -> Result<Self, Mistake> {
         let Settings { from, into, lexicon, negations } = settings;
-        apart(&from, &into)?;
+        let fields = FromInto::new(from, into)?.apart()?;
         let scores = match lexicon {
             None => read(ENGLISH).map_err(Mistake::new)?,
             Some(name) => {
@@ -100,22 +105,29 @@ impl Step for Sentiment {
             None => NEGATIONS.iter().copied().map(Into::into).collect(),
         };
         let (word, json) = (String::new(), String::new());
-        Ok(Self { from, into, scores, negations, is_english, word, json })
+        Ok(Self { fields, words: Words { scores, negations, is_english, word }, json })
     }
 
     fn touches(&self) -> Touches {
-        Touches {
-            reads: vec![self.from.clone().into()],
-            writes: vec![self.into.clone()],
-            ..Touches::default()
-        }
+        self.fields.touches()
     }
 
     fn apply(&mut self, event: &mut Event, _cx: &Context<'_>) -> Verdict {
-        let Some(text) = event.str(&self.from) else {
-            event.remove_at(&self.into);
-            return Verdict::Keep;
-        };
+        let Self { fields, words, json } = self;
+        fields.each(event, |event, top, from, into| {
+            match event.str_in(top, from) {
+                Some(text) => words.tell(text, json),
+                None => json.clear(),
+            }
+            replace(event, top, into, json);
+            Verdict::Keep
+        })
+    }
+}
+
+impl Words {
+    /// What they tell of a text, as the JSON of an object.
+    fn tell(&mut self, text: &str, json: &mut String) {
         let (sum, words) = self.sum(text);
         let score = (sum / (sum * sum + ALPHA).sqrt() * 10_000.0).round() / 10_000.0;
         let label = match score {
@@ -123,20 +135,16 @@ impl Step for Sentiment {
             score if score <= -CLEAR => "negative",
             _ => "neutral",
         };
-        object(&mut self.json, |members| {
+        object(json, |members| {
             members.text("label", Some(label));
             members.float("score", Some(score + 0.0)); // no -0
             members.int("words", Some(words));
         });
-        replace(event, &self.into, &self.json);
-        Verdict::Keep
     }
-}
 
-impl Sentiment {
     /// The sum of the scores of a text's words, and how many have one.
     fn sum(&mut self, text: &str) -> (f64, i64) {
-        let Self { scores, negations, is_english, word, .. } = self;
+        let Self { scores, negations, is_english, word } = self;
         let (mut sum, mut known) = (0.0, 0);
         let is_within = |sign: char| sign.is_alphanumeric() || matches!(sign, '\'' | '’' | '-');
         for clause in text.split(['.', ',', ';', ':', '!', '?', '\n']) {

@@ -29,8 +29,7 @@
 //! Where the user is missing, null, empty, or neither string nor number, or the time is none, nothing is set. What a
 //! producer had put under `into` goes in any case. The step rejects nothing.
 
-use super::object::apart;
-use super::settings::Span;
+use super::settings::{Scope, Span};
 use super::{Context, Step, Touches, Verdict};
 use crate::event::{Event, Path, Value};
 use crate::files::Files;
@@ -89,8 +88,8 @@ impl Step for Session {
     type Settings = Settings;
 
     fn compile(Settings { user, time, gap, into }: Settings, _files: &dyn Files) -> Result<Self, Mistake> {
-        apart(&user, &into)?;
-        apart(&time, &into)?;
+        Scope::default().apart(&user, &into)?;
+        Scope::default().apart(&time, &into)?;
         let (sessions, name, id) = (HashMap::new(), String::new(), String::new());
         Ok(Self { user, time, gap: gap.micros, into, sessions, name, id })
     }
@@ -98,7 +97,7 @@ impl Step for Session {
     fn touches(&self) -> Touches {
         Touches {
             reads: vec![self.user.clone().into(), self.time.clone().into()],
-            writes: vec![self.into.clone()],
+            writes: vec![self.into.clone().into()],
             ..Touches::default()
         }
     }

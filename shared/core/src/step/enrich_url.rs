@@ -30,8 +30,9 @@
 //! Where the field is missing, null, no string, or no URL, nothing is set. What a producer had put under `into` goes in
 //! any case. The step rejects nothing.
 
-use super::{Context, Step, Touches, Verdict, object};
-use crate::event::{Event, New, Path};
+use super::settings::FromInto;
+use super::{Context, Step, Touches, Verdict};
+use crate::event::{Event, Id, ItemPath, New, Path, Pattern};
 use crate::files::Files;
 use crate::mistake::Mistake;
 use memchr::{memchr, memchr_iter, memchr2, memrchr};
@@ -60,14 +61,18 @@ const CLICKS: [(&str, &str); 14] = [
 ];
 
 pub(crate) struct Url {
-    from: Path,
-    into: Path,
+    fields: FromInto,
+    made: Made,
+    absolute: bool,
+    text: String,
+}
+
+/// The fields that are made of a URL.
+struct Made {
     host: Path,
     path: Path,
     parameters: Vec<Parameter>,
     click: Option<Click>,
-    absolute: bool,
-    text: String,
     room: Room,
 }
 
@@ -98,9 +103,9 @@ struct Room {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Settings {
     /// The field of the URL.
-    from: Path,
+    from: ItemPath,
     /// The object that its parts go into.
-    into: Path,
+    into: ItemPath,
     /// Whether to take only what begins with `http://` or `https://`.
     #[serde(default)]
     absolute: bool,
@@ -122,10 +127,12 @@ impl Step for Url {
         query.dedup();
         if from == into {
             return Err(Mistake::new(format!(
-                "`from` and `into` are both `{from}`: the fields would replace the URL"
+                "`from` and `into` are both `{}`: the fields would replace the URL",
+                Pattern::from(from)
             )));
         }
-        object::apart(&from, &into)?;
+        let fields = FromInto::new(from, into.clone())?.apart()?;
+        let into = into.path;
         let campaign = CAMPAIGN.iter().map(|name| Parameter {
             name: (*name).to_owned(),
             into: into.join(name),
@@ -139,36 +146,41 @@ impl Step for Url {
             name,
             is_seen: false,
         });
-        Ok(Self {
+        let made = Made {
             host: into.join("host"),
             path: into.join("path"),
             parameters: campaign.chain(named).collect(),
             click: click_ids.then(|| Click { id: into.join("click_id"), source: into.join("click_source") }),
-            from,
-            into,
-            absolute,
-            text: String::new(),
             room: Room::default(),
-        })
+        };
+        Ok(Self { fields, made, absolute, text: String::new() })
     }
 
     fn touches(&self) -> Touches {
-        Touches {
-            reads: vec![self.from.clone().into()],
-            writes: vec![self.into.clone()],
-            ..Touches::default()
-        }
+        self.fields.touches()
     }
 
     fn apply(&mut self, event: &mut Event, _cx: &Context<'_>) -> Verdict {
-        event.remove_at(&self.into);
-        self.text.clear();
-        self.text.push_str(event.str(&self.from).unwrap_or_default());
-        if self.absolute && !(self.text.starts_with("https://") || self.text.starts_with("http://")) {
-            return Verdict::Keep;
-        }
-        let Some(parts) = Parts::of(&self.text) else { return Verdict::Keep };
-        let page = event.put(&self.into, New::Object);
+        let Self { fields, made, absolute, text } = self;
+        fields.each(event, |event, top, from, into| {
+            event.remove_at_in(top, into);
+            text.clear();
+            text.push_str(event.str_in(top, from).unwrap_or_default());
+            if *absolute && !(text.starts_with("https://") || text.starts_with("http://")) {
+                return Verdict::Keep;
+            }
+            if let Some(parts) = Parts::of(text) {
+                made.put(&parts, event, top, into);
+            }
+            Verdict::Keep
+        })
+    }
+}
+
+impl Made {
+    /// Puts the parts of a URL into an object at this path from another one on.
+    fn put(&mut self, parts: &Parts<'_>, event: &mut Event, top: Id, into: &Path) {
+        let page = event.put_in(top, into, New::Object);
         if let Some(host) = parts.host {
             self.room.text.clear();
             if host.is_ascii() {
@@ -181,7 +193,7 @@ impl Step for Url {
         }
         event.add_text(page, &self.path, if parts.path.is_empty() { "/" } else { parts.path });
         if parts.query.is_empty() {
-            return Verdict::Keep;
+            return;
         }
         self.parameters.iter_mut().for_each(|parameter| parameter.is_seen = false);
         let mut query = None;
@@ -199,7 +211,7 @@ impl Step for Url {
                 }
                 let object = match &parameter.within {
                     None => page,
-                    Some(path) => *query.get_or_insert_with(|| event.put(path, New::Object)),
+                    Some(path) => *query.get_or_insert_with(|| event.put_in(top, path, New::Object)),
                 };
                 event.add_text(object, &parameter.into, &self.room.decode(value));
             }
@@ -211,7 +223,6 @@ impl Step for Url {
                 event.add_text(page, &click.source, source);
             }
         }
-        Verdict::Keep
     }
 }
 

@@ -21,17 +21,17 @@
 //! any case. The step rejects nothing.
 
 use super::cache::Cache;
-use super::object::{apart, object, replace};
+use super::object::{object, replace};
+use super::settings::FromInto;
 use super::{Context, Step, Touches, Verdict};
-use crate::event::{Event, Path};
+use crate::event::{Event, ItemPath};
 use crate::files::Files;
 use crate::mistake::Mistake;
 use crate::user_agent;
 use serde::Deserialize;
 
 pub(crate) struct UserAgent {
-    from: Path,
-    into: Path,
+    fields: FromInto,
     known: Cache<String>,
 }
 
@@ -40,9 +40,9 @@ pub(crate) struct UserAgent {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Settings {
     /// The field of the user agent.
-    from: Path,
+    from: ItemPath,
     /// The object for what it tells.
-    into: Path,
+    into: ItemPath,
 }
 
 impl Step for UserAgent {
@@ -50,23 +50,21 @@ impl Step for UserAgent {
     type Settings = Settings;
 
     fn compile(Settings { from, into }: Settings, _files: &dyn Files) -> Result<Self, Mistake> {
-        apart(&from, &into)?;
-        Ok(Self { from, into, known: Cache::new() })
+        Ok(Self { fields: FromInto::new(from, into)?.apart()?, known: Cache::new() })
     }
 
     fn touches(&self) -> Touches {
-        Touches {
-            reads: vec![self.from.clone().into()],
-            writes: vec![self.into.clone()],
-            ..Touches::default()
-        }
+        self.fields.touches()
     }
 
     fn apply(&mut self, event: &mut Event, _cx: &Context<'_>) -> Verdict {
-        let text = event.str(&self.from).filter(|text| !text.is_empty());
-        let json = text.map(|text| self.known.get(text, told));
-        replace(event, &self.into, json.map_or("", String::as_str));
-        Verdict::Keep
+        let Self { fields, known } = self;
+        fields.each(event, |event, top, from, into| {
+            let text = event.str_in(top, from).filter(|text| !text.is_empty());
+            let json = text.map(|text| known.get(text, told));
+            replace(event, top, into, json.map_or("", String::as_str));
+            Verdict::Keep
+        })
     }
 }
 

@@ -8,19 +8,19 @@
 //!
 //! | option | meaning |
 //! | --- | --- |
-//! | `field` | where the address stands |
+//! | `field` | where the address stands; of many, `hops[].ip`, one is enough |
 //! | `deny` | networks, `address/bits`, and single addresses |
 
-use super::settings::some;
+use super::settings::{Places, some};
 use super::{Context, Step, Touches, Verdict};
-use crate::event::{Event, Path};
+use crate::event::{Event, Pattern};
 use crate::files::Files;
 use crate::mistake::Mistake;
 use serde::Deserialize;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 pub(crate) struct DenyIp {
-    field: Path,
+    field: Places,
     /// First and last addresses, in order, none within another.
     ranges: Vec<(IpAddr, IpAddr)>,
 }
@@ -30,7 +30,7 @@ pub(crate) struct DenyIp {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Settings {
     /// Where the address stands.
-    field: Path,
+    field: Pattern,
     /// Networks, `10.0.0.0/8`, and single addresses.
     deny: Vec<Network>,
 }
@@ -50,28 +50,29 @@ impl Step for DenyIp {
         // Networks are apart or within each other; the larger one first.
         ranges.sort_unstable_by(|a, b| a.0.cmp(&b.0).then(b.1.cmp(&a.1)));
         ranges.dedup_by(|inner, outer| inner.1 <= outer.1);
-        Ok(Self { field, ranges })
+        Ok(Self { field: Places::new(field), ranges })
     }
 
     fn touches(&self) -> Touches {
-        Touches { reads: vec![self.field.clone().into()], ..Touches::default() }
+        Touches { reads: vec![self.field.pattern()], ..Touches::default() }
     }
 
     fn apply(&mut self, event: &mut Event, _cx: &Context<'_>) -> Verdict {
-        let address = event.str(&self.field).and_then(|text| text.trim().parse::<IpAddr>().ok());
-        match address {
-            Some(address) if self.denies(address.to_canonical()) => Verdict::Drop,
-            _ => Verdict::Keep,
-        }
+        let Self { field, ranges } = self;
+        let all_may = field.each(event, |event, id| {
+            let address = event.value(id).as_str().and_then(|text| text.trim().parse::<IpAddr>().ok());
+            let is_denied = address.is_some_and(|address| is_within(ranges, address.to_canonical()));
+            if is_denied { Err(()) } else { Ok(()) }
+        });
+        if all_may.is_ok() { Verdict::Keep } else { Verdict::Drop }
     }
 }
 
-impl DenyIp {
-    fn denies(&self, address: IpAddr) -> bool {
-        let before = self.ranges.partition_point(|(first, _)| *first <= address);
-        // `IpAddr` puts all of IPv4 before IPv6.
-        before.checked_sub(1).and_then(|at| self.ranges.get(at)).is_some_and(|(_, last)| address <= *last)
-    }
+/// Whether one of these ranges, which are in order, has the address.
+fn is_within(ranges: &[(IpAddr, IpAddr)], address: IpAddr) -> bool {
+    let before = ranges.partition_point(|(first, _)| *first <= address);
+    // `IpAddr` puts all of IPv4 before IPv6.
+    before.checked_sub(1).and_then(|at| ranges.get(at)).is_some_and(|(_, last)| address <= *last)
 }
 
 impl TryFrom<String> for Network {
@@ -170,6 +171,15 @@ mod tests {
             run::<DenyIp>(r#"{ field = "ip", deny = ["::/0"] }"#, r#"{"ip":"1.2.3.4"}"#),
             r#"{"ip":"1.2.3.4"}"#
         );
+    }
+
+    #[test]
+    fn one_address_of_many_is_enough() {
+        let settings = r#"{ field = "hops[].ip", deny = ["10.0.0.0/8"] }"#;
+        for (hops, expected) in [("1.2.3.4", None), ("10.0.0.1", Some("dropped"))] {
+            let event = format!(r#"{{"hops":[{{"ip":"9.9.9.9"}},{{}},7,{{"ip":"{hops}"}}]}}"#);
+            assert_eq!(run::<DenyIp>(settings, &event), expected.unwrap_or(&event));
+        }
     }
 
     #[test]

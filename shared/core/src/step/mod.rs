@@ -48,7 +48,7 @@ mod when;
 pub(crate) use settings::{Source, Span};
 pub(crate) use when::When;
 
-use crate::event::{Event, Path, Pattern};
+use crate::event::{Event, Pattern};
 use crate::files::Files;
 use crate::geoip::Database;
 use crate::mistake::Mistake;
@@ -195,7 +195,7 @@ pub(crate) struct Touches {
     /// What it looks at and leaves as it is.
     pub(crate) reads: Vec<Pattern>,
     /// What it sets, whatever was there.
-    pub(crate) writes: Vec<Path>,
+    pub(crate) writes: Vec<Pattern>,
     /// What is gone behind it.
     pub(crate) removes: Vec<Pattern>,
     /// What is left behind it, where that is not all but what it removes.
@@ -205,7 +205,7 @@ pub(crate) struct Touches {
     /// The same, where it is of such a kind that it is found in text.
     pub(crate) redacts: Vec<(Pattern, Kind)>,
     /// What is to be found in another field behind it, whole or in part.
-    pub(crate) carries: Vec<(Pattern, Path)>,
+    pub(crate) carries: Vec<(Pattern, Pattern)>,
     /// The same, of some events.
     pub(crate) sometimes_hides: Vec<Pattern>,
 }

@@ -1,24 +1,13 @@
 //! The object that a step puts into an event, written as JSON, member by member.
 
-use crate::event::{Event, New, Path, quote};
-use crate::mistake::Mistake;
+use crate::event::{Event, Id, New, Path, quote};
 
-/// Puts an object in place of whatever is there; an empty text is none.
-pub(crate) fn replace(event: &mut Event, into: &Path, json: &str) {
-    event.remove_at(into);
+/// Puts an object in place of whatever is at this path from another one on; an empty text is none.
+pub(crate) fn replace(event: &mut Event, top: Id, into: &Path, json: &str) {
+    event.remove_at_in(top, into);
     if !json.is_empty() {
-        event.put(into, New::Json(json));
+        event.put_in(top, into, New::Json(json));
     }
-}
-
-/// Makes sure that what a step writes does not stand where it reads.
-pub(crate) fn apart(from: &Path, into: &Path) -> Result<(), Mistake> {
-    if from.is_within(into) || into.is_within(from) {
-        return Err(Mistake::new(format!(
-            "`into` is `{into}`: to write it would replace `{from}`, which is read"
-        )));
-    }
-    Ok(())
 }
 
 /// Adds members to the JSON of an object.

@@ -1,6 +1,7 @@
 //! Shapes that the settings of several steps have.
 
-use crate::event::{Event, Id, Path, Pattern};
+use super::{Touches, Verdict};
+use crate::event::{Event, Id, ItemPath, Kind, Path, Pattern};
 use crate::mistake::Mistake;
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{Deserialize, Deserializer, Error, IntoDeserializer, MapAccess, SeqAccess, Visitor};
@@ -221,6 +222,109 @@ impl fmt::Display for Places {
     }
 }
 
+/// Where a step's fields stand: in the event, or in each element of arrays in it; with room to collect these.
+#[derive(Debug, Default)]
+pub(crate) struct Scope {
+    items: Option<Pattern>,
+    found: Vec<Id>,
+}
+
+impl Scope {
+    /// Where a field stands, and the way from there.
+    pub(crate) fn new(ItemPath { items, path }: ItemPath) -> (Self, Path) {
+        (Self { items, found: Vec::new() }, path)
+    }
+
+    /// A field by the whole way to it.
+    pub(crate) fn pattern(&self, path: &Path) -> Pattern {
+        ItemPath { items: self.items.clone(), path: path.clone() }.into()
+    }
+
+    /// Makes sure that what a step writes does not stand where it reads.
+    pub(crate) fn apart(&self, from: &Path, into: &Path) -> Result<(), Mistake> {
+        if from.is_within(into) || into.is_within(from) {
+            let (from, into) = (self.pattern(from), self.pattern(into));
+            return Err(Mistake::new(format!(
+                "`into` is `{into}`: to write it would replace `{from}`, which is read"
+            )));
+        }
+        Ok(())
+    }
+
+    /// Works on the event, or on each element, whatever it is, until one does not keep the event.
+    pub(crate) fn each(
+        &mut self,
+        event: &mut Event,
+        mut work: impl FnMut(&mut Event, Id) -> Verdict,
+    ) -> Verdict {
+        let Some(items) = &self.items else { return work(event, event.root()) };
+        event.find_all(items, &mut self.found);
+        let mut verdicts = self.found.iter().map(|id| work(event, *id));
+        verdicts.find(|verdict| *verdict != Verdict::Keep).unwrap_or(Verdict::Keep)
+    }
+
+    /// As [`each`](Self::each); elements that are no objects have no fields, and are passed by.
+    pub(crate) fn each_object(
+        &mut self,
+        event: &mut Event,
+        mut work: impl FnMut(&mut Event, Id) -> Verdict,
+    ) -> Verdict {
+        self.each(event, |event, id| match event.kind(id) {
+            Kind::Object => work(event, id),
+            _ => Verdict::Keep,
+        })
+    }
+}
+
+/// A field and another one that is made of it, in the event, or in each element of arrays in it.
+#[derive(Debug)]
+pub(crate) struct FromInto {
+    scope: Scope,
+    from: Path,
+    into: Path,
+}
+
+impl FromInto {
+    /// Both must stand in the same object, or in objects in it.
+    pub(crate) fn new(from: ItemPath, into: ItemPath) -> Result<Self, Mistake> {
+        if from.items != into.items {
+            let (from, into) = (Pattern::from(from), Pattern::from(into));
+            let message = format!("`{from}` and `{into}` do not stand in the same element");
+            let help = "up to the last `[]` both are the same, like `items[].sku` and `items[].product`";
+            return Err(Mistake::new(message).with_help(help));
+        }
+        let (scope, from) = Scope::new(from);
+        Ok(Self { scope, from, into: into.path })
+    }
+
+    /// As [`Scope::apart`].
+    pub(crate) fn apart(self) -> Result<Self, Mistake> {
+        self.scope.apart(&self.from, &self.into)?;
+        Ok(self)
+    }
+
+    /// Both by the whole way to them.
+    pub(crate) fn patterns(&self) -> (Pattern, Pattern) {
+        (self.scope.pattern(&self.from), self.scope.pattern(&self.into))
+    }
+
+    /// What a step touches that makes the one of the other.
+    pub(crate) fn touches(&self) -> Touches {
+        let (from, into) = self.patterns();
+        Touches { reads: vec![from], writes: vec![into], ..Touches::default() }
+    }
+
+    /// Works on each object that both stand in, until one does not keep the event.
+    pub(crate) fn each(
+        &mut self,
+        event: &mut Event,
+        mut work: impl FnMut(&mut Event, Id, &Path, &Path) -> Verdict,
+    ) -> Verdict {
+        let Self { scope, from, into } = self;
+        scope.each_object(event, |event, top| work(event, top, from, into))
+    }
+}
+
 /// A stretch of time: `30s`, `15m`, `1h`, `30d`, `2w`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
 #[serde(try_from = "String")]
@@ -368,5 +472,123 @@ impl schemars::JsonSchema for Source {
 
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
         schemars::json_schema!({ "type": "string", "description": "An expression in CEL over the fields of an event." })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::step::{Step, enrich_url, enrich_user_agent, play, refuse, step};
+    use crate::step::{clean_default, clean_rename, clean_require, clean_timestamp, enrich_classify};
+    use crate::step::{enrich_constant, enrich_geoip, enrich_lookup, enrich_referrer, enrich_sentiment};
+    use expect_test::expect;
+
+    const FILES: [(&str, &[u8]); 2] =
+        [("t.csv", b"sku,name\nA-1,Shoes\n"), ("demo.mmdb", include_bytes!("../../../../data/demo.mmdb"))];
+
+    /// What a step makes of an event it makes of each element that is an object, too, and of nothing else.
+    fn does_the_same_in_arrays<T: Step>(settings: &str, events: &[&str]) {
+        let play = |top: &str, event: &str| {
+            play(&mut step::<T>(&settings.replace('@', top), &FILES.as_slice()), event)
+        };
+        let wrap = |element: &str| format!(r#"{{"x":1,"o":{{"a":[7,{element},"text",{{}}]}}}}"#);
+        let after_nothing = play("", "{}");
+        for event in events {
+            let alone = play("", event);
+            let wrapped = play("o.a[].", &wrap(event));
+            let (expected, full) = match alone.strip_suffix("}") {
+                Some(_) => (wrap(&alone).replace(",{}]", &format!(",{after_nothing}]")), true),
+                None => (alone.replace("`f`", "`o.a[].f`"), false),
+            };
+            assert!(*event != alone || !full, "{}: {event} shows nothing", T::NAME);
+            assert_eq!(wrapped, expected, "{}: {event}", T::NAME);
+        }
+        for nothing in [r#"{"o":1}"#, r#"{"o":{"a":{"f":1}},"a":[{"f":2}]}"#, r#"{"o":{"a":[]}}"#] {
+            assert_eq!(play("o.a[].", nothing), nothing, "{}", T::NAME);
+        }
+    }
+
+    #[test]
+    fn a_step_does_in_each_element_what_it_does_in_an_event() {
+        does_the_same_in_arrays::<clean_rename::Rename>(
+            r#"{ "@f" = "@g", "@p.q" = "@r", "@v" = "@w.v" }"#,
+            &[r#"{"f":1}"#, r#"{"g":2,"f":{"k":[1]}}"#, r#"{"p":{"q":1}}"#, r#"{"v":[],"w":7,"z":0}"#],
+        );
+        does_the_same_in_arrays::<clean_default::Fill>(
+            r#"{ "@f" = 1, "@p.q" = "x" }"#,
+            &[r#"{"f":null}"#, r#"{"p":{"a":1}}"#, r#"{"p":7}"#],
+        );
+        does_the_same_in_arrays::<enrich_constant::Constant>(
+            r#"{ "@f" = 1, "@p.q" = "x" }"#,
+            &[r#"{"f":2}"#, r#"{"p":7}"#],
+        );
+        does_the_same_in_arrays::<clean_timestamp::Timestamp>(
+            r#"{ field = "@f", missing = "received" }"#,
+            &[r#"{"f":"2019-11-15T18:05:00Z"}"#, r#"{"f":null}"#, r#"{"f":"soon"}"#],
+        );
+        does_the_same_in_arrays::<enrich_classify::Classify>(
+            r#"{ from = "@f", into = "@f", missing = false, rules = [{ any = ["a"], label = "A" }] }"#,
+            &[r#"{"f":"cat"}"#, r#"{"f":"dog"}"#, r#"{"f":7}"#],
+        );
+        does_the_same_in_arrays::<enrich_geoip::GeoIp>(
+            r#"{ from = "@f", into = "@p.geo", database = "demo.mmdb" }"#,
+            &[r#"{"f":"203.0.113.7"}"#, r#"{"f":"::","p":{"geo":1}}"#],
+        );
+        does_the_same_in_arrays::<enrich_lookup::Lookup>(
+            r#"{ from = "@f", into = "@t", table = "t.csv", key = "sku" }"#,
+            &[r#"{"f":"A-1","t":0}"#, r#"{"f":"B","t":0}"#, r#"{"t":0}"#],
+        );
+        for otherwise in ["drop", "quarantine"] {
+            let fields = r#"from = "@f", into = "@t", table = "t.csv", key = "sku""#;
+            does_the_same_in_arrays::<enrich_lookup::Lookup>(
+                &format!(r#"{{ {fields}, otherwise = "{otherwise}" }}"#),
+                &[r#"{"f":"B"}"#],
+            );
+        }
+        does_the_same_in_arrays::<enrich_referrer::Referrer>(
+            r#"{ from = "@f", into = "@s" }"#,
+            &[r#"{"f":"https://www.google.com/"}"#, r#"{"s":0}"#, r#"{"f":7,"s":0}"#],
+        );
+        does_the_same_in_arrays::<enrich_sentiment::Sentiment>(
+            r#"{ from = "@f", into = "@s" }"#,
+            &[r#"{"f":"good"}"#, r#"{"f":7,"s":0}"#],
+        );
+        does_the_same_in_arrays::<enrich_url::Url>(
+            r#"{ from = "@f", into = "@p.page", query = ["q"], click_ids = true }"#,
+            &[
+                r#"{"f":"https://a.example/b?utm_source=x&q=1&q=2&gclid=g"}"#,
+                r#"{"f":"no","p":{"page":0}}"#,
+                r#"{"f":"/a?q=%20","p":7}"#,
+            ],
+        );
+        does_the_same_in_arrays::<enrich_user_agent::UserAgent>(
+            r#"{ from = "@f", into = "@a" }"#,
+            &[r#"{"f":"Mozilla/5.0 (Windows NT 10.0) Firefox/128.0"}"#, r#"{"f":7,"a":0}"#],
+        );
+    }
+
+    #[test]
+    fn the_fields_of_two_elements_do_not_go_together() {
+        refuse::<enrich_user_agent::UserAgent>(
+            r#"{ from = "a[].f", into = "g" }"#,
+            &expect![
+                "`a[].f` and `g` do not stand in the same element = up to the last `[]` both are the same, like `items[].sku` and `items[].product`"
+            ],
+        );
+        refuse::<enrich_user_agent::UserAgent>(
+            r#"{ from = "a[].f", into = "b[].g" }"#,
+            &expect![
+                "`a[].f` and `b[].g` do not stand in the same element = up to the last `[]` both are the same, like `items[].sku` and `items[].product`"
+            ],
+        );
+        refuse::<enrich_user_agent::UserAgent>(
+            r#"{ from = "a[].f", into = "a[].f.g" }"#,
+            &expect!["`into` is `a[].f.g`: to write it would replace `a[].f`, which is read"],
+        );
+        refuse::<clean_require::Require>(
+            r#"["a[].**"]"#,
+            &expect![
+                "`a[].**` goes any way down, and this wants one field, of the event or of each element, like `data.x` or `items[].sku`"
+            ],
+        );
     }
 }

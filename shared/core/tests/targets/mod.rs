@@ -6,7 +6,7 @@
 
 use millrace_core::batch::Batch;
 use millrace_core::decode::Pieces;
-use millrace_core::event::{Event, Flaw, New, NoPath, Number, Path, Pattern, Value};
+use millrace_core::event::{Event, Flaw, ItemPath, New, NoPath, Number, Path, Pattern, Value};
 use millrace_core::frame::{Body, Header, Reader, Writer};
 use millrace_core::pipeline::{Outcome, Pipeline};
 use millrace_core::quarantine::Reject;
@@ -405,8 +405,14 @@ pub(crate) fn path(data: &[u8]) {
     assert_eq!(values, expected, "{pattern} in {event}");
     if let Ok(path) = &path {
         assert_eq!(event.find(path), found.first().copied());
-        assert!(pattern.may_cover(path));
+        assert!(pattern.covers(&path.clone().into()));
         assert_eq!(path.first(), path.to_string().parse_first());
+    }
+    // Of what is in an element, or in the event, nothing is lost; what is not says why.
+    match ItemPath::try_from(line.to_owned()) {
+        Ok(item) => assert_eq!(Pattern::from(item), pattern),
+        Err(NoPath::AnyWayDown(_)) => assert!(pattern.is_deep()),
+        Err(why) => assert_eq!(why, NoPath::Element(line.to_owned())),
     }
     found.sort();
     found.dedup();
