@@ -3,7 +3,8 @@
 use wide::u8x16;
 
 /// Whether JSON cannot hold a text as it is.
-pub(super) fn needs_escape(text: &str) -> bool {
+#[must_use]
+pub fn needs_escape(text: &str) -> bool {
     plain(text.as_bytes()) < text.len()
 }
 
