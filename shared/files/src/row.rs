@@ -228,7 +228,7 @@ mod tests {
     proptest::proptest! {
         /// The short way through a plain row leads where the long one does.
         #[test]
-        fn a_plain_row_is_read_as_any_other(cells in proptest::collection::vec("[a\"'\\\\\t\u{1}é ]{0,9}", 1..5), ending in "\r?\n?") {
+        fn a_plain_row_is_read_as_any_other(cells in proptest::collection::vec("[a'é]{0,4}|[a\"'\\\\\t\u{1}é ]{0,4}", 2..5), ending in "\r?\n?") {
             for (delimiter, quote_sign) in [(b',', b'"'), (b'\t', b'"'), (b';', b'\'')] {
                 let dialect = Dialect { delimiter, quote: quote_sign, names: Vec::new() };
                 let keys = keys(&["a".to_owned(), "b".to_owned(), "c".to_owned()]);
