@@ -1,5 +1,7 @@
 //! A mistake in a file that people write, `pipeline.toml` above all: what, where, and what was meant.
 
+mod quoted;
+
 use std::fmt::{self, Write as _};
 use std::ops::Range;
 
@@ -19,14 +21,14 @@ pub struct Mistake {
     message: String,
     help: Option<String>,
     at: Option<Range<usize>>,
-    /// The word in there that it is about.
-    word: Option<String>,
+    /// What of the string there it is about, in bytes of its value.
+    part: Option<Range<usize>>,
 }
 
 impl Mistake {
     /// A mistake that makes the file useless.
     pub fn new(message: impl Into<String>) -> Self {
-        Self { severity: Severity::Error, message: message.into(), help: None, at: None, word: None }
+        Self { severity: Severity::Error, message: message.into(), help: None, at: None, part: None }
     }
 
     /// A mistake that is perhaps none.
@@ -48,10 +50,10 @@ impl Mistake {
         self
     }
 
-    /// Says which word it is about, of those in the place that is told.
+    /// Says what it is about of the string that stands in the place that is told, in bytes of the string's value.
     #[must_use]
-    pub(crate) fn about(mut self, word: &str) -> Self {
-        self.word = Some(word.to_owned());
+    pub(crate) fn about(mut self, part: Range<usize>) -> Self {
+        self.part.get_or_insert(part);
         self
     }
 
@@ -77,6 +79,14 @@ impl fmt::Display for Mistake {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)?;
         self.help.iter().try_for_each(|help| write!(f, " = {help}"))
+    }
+}
+
+#[cfg(test)]
+impl Mistake {
+    /// What it is about of the string there.
+    pub(crate) fn part(&self) -> Option<Range<usize>> {
+        self.part.clone()
     }
 }
 
@@ -115,8 +125,8 @@ impl Mistakes {
     #[must_use]
     pub fn new(text: &str, mut mistakes: Vec<Mistake>) -> Self {
         for mistake in &mut mistakes {
-            let word = mistake.word.take().zip(mistake.at.clone());
-            mistake.at = word.and_then(|(word, at)| find_word(text, at, &word)).or(mistake.at.take());
+            let part = mistake.part.take().zip(mistake.at.clone());
+            mistake.at = part.map(|(part, at)| place_in(text, at, &part)).or(mistake.at.take());
         }
         mistakes.sort_by_key(|mistake| mistake.at.as_ref().map(|at| at.start));
         Self { text: text.to_owned(), mistakes }
@@ -148,11 +158,9 @@ impl Mistakes {
             };
             let _ = writeln!(page, "{file}:{}:{}: {severity}: {}", place.line, place.column, mistake.message);
             let margin = " ".repeat(place.line.to_string().len());
-            if !place.text.is_empty() {
-                let gap = " ".repeat(place.column - 1);
-                let marks = "^".repeat(place.width);
-                let _ =
-                    writeln!(page, "{margin} |\n{} | {}\n{margin} | {gap}{marks}", place.line, place.text);
+            if !place.shown.is_empty() {
+                let Place { line, shown, marks, .. } = &place;
+                let _ = writeln!(page, "{margin} |\n{line} | {shown}\n{margin} | {marks}");
             }
             if let Some(help) = &mistake.help {
                 let _ = writeln!(page, "{margin} = {help}");
@@ -176,6 +184,12 @@ pub fn line_of(text: &str, at: usize) -> usize {
     text.bytes().take(at).filter(|byte| *byte == b'\n').count() + 1
 }
 
+/// Where a part of a string's value is written, or else the string.
+#[must_use]
+pub(crate) fn place_in(text: &str, string: Range<usize>, part: &Range<usize>) -> Range<usize> {
+    quoted::place_of(text, &string, part).unwrap_or(string)
+}
+
 /// Where a word stands first in a stretch of the text, and not as a part of another.
 #[must_use]
 pub(crate) fn find_word(text: &str, within: Range<usize>, word: &str) -> Option<Range<usize>> {
@@ -190,26 +204,43 @@ pub(crate) fn find_word(text: &str, within: Range<usize>, word: &str) -> Option<
     Some(within.start + start..within.start + start + word.len())
 }
 
+/// How much of a line is shown, in characters, and how much of that before what is marked.
+const SHOWN: usize = 160;
+const SHOWN_BEFORE: usize = 60;
+
 /// A stretch of the text as people count it, from 1, in characters.
-struct Place<'a> {
+struct Place {
     line: usize,
     column: usize,
-    width: usize,
-    text: &'a str,
+    /// The line, or what of a long one is around the stretch.
+    shown: String,
+    /// What leads to the stretch below the line, and what marks it.
+    marks: String,
 }
 
-impl<'a> Place<'a> {
-    fn of(text: &'a str, at: &Range<usize>) -> Self {
+impl Place {
+    fn of(text: &str, at: &Range<usize>) -> Self {
         let before = text.get(..at.start).unwrap_or(text);
         let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-        let line = text.get(line_start..).and_then(|rest| rest.lines().next()).unwrap_or_default();
-        let column = before.get(line_start..).unwrap_or_default().chars().count() + 1;
+        let line = text.get(line_start..).and_then(|rest| rest.lines().next()).unwrap_or_default().trim_end();
+        let first = before.get(line_start..).unwrap_or_default().chars().count();
         let marked = text.get(at.clone()).and_then(|marked| marked.lines().next()).unwrap_or_default();
+
+        let length = line.chars().count();
+        let from = first.saturating_sub(SHOWN_BEFORE).min(length.saturating_sub(SHOWN));
+        let cut = |is_cut: bool| if is_cut { "…" } else { "" };
+        let (start, end) = (cut(from > 0), cut(from + SHOWN < length));
+        let shown: String = line.chars().skip(from).take(SHOWN).collect();
+        // A tab is as wide below as it is above.
+        let blank = |sign: char| if sign == '\t' { sign } else { ' ' };
+        let above = start.chars().chain(shown.chars()).chain(std::iter::repeat(' '));
+        let gap: String = above.take(start.chars().count() + first - from).map(blank).collect();
+        let width = marked.chars().count().min(from + SHOWN - first.min(from + SHOWN)).max(1);
         Self {
             line: before.matches('\n').count() + 1,
-            column,
-            width: marked.chars().count().max(1),
-            text: line.trim_end(),
+            column: first + 1,
+            marks: gap + &"^".repeat(width),
+            shown: format!("{start}{shown}{end}"),
         }
     }
 }

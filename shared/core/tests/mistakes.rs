@@ -4,6 +4,7 @@
 
 use expect_test::{Expect, expect};
 use millrace_core::pipeline::Pipeline;
+use proptest::prelude::*;
 
 const EVENT: &str = "[event]\nid = \"id\"\ntype = \"t\"\ntime = \"at\"\n";
 
@@ -28,11 +29,11 @@ fn a_condition_is_pointed_at_like_any_expression() {
     check(
         "[[step]]\nwhen = \"price >\"\nclean.trim = [\"a\"]\n",
         expect![[r#"
-        pipeline.toml:6:8: error: no CEL expression: column 8: it ends where a value should stand
-          |
-        6 | when = "price >"
-          |        ^^^^^^^^^
-    "#]],
+            pipeline.toml:6:16: error: no CEL expression: it ends where a value should stand
+              |
+            6 | when = "price >"
+              |                ^
+        "#]],
     );
     check(
         "[[step]]\nwhen = true\nclean.trim = [\"a\"]\n",
@@ -87,6 +88,214 @@ fn a_function_that_is_not_there_is_pointed_at() {
           = there are bool, bytes, charAt, contains, double, duration, dyn, endsWith, getDate, getDayOfMonth, getDayOfWeek, getDayOfYear, getFullYear, getHours, getMilliseconds, getMinutes, getMonth, getSeconds, indexOf, int, join, lastIndexOf, lowerAscii, matches, math.abs, math.ceil, math.floor, math.greatest, math.least, math.round, math.trunc, replace, size, split, startsWith, string, substring, timestamp, trim, type, uint, upperAscii, all, exists, exists_one, existsOne, filter, has, map
     "#]],
     );
+}
+
+#[test]
+fn the_place_within_an_expression_is_pointed_at_however_it_is_written() {
+    check(
+        "[[step]]\nfilter.keep = \"\"\"\n  price > 10 &&\n\t\\\"ü\\\" == name && lenght(name) > 3\n\"\"\"\n",
+        expect![[r#"
+            pipeline.toml:8:19: error: there is no function `lenght`
+              |
+            8 | 	\"ü\" == name && lenght(name) > 3
+              | 	                 ^^^^^^
+              = there are bool, bytes, charAt, contains, double, duration, dyn, endsWith, getDate, getDayOfMonth, getDayOfWeek, getDayOfYear, getFullYear, getHours, getMilliseconds, getMinutes, getMonth, getSeconds, indexOf, int, join, lastIndexOf, lowerAscii, matches, math.abs, math.ceil, math.floor, math.greatest, math.least, math.round, math.trunc, replace, size, split, startsWith, string, substring, timestamp, trim, type, uint, upperAscii, all, exists, exists_one, existsOne, filter, has, map
+        "#]],
+    );
+    check(
+        "[[step]]\nfilter.keep = '''\n  price > 10 &&\n  price <\n'''\n",
+        expect![[r#"
+            pipeline.toml:8:10: error: no CEL expression: it ends where a value should stand
+              |
+            8 |   price <
+              |          ^
+        "#]],
+    );
+    check(
+        "[[step]]\nfilter.keep = \"name.matches('^\\\\\\\\d+') && name.matches('a(b') \"\n",
+        expect![[r#"
+            pipeline.toml:6:58: error: no regular expression: unclosed group
+              |
+            6 | filter.keep = "name.matches('^\\\\d+') && name.matches('a(b') "
+              |                                                          ^
+        "#]],
+    );
+    check(
+        "[[step]]\nenrich.compute = { a = \"price.size('\\u00fc', \\\"x\\\")\", b = 'namespace + 1' }\n",
+        expect![[r#"
+            pipeline.toml:6:31: error: `size` is written `size(x)`
+              |
+            6 | enrich.compute = { a = "price.size('\u00fc', \"x\")", b = 'namespace + 1' }
+              |                               ^^^^
+        "#]],
+    );
+    let long = "country == 'DE' || ".repeat(30);
+    check(
+        &format!("[[step]]\nwhen = \"{long}contry = 'CH' || {long}x\"\nclean.trim = [\"a\"]\n"),
+        expect![[r#"
+            pipeline.toml:6:586: error: no CEL expression: `=` stands where an operator should
+              |
+            6 | …try == 'DE' || country == 'DE' || country == 'DE' || contry = 'CH' || country == 'DE' || country == 'DE' || country == 'DE' || country == 'DE' || country == 'DE…
+              |                                                              ^
+              = `==` compares
+        "#]],
+    );
+}
+
+#[test]
+fn a_condition_that_can_only_fail_is_a_mistake() {
+    for (condition, expected) in [
+        (
+            "'x'",
+            expect![[r#"
+            pipeline.toml:6:15: error: a condition is true or false, and this never is
+              |
+            6 | filter.keep = "'x'"
+              |               ^^^^^
+              = a condition compares: `price > 10`, `country == 'DE'`, `has(data.x)`
+        "#]],
+        ),
+        (
+            "price * 2.0",
+            expect![[r#"
+            pipeline.toml:6:15: error: a condition is true or false, and this never is
+              |
+            6 | filter.keep = "price * 2.0"
+              |               ^^^^^^^^^^^^^
+              = a condition compares: `price > 10`, `country == 'DE'`, `has(data.x)`
+        "#]],
+        ),
+        (
+            "price > 1 ? 'dear' : 'cheap'",
+            expect![[r#"
+            pipeline.toml:6:15: error: a condition is true or false, and this never is
+              |
+            6 | filter.keep = "price > 1 ? 'dear' : 'cheap'"
+              |               ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+              = a condition compares: `price > 10`, `country == 'DE'`, `has(data.x)`
+        "#]],
+        ),
+        (
+            "name.lowerAscii()",
+            expect![[r#"
+            pipeline.toml:6:15: error: a condition is true or false, and this never is
+              |
+            6 | filter.keep = "name.lowerAscii()"
+              |               ^^^^^^^^^^^^^^^^^^^
+              = a condition compares: `price > 10`, `country == 'DE'`, `has(data.x)`
+        "#]],
+        ),
+        (
+            "1 / 0 == 1",
+            expect![[r#"
+            pipeline.toml:6:15: error: this fails whatever the event: division by zero
+              |
+            6 | filter.keep = "1 / 0 == 1"
+              |               ^^^^^^^^^^^^
+        "#]],
+        ),
+    ] {
+        check(&format!("[[step]]\nfilter.keep = \"{condition}\"\n"), expected);
+    }
+    for (step, at) in [
+        ("filter.drop = \"null\"", "6:15"),
+        ("when = \"[]\"\nfilter.drop = \"true\"", "6:8"),
+        ("enrich.compute = { a = \"b\", c = \"1 / 0\" }", "6:33"),
+        ("enrich.compute = { a = \"0.0 / 0.0\" }", "6:24"),
+    ] {
+        let text = format!("{EVENT}[[step]]\n{step}\n");
+        let told = Pipeline::compile(&text, &millrace_core::files::NONE).map(drop).unwrap_err();
+        let told = told.render("pipeline.toml");
+        assert!(told.starts_with(&format!("pipeline.toml:{at}: error: ")), "{told}");
+    }
+    check(
+        "[[metric]]\nname = \"a\"\nwindow = \"1m\"\nwhen = \"price + 1\"\n",
+        expect![[r#"
+        pipeline.toml:8:8: error: a condition is true or false, and this never is
+          |
+        8 | when = "price + 1"
+          |        ^^^^^^^^^^^
+          = a condition compares: `price > 10`, `country == 'DE'`, `has(data.x)`
+    "#]],
+    );
+    for condition in ["price", "dyn(price)", "price + 1 > 2 || name", "!price", "l.filter(x, x) == []"] {
+        check(&format!("[[step]]\nfilter.keep = \"{condition}\"\n"), expect!["compiles"]);
+    }
+}
+
+/// Expressions that are right, with what may put a place off.
+const RIGHT: [&str; 9] = [
+    "a == 'ü😀'",
+    "`grün-x` == 1",
+    "has(b.c)",
+    "l.exists(x, x > 1)",
+    "a.matches('\\\\d+')",
+    "a == 1 // \"ü\n",
+    "a == 'it\\'s'",
+    "\n\t`log.level` == \"warn\"",
+    "a['size(1, 2)'] == 1.5e-3",
+];
+
+/// Expressions that are wrong, and the part that is.
+const WRONG: [(&str, &str); 18] = [
+    ("lenght(x)", "lenght"),
+    ("x.substr(1)", "substr"),
+    ("math.rond(x) == 1.0", "math.rond"),
+    ("x == 99999999999999999999", "99999999999999999999"),
+    ("x == 1.5e+999", "1.5e+999"),
+    ("x = 1", "="),
+    ("namespace == 1", "namespace"),
+    ("x.matches('ü(')", "("),
+    ("x.matches('\\\\d(')", "'\\\\d('"),
+    ("x.matches(y + ('z'))", "y + ('z')"),
+    ("has(x)", "x"),
+    ("size(1, 2) == 1", "size"),
+    ("timestamp(a).getHours('Mars') == 1", "'Mars'"),
+    ("@x == 1", "@"),
+    ("x.all(1, true)", "1"),
+    ("Foo{a: 1} == 1", "Foo"),
+    ("'\\q' == x", "'\\q'"),
+    ("x ? y", "?"),
+];
+
+const QUOTES: [&str; 4] = ["\"", "'", "\"\"\"", "'''"];
+
+/// A part of a string as TOML has it between these quotes; none where it cannot stand there.
+fn written(part: &str, quotes: &str) -> Option<String> {
+    let escaped = part.replace('\\', "\\\\").replace('"', "\\\"");
+    match quotes {
+        "'" => (!part.contains(['\'', '\n'])).then(|| part.to_owned()),
+        "'''" => (!part.contains("'''")).then(|| part.to_owned()),
+        "\"\"\"" => Some(escaped.replace("&&", "\\\n  &&")),
+        _ => Some(escaped.replace('\n', "\\n").replace('ü', "\\u00fc").replace('\t', "\\t")),
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_mistake_in_an_expression_is_pointed_at_wherever_it_stands(
+        before in prop::collection::vec(prop::sample::select(RIGHT.to_vec()), 0..4),
+        (wrong, part) in prop::sample::select(WRONG.to_vec()),
+        after in prop::collection::vec(prop::sample::select(RIGHT.to_vec()), 0..3),
+        quotes in prop::sample::select(QUOTES.to_vec()),
+    ) {
+        let before: String = before.iter().flat_map(|right| [right, " && "]).collect();
+        let after: String = after.iter().flat_map(|right| [" && ", right]).collect();
+        let (start, end) = wrong.rsplit_once(part).unwrap();
+        let parts = [before + start, part.to_owned(), end.to_owned() + &after];
+        let parts: Option<Vec<_>> = parts.iter().map(|part| written(part, quotes)).collect();
+        prop_assume!(parts.is_some());
+        let [start, part, end] = <[String; 3]>::try_from(parts.unwrap()).unwrap();
+
+        let head = format!("{EVENT}[[step]]\nfilter.keep = {quotes}{start}");
+        let text = format!("{head}{part}{end}{quotes}\n");
+        let told = Pipeline::compile(&text, &millrace_core::files::NONE).map(drop).unwrap_err().render("p");
+        let line = head.matches('\n').count() + 1;
+        let column = head.rsplit('\n').next().unwrap().chars().count() + 1;
+        prop_assert!(told.starts_with(&format!("p:{line}:{column}: error: ")), "{}\n{}", text, told);
+        let marks = told.lines().nth(3).unwrap().matches('^').count();
+        prop_assert_eq!(marks, part.chars().count(), "{}\n{}", text, told);
+    }
 }
 
 #[test]
@@ -304,11 +513,11 @@ fn expressions_and_columns_are_checked() {
     check(
         "[[step]]\nfilter.keep = \"price >\"\n",
         expect![[r#"
-        pipeline.toml:6:15: error: no CEL expression: column 8: it ends where a value should stand
-          |
-        6 | filter.keep = "price >"
-          |               ^^^^^^^^^
-    "#]],
+            pipeline.toml:6:23: error: no CEL expression: it ends where a value should stand
+              |
+            6 | filter.keep = "price >"
+              |                       ^
+        "#]],
     );
     check(
         "[[step]]\nenrich.compute = { a = \"1\", b = \"startWith(c, 'x')\" }\n",

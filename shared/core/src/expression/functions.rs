@@ -43,6 +43,11 @@ impl Function {
         );
         !tells && self.library != Library::Times
     }
+
+    /// Whether it may give true or false.
+    pub(super) fn may_be_bool(&self) -> bool {
+        matches!(self.name, "bool" | "contains" | "dyn" | "endsWith" | "startsWith" | MATCHES)
+    }
 }
 
 const fn conversion(name: &'static str, usage: &'static str) -> Function {
@@ -169,11 +174,11 @@ pub(super) fn find(name: &str, behind: bool, arguments: usize) -> Result<&'stati
         return if style && function.arguments.contains(&arguments) {
             Ok(function)
         } else {
-            Err(Mistake::new(format!("`{name}` is written `{}`", function.usage)).about(name))
+            Err(Mistake::new(format!("`{name}` is written `{}`", function.usage)))
         };
     }
     if let Some((_, usage)) = MACROS.iter().find(|(known, _)| *known == name) {
-        return Err(Mistake::new(format!("`{name}` is written `{usage}`")).about(name));
+        return Err(Mistake::new(format!("`{name}` is written `{usage}`")));
     }
     let names = FUNCTIONS.iter().map(|function| function.name).chain(MACROS.iter().map(|(name, _)| *name));
     let elsewhere =
@@ -183,7 +188,7 @@ pub(super) fn find(name: &str, behind: bool, arguments: usize) -> Result<&'stati
         .find_map(elsewhere)
         .or_else(|| nearest(name, names.clone()))
         .unwrap_or_else(|| format!("there are {}", names.collect::<Vec<_>>().join(", ")));
-    Err(Mistake::new(format!("there is no function `{name}`")).with_help(help).about(name))
+    Err(Mistake::new(format!("there is no function `{name}`")).with_help(help))
 }
 
 /// Calls a function of one argument.

@@ -223,7 +223,7 @@ impl File<'_> {
                     words.collect(&condition);
                     let condition = Spanned::<String>::deserialize(ValueDeserializer::from(condition))
                         .map_err(|error| Mistake::from_toml(&error, at))?;
-                    let condition = Expression::compile(&condition)?;
+                    let condition = Expression::condition(&condition)?;
                     step = Box::new(When { condition, step });
                 }
                 Ok(Compiled { step, words })

@@ -85,7 +85,8 @@ impl Pipeline {
                     steps: &steps,
                     lake: &lake,
                     changes: &changes,
-                    metrics: &file.metrics,
+                    metric_settings: &file.metrics,
+                    metrics: &metrics,
                     check: &check,
                 };
                 let warnings = Mistakes::new(text, warn(&parts));

@@ -49,6 +49,7 @@ pub(crate) use settings::{Source, Span};
 pub(crate) use when::When;
 
 use crate::event::{Event, Path, Pattern};
+use crate::expression::{Always, Named};
 use crate::files::Files;
 use crate::geoip::Database;
 use crate::mistake::Mistake;
@@ -208,6 +209,12 @@ pub(crate) struct Touches {
     pub(crate) carries: Vec<(Pattern, Path)>,
     /// The same, of some events.
     pub(crate) sometimes_hides: Vec<Pattern>,
+    /// Where its expressions name what it reads.
+    pub(crate) named: Vec<Named>,
+    /// Whether each event gets past it, or none.
+    pub(crate) lets_pass: Option<Always>,
+    /// Whether its `when` is true of each event, or of none.
+    pub(crate) works: Option<Always>,
 }
 
 /// A compiled step, whatever its kind.
