@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
-use expect_test::{Expect, expect};
+use expect_test::{Expect, expect, expect_file};
 use millrace_core::pipeline::Pipeline;
 use proptest::prelude::*;
 
@@ -38,11 +38,12 @@ fn a_condition_is_pointed_at_like_any_expression() {
     check(
         "[[step]]\nwhen = true\nclean.trim = [\"a\"]\n",
         expect![[r#"
-        pipeline.toml:6:8: error: wrong type: boolean `true`, expected a string
-          |
-        6 | when = true
-          |        ^^^^
-    "#]],
+            pipeline.toml:6:8: error: wrong type: boolean `true`, expected a string
+              |
+            6 | when = true
+              |        ^^^^
+              = a text has quotes: "true"
+        "#]],
     );
     check(
         "[[step]]\nwhen = \"true\"\n",
@@ -343,7 +344,7 @@ fn unknown_names_are_pointed_at_and_mended() {
     check(
         "[[step]]\nenrich.url = { form = \"path\", into = \"page\" }\n",
         expect![[r#"
-            pipeline.toml:6:16: error: unknown field `form`, expected one of `from`, `into`, `absolute`, `query`, `click_ids`
+            pipeline.toml:6:16: error: unknown setting `form`, expected one of `from`, `into`, `absolute`, `query`, `click_ids`
               |
             6 | enrich.url = { form = "path", into = "page" }
               |                ^^^^
@@ -363,7 +364,7 @@ fn unknown_names_are_pointed_at_and_mended() {
     check(
         "[lake]\ncolums = []\n",
         expect![[r#"
-            pipeline.toml:6:1: error: unknown field `colums`, expected one of `columns`, `partition_by`, `rest`, `zstd`
+            pipeline.toml:6:1: error: unknown setting `colums`, expected one of `columns`, `partition_by`, `rest`, `zstd`
               |
             6 | colums = []
               | ^^^^^^
@@ -387,17 +388,18 @@ fn unknown_names_are_pointed_at_and_mended() {
               |
             6 | columns = [{ name = "a", type = "text" }]
               |                                 ^^^^^^
+              = did you mean `string`?
         "#]],
     );
     whole(
         "[event]\nidd = \"id\"\ntype = \"t\"\ntime = \"at\"\n",
         expect![[r#"
-        pipeline.toml:2:1: error: unknown field `idd`, expected one of `id`, `missing_id`, `type`, `time`, `partition_key`
-          |
-        2 | idd = "id"
-          | ^^^
-          = did you mean `id`?
-    "#]],
+            pipeline.toml:2:1: error: unknown setting `idd`, expected one of `id`, `missing_id`, `type`, `time`, `partition_key`
+              |
+            2 | idd = "id"
+              | ^^^
+              = did you mean `id`?
+        "#]],
     );
 }
 
@@ -410,16 +412,17 @@ fn wrong_types_and_shapes_are_pointed_at() {
               |
             6 | clean.require = "id"
               |                 ^^^^
+              = a list has brackets: ["id"]
         "#]],
     );
     check(
         "[[step]]\nclean.require = [\"a..b\"]\n",
         expect![[r#"
-        pipeline.toml:6:17: error: `a..b` is no field path: it is keys with single dots between them, like `data.x`
-          |
-        6 | clean.require = ["a..b"]
-          |                 ^^^^^^^^
-    "#]],
+            pipeline.toml:6:18: error: `a..b` is no field path: it is keys with single dots between them, like `data.x`
+              |
+            6 | clean.require = ["a..b"]
+              |                  ^^^^^^
+        "#]],
     );
     check(
         "[[step]]\nclean.cast = { data.x = \"int\" }\n",
@@ -443,11 +446,11 @@ fn wrong_types_and_shapes_are_pointed_at() {
     check(
         "[[step]]\nenrich.url = { from = \"path\", into = \"path\" }\n",
         expect![[r#"
-        pipeline.toml:6:14: error: `from` and `into` are both `path`: the fields would replace the URL
-          |
-        6 | enrich.url = { from = "path", into = "path" }
-          |              ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
-    "#]],
+            pipeline.toml:6:16: error: `from` and `into` are both `path`: the fields would replace the URL
+              |
+            6 | enrich.url = { from = "path", into = "path" }
+              |                ^^^^
+        "#]],
     );
     check(
         "[[step]]\n",
@@ -558,6 +561,7 @@ fn all_mistakes_are_told_at_once_in_the_order_of_the_file() {
               |
             8 | filter.keep = 7
               |               ^
+              = a text has quotes: "7"
             pipeline.toml:10:11: error: wrong type: integer `7`, expected a list, `[…]`
                |
             10 | columns = 7
@@ -572,11 +576,11 @@ fn steps_tell_what_is_mistaken_in_them() {
         (
             "clean.cast = { price = \"float\", otherwise = \"null\" }",
             expect![[r#"
-            pipeline.toml:6:14: error: `otherwise` wants the fields in a table beside it: `{ fields = { … }, otherwise = … }`
-              |
-            6 | clean.cast = { price = "float", otherwise = "null" }
-              |              ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
-        "#]],
+                pipeline.toml:6:33: error: `otherwise` wants the fields in a table beside it: `{ fields = { … }, otherwise = … }`
+                  |
+                6 | clean.cast = { price = "float", otherwise = "null" }
+                  |                                 ^^^^^^^^^
+            "#]],
         ),
         (
             "clean.cast = { fields = { price = \"flaot\" } }",
@@ -601,11 +605,11 @@ fn steps_tell_what_is_mistaken_in_them() {
         (
             "clean.cast = { fields = { price = \"float\" }, othrwise = \"null\" }",
             expect![[r#"
-            pipeline.toml:6:14: error: `othrwise` stands beside `fields`, which takes all fields
-              |
-            6 | clean.cast = { fields = { price = "float" }, othrwise = "null" }
-              |              ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
-        "#]],
+                pipeline.toml:6:46: error: `othrwise` stands beside `fields`, which takes all fields
+                  |
+                6 | clean.cast = { fields = { price = "float" }, othrwise = "null" }
+                  |                                              ^^^^^^^^
+            "#]],
         ),
         (
             "clean.default = { data.x = 1 }",
@@ -620,12 +624,12 @@ fn steps_tell_what_is_mistaken_in_them() {
         (
             "clean.empty_to_null = { field = [\"a\"] }",
             expect![[r#"
-            pipeline.toml:6:25: error: unknown field `field`, expected `fields` or `also`
-              |
-            6 | clean.empty_to_null = { field = ["a"] }
-              |                         ^^^^^
-              = did you mean `fields`?
-        "#]],
+                pipeline.toml:6:25: error: unknown setting `field`, expected `fields` or `also`
+                  |
+                6 | clean.empty_to_null = { field = ["a"] }
+                  |                         ^^^^^
+                  = did you mean `fields`?
+            "#]],
         ),
         (
             "clean.max_length = { title = \"200\" }",
@@ -657,11 +661,11 @@ fn steps_tell_what_is_mistaken_in_them() {
         (
             "clean.require = { fields = [\"id\", \"a..b\"] }",
             expect![[r#"
-            pipeline.toml:6:28: error: `a..b` is no field path: it is keys with single dots between them, like `data.x`
-              |
-            6 | clean.require = { fields = ["id", "a..b"] }
-              |                            ^^^^^^^^^^^^^^
-        "#]],
+                pipeline.toml:6:35: error: `a..b` is no field path: it is keys with single dots between them, like `data.x`
+                  |
+                6 | clean.require = { fields = ["id", "a..b"] }
+                  |                                   ^^^^^^
+            "#]],
         ),
         (
             "clean.schema = \"event.json\"",
@@ -676,62 +680,192 @@ fn steps_tell_what_is_mistaken_in_them() {
         (
             "clean.timestamp = { field = \"at\", formats = [\"epoch_ms\", \"rfc3393\"] }",
             expect![[r#"
-            pipeline.toml:6:45: error: unknown format `rfc3393`, expected one of `rfc3339`, `iso8601`, `epoch`, `epoch_s`, `epoch_ms`, `epoch_us`, `epoch_ns`, or one such as `%d.%m.%Y %H:%M`
-              |
-            6 | clean.timestamp = { field = "at", formats = ["epoch_ms", "rfc3393"] }
-              |                                             ^^^^^^^^^^^^^^^^^^^^^^^
-              = did you mean `rfc3339`?
-        "#]],
+                pipeline.toml:6:58: error: unknown format `rfc3393`, expected one of `rfc3339`, `iso8601`, `epoch`, `epoch_s`, `epoch_ms`, `epoch_us`, `epoch_ns`, or one such as `%d.%m.%Y %H:%M`
+                  |
+                6 | clean.timestamp = { field = "at", formats = ["epoch_ms", "rfc3393"] }
+                  |                                                          ^^^^^^^^^
+                  = did you mean `rfc3339`?
+            "#]],
         ),
         (
             "clean.timestamp = [\"at\"]",
             expect![[r#"
-            pipeline.toml:6:19: error: wrong type: a list, `[…]`, expected a string
-              |
-            6 | clean.timestamp = ["at"]
-              |                   ^^^^^^
-        "#]],
+                pipeline.toml:6:19: error: wrong type: a list, `[…]`, expected a string
+                  |
+                6 | clean.timestamp = ["at"]
+                  |                   ^^^^^^
+            "#]],
         ),
         (
             "filter.bots = { field = \"ua\", pattern = [\"x\"] }",
             expect![[r#"
-            pipeline.toml:6:31: error: unknown field `pattern`, expected one of `field`, `patterns`, `add`
-              |
-            6 | filter.bots = { field = "ua", pattern = ["x"] }
-              |                               ^^^^^^^
-              = did you mean `patterns`?
-        "#]],
+                pipeline.toml:6:31: error: unknown setting `pattern`, expected one of `field`, `patterns`, `add`
+                  |
+                6 | filter.bots = { field = "ua", pattern = ["x"] }
+                  |                               ^^^^^^^
+                  = did you mean `patterns`?
+            "#]],
         ),
         (
             "filter.ip = { field = \"ip\", deny = [\"10.0.0.0/8\", \"10.0.0.1/8\"] }",
             expect![[r#"
-            pipeline.toml:6:36: error: `10.0.0.1/8` is an address within a network: the network is `10.0.0.0/8`
-              |
-            6 | filter.ip = { field = "ip", deny = ["10.0.0.0/8", "10.0.0.1/8"] }
-              |                                    ^^^^^^^^^^^^^^^^^^^^^^^^^^^^
-        "#]],
+                pipeline.toml:6:51: error: `10.0.0.1/8` is an address within a network: the network is `10.0.0.0/8`
+                  |
+                6 | filter.ip = { field = "ip", deny = ["10.0.0.0/8", "10.0.0.1/8"] }
+                  |                                                   ^^^^^^^^^^^^
+            "#]],
         ),
         (
             "filter.sample = { by = \"userId\", keep = 10 }",
             expect![[r#"
-            pipeline.toml:6:17: error: `keep` is 10, and no share: it is above 0 and up to 1
-              |
-            6 | filter.sample = { by = "userId", keep = 10 }
-              |                 ^^^^^^^^^^^^^^^^^^^^^^^^^^^^
-              = 10 percent is 0.1
-        "#]],
+                pipeline.toml:6:34: error: `keep` is 10, and no share: it is above 0 and up to 1
+                  |
+                6 | filter.sample = { by = "userId", keep = 10 }
+                  |                                  ^^^^
+                  = 10 percent is 0.1
+            "#]],
         ),
         (
             "filter.types = { field = \"t\", allow = [\"a\"], deny = [\"b\"] }",
             expect![[r#"
-            pipeline.toml:6:16: error: `allow` and `deny` are both given: one of them is meant
-              |
-            6 | filter.types = { field = "t", allow = ["a"], deny = ["b"] }
-              |                ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
-              = two steps, one of each, do both
-        "#]],
+                pipeline.toml:6:31: error: `allow` and `deny` are both given: one of them is meant
+                  |
+                6 | filter.types = { field = "t", allow = ["a"], deny = ["b"] }
+                  |                               ^^^^^
+                  = two steps, one of each, do both
+            "#]],
         ),
     ] {
         check(&format!("[[step]]\n{text}\n"), expected);
     }
+}
+
+/// Steps as people write them who know another language or another tool.
+const STEPS: &[&str] = &[
+    "clean.require = [id]",
+    r#"filter.keep = "price > 10
+clean.x = 1"#,
+    "filter.keep = price > 10",
+    "filter.keep = “price > 10”",
+    r#"clean.require = ["id"]
+clean.require = ["at"]"#,
+    r#"clean.trim: ["a"]"#,
+    r#"name = "clean.trim"
+fields = ["a"]"#,
+    r#"type = "filter.keep"
+expression = "a > 1""#,
+    r#""clean.trim" = ["a"]"#,
+    r#"clean.require = ["id", "items[0].sku"]"#,
+    r#"anonymize.hmac = ["id", "data.*"]"#,
+    r#"anonymize.drop = ["/data/x"]"#,
+    r#"anonymize.hmac = "userId""#,
+    r#"anonymize.hmac = { fields = ["userId"], key = "secret" }"#,
+    r#"clean.cast = ["price", "float"]"#,
+    r#"clean.cast = { price = "integer" }"#,
+    r#"clean.cast = { price = "number", qty = "boolean" }"#,
+    r#"clean.rename = ["a", "b"]"#,
+    r#"clean.timestamp = { field = "at", formats = ["iso8601"], timezone = "Mars/Base" }"#,
+    r#"clean.timestamp = { field = "at", formats = ["%Q"] }"#,
+    r#"clean.timestamp = { field = "at", formats = ["yyyy-MM-dd"] }"#,
+    r#"clean.timestamp = { field = "at", max_past = "30 days" }"#,
+    r#"clean.timestamp = { field = "at", max_past = 30 }"#,
+    r#"enrich.classify = { from = "ua", into = "kind", rules = [{ any = ["x"], label = "a" }, { matches = "a(b", label = "c" }] }"#,
+    r#"enrich.classify = { from = "ua", into = "kind", rules = [{ label = "a" }] }"#,
+    r#"filter.ip = { field = "ip", deny = ["10.0.0.0/8", "300.1.1.1"] }"#,
+    r#"filter.ip = { field = "ip", deny = ["10.0.0.0/40"] }"#,
+    r#"filter.sample = { by = "userId", keep = "10%" }"#,
+    r#"enrich.lookup = { from = "sku", into = "product", table = "one.csv", key = "skuu" }"#,
+    r#"anonymize.mask = { fields = ["card"], keep_last = -1 }"#,
+    r#"anonymize.generalize = { at = "decade" }"#,
+    r#"anonymize.redact = { fields = ["text"], find = ["email", "creditcard"] }"#,
+    r#"anonymize.truncate_ip = { fields = ["ip"], v4 = 33 }"#,
+    r#"filter.keep = "price > 10 and country == 'DE'""#,
+    r#"filter.keep = "country == "DE"""#,
+    r#"filter.keep = "country IN ('DE', 'CH')""#,
+    r#"filter.keep = "country in ('DE', 'CH')""#,
+    r#"filter.keep = "country not in ['DE']""#,
+    r#"filter.keep = "name LIKE 'a%'""#,
+    r#"filter.keep = "price <> 10""#,
+    r#"filter.keep = "price === 10""#,
+    r#"filter.keep = "price IS NOT NULL""#,
+    r#"filter.keep = "price BETWEEN 1 AND 2""#,
+    r#"enrich.compute = { d = "if price > 50 then 1 else 0" }"#,
+    r#"enrich.compute = { d = "a ?? b" }"#,
+    r#"enrich.compute = { d = "a?.b" }"#,
+    r#"filter.keep = "items.exists(i => i.price > 1)""#,
+    r#"enrich.compute = { d = "first . ' ' . last" }"#,
+    r#"filter.keep = "$.price > 10""#,
+    r#"filter.keep = "name =~ /a.*/""#,
+    r#"filter.keep = "name.matches('\d+')""#,
+    r#"filter.keep = '''name.matches('\d+')'''"#,
+    r#"enrich.compute = { d = "price ** 2" }"#,
+    r#"filter.keep = "timestamp(at) > now() - duration('1d')""#,
+    r#"filter.keep = "timestamp(at) > timestamp('2026-01-01')""#,
+    r#"filter.keep = "timestamp(at) - timestamp(receivedAt) > duration('1d')""#,
+    r#"enrich.compute = { d = "price * 1,5" }"#,
+    "filter.keep = true",
+    r#"filter.keep = ["price > 10"]"#,
+    r#"filter.keep = "isEmpty(name)""#,
+    r#"enrich.compute = { d = "price.toString()" }"#,
+    r#"enrich.compute = { d = "parseInt(price)" }"#,
+    r#"enrich.compute = { d = "concat(a, b)" }"#,
+    r#"filter.keep = "has(price)""#,
+    r#"filter.keep = "has(data['x'])""#,
+    r#"filter.keep = "price > 10;""#,
+    r#"enrich.compute = { d = "count++" }"#,
+    r#"enrich.compute = { d = "timestamp(at).getHours('CEST')" }"#,
+    r#"enrich.compute = { d = "1 + 1.0" }"#,
+    r#"enrich.compute = "price * 2""#,
+    "enrich.compute = { tax = 0.19 }",
+    r#"enrich.compute = { data.total = "a + b" }"#,
+    r#"enrich.compute = { total = { expr = "a + b" } }"#,
+    r#"enrich.constant = { data.x = "a" }"#,
+    "clean.default = { x = null }",
+    r#"when = "a == 1""#,
+    r#"if = "a == 1"
+clean.trim = ["a"]"#,
+    r#"enrich.hash_id = { fields = ["a"], into = "id" , algo = "md5"}"#,
+    r#"enrich.url = "path""#,
+    r#"filter.types = { field = "type", allow = ["a", "*_x"] }"#,
+    r#"enrich.classify = { from = "ua", into = "kind", rules = [{ any = ["x"], label = "a" }, { regex = "a(b", label = "c" }] }"#,
+];
+
+/// Other tables, likewise.
+const TABLES: &[&str] = &[
+    r#"[event]
+id = "x""#,
+    r#"[step.clean]
+trim = ["a"]"#,
+    r#"[lake]
+columns = [{ name = "price", type = "float" }]"#,
+    r#"[lake]
+columns = ["price", "country"]"#,
+    r#"[lake]
+columns = { price = "double" }"#,
+    r#"[lake]
+columns = [{ name = "userId", type = "string" }, { name = "user_id", type = "string" }]"#,
+    r#"[lake]
+partition_by = ["tenant", "type"]"#,
+    r#"[[metric]]
+name = "a"
+window = 60"#,
+    r#"[check]
+allow = "ip""#,
+    r#"[changes]
+old = "status""#,
+];
+
+const FILES: &[(&str, &[u8])] = &[("one.csv", b"sku,name\na,1\nb,2\n")];
+
+#[test]
+fn mistakes_that_people_make_are_told_with_their_place_and_what_was_meant() {
+    let mut page = String::new();
+    for (head, texts) in [("[[step]]\n", STEPS), ("", TABLES)] {
+        for text in texts {
+            let whole = format!("{EVENT}{head}{text}\n");
+            let told = Pipeline::compile(&whole, &FILES).map(|_| ()).unwrap_err();
+            page.extend([told.render("pipeline.toml"), "\n".to_owned()]);
+        }
+    }
+    expect_file!["golden/mistakes.txt"].assert_eq(&page);
 }

@@ -558,3 +558,23 @@ fn a_field_is_pointed_at_where_an_expression_names_it() {
     "#]],
     );
 }
+
+#[test]
+fn words_of_other_languages_are_fields_here() {
+    check(
+        "[[step]]\nfilter.keep = \"active == True && `None` == 1\"\n",
+        expect![[r#"
+        pipeline.toml:8:26: warning: `True` is the field of this name, which is null where an event has none
+          |
+        8 | filter.keep = "active == True && `None` == 1"
+          |                          ^^^^
+          = CEL writes `true`; if there is such a field, say so: `[check]`, `allow = ["True"]`
+        pipeline.toml:8:34: warning: `None` is the field of this name, which is null where an event has none
+          |
+        8 | filter.keep = "active == True && `None` == 1"
+          |                                  ^^^^^^
+          = CEL writes `null`; if there is such a field, say so: `[check]`, `allow = ["None"]`
+    "#]],
+    );
+    check("[[step]]\nfilter.keep = \"price != NULL\"\n[check]\nallow = [\"NULL\"]\n", expect![[""]]);
+}

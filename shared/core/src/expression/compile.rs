@@ -1,7 +1,7 @@
 //! From the parser's tree to one that is ready to be worked out: names found, constants folded, patterns compiled,
 //! and told at once what no event could make right.
 
-use super::evaluate::{Macro, MacroKind, Node, Operator, Place, Program, Relation, Run};
+use super::evaluate::{Error, Macro, MacroKind, Node, Operator, Place, Program, Relation, Run};
 use super::functions::{self, Library};
 use super::plain::is_plain;
 use super::syntax::{DEPTH_MAX, Names, Parsed, Places};
@@ -21,18 +21,29 @@ const PATTERN_SIZE_MAX: usize = 1 << 20;
 /// How deep the tree may be: chains of `&&` and `||` come as balanced trees, beyond what the text is nested.
 const TREE_DEPTH_MAX: usize = DEPTH_MAX + 24;
 
-/// The program, and where in the text each of its fields is named first.
-pub(super) fn compile(parsed: &Parsed<'_>) -> Result<(Program, Vec<Range<usize>>), Mistake> {
+/// A program, and what is known of its text.
+#[derive(Debug)]
+pub(super) struct Compiled {
+    pub(super) program: Program,
+    /// Where each of its fields is named first.
+    pub(super) named: Vec<Range<usize>>,
+    /// A call that fails whatever the event. It may never be asked for, so it is no mistake of the language.
+    pub(super) failing: Option<Mistake>,
+}
+
+pub(super) fn compile(parsed: &Parsed<'_>) -> Result<Compiled, Mistake> {
     let mut compiler = Compiler {
         names: &parsed.names,
         text: &parsed.places,
         places: Vec::new(),
         named: Vec::new(),
+        failing: None,
         variables: Vec::new(),
         depth: 0,
     };
     let root = compiler.node(&parsed.tree)?;
-    Ok((Program { is_plain: is_plain(&root), root, fields: compiler.places }, compiler.named))
+    let program = Program { is_plain: is_plain(&root), root, fields: compiler.places };
+    Ok(Compiled { program, named: compiler.named, failing: compiler.failing })
 }
 
 struct Compiler<'t> {
@@ -41,6 +52,7 @@ struct Compiler<'t> {
     places: Vec<Place>,
     /// Where each of them is named.
     named: Vec<Range<usize>>,
+    failing: Option<Mistake>,
     /// The variables of the macros around, the outermost first.
     variables: Vec<String>,
     depth: usize,
@@ -197,7 +209,13 @@ impl<'t> Compiler<'t> {
                 .about(place_of(1)));
         }
         if function.name != functions::MATCHES {
-            return Ok(Node::Call(function, nodes));
+            let call = Node::Call(function, nodes);
+            if let Some(Err(why)) = work_out(&call) {
+                let at = if is_behind { places.name(id, words) } else { place_of(0) };
+                let help = format!("`{}` is written `{}`", function.name, function.usage);
+                self.failing.get_or_insert(Mistake::new(failing(&why.to_string())).with_help(help).about(at));
+            }
+            return Ok(call);
         }
         let (pattern, of) = (nodes.pop(), nodes.pop());
         match (of, pattern) {
@@ -338,10 +356,23 @@ fn flaw_in(pattern: &str) -> Option<Range<usize>> {
     Some(span.start.offset..span.end.offset)
 }
 
+/// What is said of what can only err.
+pub(super) fn failing(why: &str) -> String {
+    format!("this fails whatever the event: {why}")
+}
+
 /// Works out what hangs on no event; what errs is left as it is, it may never be asked for.
 fn fold(node: Node) -> Node {
+    match work_out(&node) {
+        Some(Ok(value)) => Node::Constant(value),
+        _ => node,
+    }
+}
+
+/// The value of what is made of constants, and is none.
+fn work_out(node: &Node) -> Option<Result<Value<'static>, Error>> {
     let is_constant = |node: &Node| matches!(node, Node::Constant(_));
-    let constant = match &node {
+    let constant = match node {
         Node::Constant(_) | Node::Field(_) | Node::Variable(_) | Node::Macro(_) => false,
         Node::Select(of, _) | Node::Has(of, _) | Node::Not(of) | Node::Negate(of) | Node::Matches(of, _) => {
             is_constant(of)
@@ -358,10 +389,12 @@ fn fold(node: Node) -> Node {
         Node::Map(nodes) => nodes.iter().all(|(key, value)| is_constant(key) && is_constant(value)),
     };
     if !constant {
-        return node;
+        return None;
     }
-    let program = Program { root: node, is_plain: false, fields: Vec::new() };
+    let program = Program { root: Node::Constant(Value::Null), is_plain: false, fields: Vec::new() };
     let event = Event::default();
-    let folded = Run::new(&program, &event).run(&program.root).ok().and_then(|(value, _)| value.owned());
-    folded.map_or(program.root, Node::Constant)
+    match Run::new(&program, &event).run(node) {
+        Ok((value, _)) => value.owned().map(Ok),
+        Err(why) => Some(Err(why)),
+    }
 }

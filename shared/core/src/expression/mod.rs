@@ -35,6 +35,7 @@ mod value;
 
 use crate::event::{Event, New, Pattern};
 use crate::mistake::Mistake;
+use compile::Compiled;
 use evaluate::{Budget, MacroKind, Node, Program, Run};
 use plain::{Plain, Short};
 use std::borrow::Cow;
@@ -51,6 +52,8 @@ pub(crate) struct Expression {
     named: Vec<Range<usize>>,
     /// Where the text stands in the file.
     at: Range<usize>,
+    /// A call in it that fails whatever the event.
+    failing: Option<Mistake>,
 }
 
 /// A field that an expression names, and where.
@@ -76,7 +79,7 @@ pub(crate) struct Always {
 impl Expression {
     /// Compiles the text of a setting that gives a value.
     pub(crate) fn value(source: &Spanned<String>) -> Result<Self, Mistake> {
-        let expression = Self::compile(source)?;
+        let expression = Self::working(source)?;
         if expression.is_constant()
             && let Err(why) = expression.compute(&Event::default(), &mut String::new())
         {
@@ -87,7 +90,7 @@ impl Expression {
 
     /// Compiles the text of a setting that is true or false of an event.
     pub(crate) fn condition(source: &Spanned<String>) -> Result<Self, Mistake> {
-        let expression = Self::compile(source)?;
+        let expression = Self::working(source)?;
         if is_never_bool(&expression.program.root) {
             let mistake = Mistake::new("a condition is true or false, and this never is");
             return Err(mistake.with_help(COMPARE).within(expression.at));
@@ -101,14 +104,23 @@ impl Expression {
     }
 
     fn fails(&self, why: &str) -> Mistake {
-        Mistake::new(format!("this fails whatever the event: {why}")).within(self.at.clone())
+        Mistake::new(compile::failing(why)).within(self.at.clone())
+    }
+
+    /// Compiles, and tells of what can only err.
+    fn working(source: &Spanned<String>) -> Result<Self, Mistake> {
+        let mut expression = Self::compile(source)?;
+        expression.failing.take().map_or(Ok(expression), Err)
     }
 
     fn compile(source: &Spanned<String>) -> Result<Self, Mistake> {
         let at = source.span();
         let compiled = syntax::parse(source.get_ref()).and_then(|parsed| compile::compile(&parsed));
         match compiled {
-            Ok((program, named)) => Ok(Self { program, named, at }),
+            Ok(Compiled { program, named, failing }) => {
+                let failing = failing.map(|mistake| mistake.within(at.clone()));
+                Ok(Self { program, named, at, failing })
+            }
             Err(mistake) => Err(mistake.within(at)),
         }
     }

@@ -95,35 +95,7 @@ impl Places<'_> {
 
     /// Where an argument of a call is, from 0, what the call stands behind not counted.
     pub(super) fn argument(&self, call: u64, place: usize) -> Range<usize> {
-        self.or_all(self.token(call).and_then(|bracket| self.argument_behind(bracket, place)))
-    }
-
-    fn argument_behind(&self, bracket: usize, place: usize) -> Option<Range<usize>> {
-        let (mut depth, mut commas, mut first) = (0_usize, 0, None);
-        for (at, token) in self.tokens.iter().enumerate().skip(bracket + 1) {
-            let is_end = match token.sign() {
-                "(" | "[" | "[?" | "{" => {
-                    depth += 1;
-                    false
-                }
-                ")" | "]" | "}" if depth > 0 => {
-                    depth -= 1;
-                    false
-                }
-                ")" | "]" | "}" => true,
-                "," if depth == 0 => true,
-                _ => false,
-            };
-            if is_end && commas == place {
-                return self.range(first?, at.checked_sub(1)?);
-            }
-            if is_end {
-                commas += 1;
-            } else if commas == place {
-                first = first.or(Some(at));
-            }
-        }
-        None
+        self.or_all(self.token(call).and_then(|bracket| argument_of(&self.tokens, bracket, place)))
     }
 
     /// Where a field is named, from its first name to the last: `data.x`, `data['x']`.
@@ -154,6 +126,37 @@ impl Places<'_> {
         let start = text.start + before + quote;
         (body == Some(meant)).then_some(start + part.start..start + part.end)
     }
+}
+
+/// Where an argument is of those that a bracket opens.
+fn argument_of(tokens: &[Token<'_>], bracket: usize, place: usize) -> Option<Range<usize>> {
+    let (mut depth, mut commas, mut first) = (0_usize, 0, None);
+    let mut last = None;
+    for token in tokens.iter().skip(bracket + 1) {
+        let is_end = match token.sign() {
+            "(" | "[" | "[?" | "{" => {
+                depth += 1;
+                false
+            }
+            ")" | "]" | "}" if depth > 0 => {
+                depth -= 1;
+                false
+            }
+            ")" | "]" | "}" => true,
+            "," => depth == 0,
+            _ => false,
+        };
+        if is_end && commas == place {
+            return Some(first?..last?);
+        }
+        if is_end {
+            commas += 1;
+        } else if commas == place {
+            first = first.or(Some(token.at));
+            last = Some(token.end());
+        }
+    }
+    None
 }
 
 pub(super) fn parse(text: &str) -> Result<Parsed<'_>, Mistake> {
@@ -370,7 +373,8 @@ impl<'a> Level<'a> {
 
     fn check(&self) -> Result<(), Mistake> {
         self.open_conditions.last().map_or(Ok(()), |open| {
-            Err(open.mistake("a `?` has no `:`").with_help("it is written `condition ? this : that`"))
+            let help = "it is written `condition ? this : that`; what may be missing, `x != null ? x : y` or `has(x.y) ? x.y : z`";
+            Err(open.mistake("a `?` has no `:`").with_help(help))
         })
     }
 }
@@ -450,7 +454,7 @@ fn explain(text: &str, parsed: &str, tokens: &[Token<'_>], (place, message): &Fl
         ("invalid double literal", "this is more than a double holds"),
         ("invalid string literal", NO_ESCAPE),
         ("invalid bytes literal", NO_ESCAPE),
-        ("invalid argument to has()", "`has` is written `has(data.x)`"),
+        ("invalid argument to has()", ""),
         ("argument must be a simple name", "a macro wants a name first: `list.all(x, x > 0)`"),
         ("unsupported syntax", "optional fields and elements, with `?`, are not supported"),
     ];
@@ -470,15 +474,20 @@ fn explain(text: &str, parsed: &str, tokens: &[Token<'_>], (place, message): &Fl
         return no_expression(&format!("it ends where {wanted} should stand")).about(end..end);
     };
     if let Some(word) = message.strip_prefix("reserved identifier: ") {
-        return found
-            .mistake(&format!("`{word}` is a word that CEL keeps for itself"))
-            .with_help(format!("a field of this name is written in backticks: {}", backticks(word)));
+        let condition = if word == "if" { "a condition is written `x ? this : that`; " } else { "" };
+        let help = format!("{condition}a field of this name is written in backticks: {}", backticks(word));
+        return found.mistake(&format!("`{word}` is a word that CEL keeps for itself")).with_help(help);
     }
-    if let Some((_, words)) = known {
+    if known.is_some_and(|(start, _)| start.contains("has()")) {
+        return no_has(tokens, found);
+    }
+    if let Some((_, words)) = known.filter(|(_, words)| *words != NO_ESCAPE) {
         return found.mistake(words);
     }
-    if found.kind == TokenKind::Text && message.contains("token recognition") {
-        return found.mistake(NO_ESCAPE);
+    if known.is_some() || found.kind == TokenKind::Text && message.contains("token recognition") {
+        return found
+            .mistake(NO_ESCAPE)
+            .with_help("with an `r` before its quotes a text is as it stands: r'\\d+'");
     }
     if found.kind == TokenKind::Word && !found.text.is_ascii() && !found.text.starts_with('`') {
         return found
@@ -486,20 +495,78 @@ fn explain(text: &str, parsed: &str, tokens: &[Token<'_>], (place, message): &Fl
             .with_help(format!("a field of this name is written in backticks: {}", backticks(found.text)));
     }
     if wanted == "a value" && found.kind != TokenKind::Sign {
-        return found.mistake(&format!("it cannot be read from `{}` on", found.text));
+        let wrong = found.mistake(&format!("it cannot be read from `{}` on", found.text));
+        let joins = found.kind == TokenKind::Text && before.is_some_and(|before| before.text == ".");
+        return if joins { wrong.with_help("`+` joins texts") } else { wrong };
     }
     let wrong = found.mistake(&format!("`{}` stands where {wanted} should", found.text));
-    let help = match found.text {
-        "=" => "`==` compares",
-        "&" | "and" | "AND" => "`&&` is and",
-        "|" | "or" | "OR" => "`||` is or",
-        "not" | "NOT" => "`!` is not",
-        "is" | "IS" => "`==` compares, with null too",
-        "@" | "$" => "a field whose name has such signs is written in backticks: `@timestamp`",
-        _ if before.is_some_and(|before| matches!(before.text, "not" | "NOT")) => "`!` is not",
-        _ => return wrong,
+    match meant(tokens, found) {
+        Some(help) => wrong.with_help(help),
+        None => wrong,
+    }
+}
+
+/// `has()` of what it does not take: here is a part of that.
+fn no_has(tokens: &[Token<'_>], part: &Token<'_>) -> Mistake {
+    let before = tokens.iter().take_while(|token| token.at <= part.at);
+    let open = before.enumerate().filter(|(_, token)| token.text == "has").last().map_or(0, |(at, _)| at + 1);
+    let argument = argument_of(tokens, open, 0).unwrap_or(part.at..part.end());
+    let is_name = argument == (part.at..part.end()) && part.kind == TokenKind::Word;
+    let mistake = no_expression("`has` is written `has(data.x)`").about(argument);
+    if is_name {
+        mistake.with_help(format!("of a field at the top `{} != null` asks", part.text))
+    } else {
+        mistake.with_help(
+            "the last name stands behind a dot, in backticks if it has other signs: has(data.`x-y`)",
+        )
+    }
+}
+
+/// What somebody meant who wrote this, in the manner of another language.
+fn meant(tokens: &[Token<'_>], found: &Token<'_>) -> Option<&'static str> {
+    let at = tokens.iter().position(|token| token.at == found.at)?;
+    let behind = tokens.get(at + 1);
+    let before = at.checked_sub(1).and_then(|before| tokens.get(before));
+    let text_of = |token: Option<&Token<'_>>| token.map_or("", |token| token.text).to_ascii_lowercase();
+    let (before_text, behind_text) = (text_of(before), text_of(behind));
+    let touches =
+        |other: Option<&Token<'_>>| other.is_some_and(|it| it.end() == found.at || found.end() == it.at);
+    let is_number = |token: Option<&Token<'_>>| {
+        token.is_some_and(|it| it.text.starts_with(|sign: char| sign.is_ascii_digit()))
     };
-    wrong.with_help(help)
+    let in_braces = || tokens.iter().take(at).rev().find(|token| token.sign() == "(" || token.sign() == ")");
+    Some(match found.text.to_ascii_lowercase().as_str() {
+        "=" if behind_text == ">" && touches(behind) => "a macro is written `list.exists(x, x > 0)`",
+        "=" if behind_text == "~" && touches(behind) => "`text.matches('pattern')` asks for a pattern",
+        "=" => "`==` compares",
+        ">" if before_text == "<" && touches(before) => "`!=` is unequal",
+        "*" if before_text == "*" && touches(before) => "there is no power: `x * x`",
+        "+" if before_text == "+" && touches(before) => "`x + 1` is one more",
+        "&" | "and" => "`&&` is and",
+        "|" | "or" => "`||` is or",
+        "not" if behind_text == "in" => "`!(x in ['a', 'b'])` is not in",
+        "not" => "`!` is not",
+        _ if before_text == "not" => "`!` is not",
+        "is" => "`==` compares, with null too",
+        "in" => "`in` has small letters, and its list has brackets: `x in ['a', 'b']`",
+        "like" => "`text.startsWith('a')`, `text.contains('a')` and `text.matches('pattern')` ask for a part",
+        "between" => "`x >= 1 && x <= 2` is between",
+        "if" | "then" | "else" => "a condition is written `condition ? this : that`",
+        "$" if matches!(behind_text.as_str(), "." | "{") => "a field is named as it is: `price`, `data.x`",
+        "@" | "$" => "a field whose name has such signs is written in backticks: `@timestamp`",
+        "," if is_number(before) && is_number(behind) => "a fraction has a point: `1.5`",
+        "," if in_braces().is_some_and(|open| is_list_of(tokens, open)) => {
+            "a list has brackets: `x in ['a', 'b']`"
+        }
+        ";" => "an expression has no `;` at its end",
+        _ => return None,
+    })
+}
+
+/// Whether a bracket opens what `in` looks through.
+fn is_list_of(tokens: &[Token<'_>], open: &Token<'_>) -> bool {
+    let before = tokens.iter().take_while(|token| token.at < open.at).last();
+    open.text == "(" && before.is_some_and(|before| before.text == "in")
 }
 
 /// Where a line and a column are, from 1 and 1, in characters.

@@ -846,8 +846,8 @@ fn mistakes_of_syntax_are_told_in_words() {
             "⟦(⟧a" no CEL expression: `(` is never closed
             "a⟦)⟧" no CEL expression: no bracket is open for `)`
             "⟦[⟧1, 2" no CEL expression: `[` is never closed
-            "a ⟦?⟧ b" no CEL expression: a `?` has no `:` = it is written `condition ? this : that`
-            "[a ⟦?⟧ b, c]" no CEL expression: a `?` has no `:` = it is written `condition ? this : that`
+            "a ⟦?⟧ b" no CEL expression: a `?` has no `:` = it is written `condition ? this : that`; what may be missing, `x != null ? x : y` or `has(x.y) ? x.y : z`
+            "[a ⟦?⟧ b, c]" no CEL expression: a `?` has no `:` = it is written `condition ? this : that`; what may be missing, `x != null ? x : y` or `has(x.y) ? x.y : z`
             "{a ? b : c: d}" compiles
             "f(1,⟦)⟧" no CEL expression: `)` stands where a value should
             "⟦'abc⟧" no CEL expression: a text has no end = a text stands in quotes, and on one line: 'like this'
@@ -856,15 +856,15 @@ fn mistakes_of_syntax_are_told_in_words() {
             "a ⟦#⟧" no CEL expression: `#` stands where an operator should
             "⟦@⟧" no CEL expression: `@` stands where a value should = a field whose name has such signs is written in backticks: `@timestamp`
             "1 +\n⟦+⟧ 2" no CEL expression: `+` stands where a value should
-            "⟦if⟧" no CEL expression: `if` is a word that CEL keeps for itself = a field of this name is written in backticks: `if`
+            "⟦if⟧" no CEL expression: `if` is a word that CEL keeps for itself = a condition is written `x ? this : that`; a field of this name is written in backticks: `if`
             "a.⟦⟧" no CEL expression: it ends where a value should stand
             "a⟦.?⟧b" no CEL expression: optional fields and elements, with `?`, are not supported
             "a⟦[?⟧0]" no CEL expression: optional fields and elements, with `?`, are not supported
             "⟦99999999999999999999⟧" no CEL expression: this is more than an int holds
             "⟦99999999999999999999u⟧" no CEL expression: this is more than a uint holds
             "⟦1e999⟧" no CEL expression: this is more than a double holds
-            "⟦'\\q'⟧" no CEL expression: a text has a `\` before what it cannot stand before: `\\` is one that stands for itself
-            "has(⟦a⟧)" no CEL expression: `has` is written `has(data.x)`
+            "⟦'\\q'⟧" no CEL expression: a text has a `\` before what it cannot stand before: `\\` is one that stands for itself = with an `r` before its quotes a text is as it stands: r'\d+'
+            "has(⟦a⟧)" no CEL expression: `has` is written `has(data.x)` = of a field at the top `a != null` asks
             "l.all(⟦1⟧, true)" no CEL expression: a macro wants a name first: `list.all(x, x > 0)`
             "⟦Foo⟧{a: 1}" there is no message type `Foo` = a map is written `{'key': value}`
             "{'a' ⟦1⟧}" no CEL expression: `1` stands where an operator should

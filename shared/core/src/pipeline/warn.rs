@@ -7,7 +7,7 @@ use super::file::{Compiled, Words};
 use super::{EventSettings, LakeSettings};
 use crate::change::{self, ChangesSettings};
 use crate::event::{Path, Pattern};
-use crate::expression::{Always, Expression};
+use crate::expression::{Always, Expression, Named as NamedIn};
 use crate::metric::{MetricSettings, Metrics};
 use crate::mistake::{Mistake, place_in};
 use crate::redact::Kind;
@@ -149,6 +149,19 @@ const THEIRS: [&str; 5] = ["first", "id", "last", "login", "name"];
 /// They ask about something and do not hold it: `has_email`.
 const ASKING: [&str; 4] = ["has", "is", "verified", "wants"];
 
+/// What other languages write for words of CEL, which takes them for fields.
+const FOREIGN: [(&str, &str); 9] = [
+    ("FALSE", "false"),
+    ("False", "false"),
+    ("NULL", "null"),
+    ("None", "null"),
+    ("Null", "null"),
+    ("TRUE", "true"),
+    ("True", "true"),
+    ("nil", "null"),
+    ("undefined", "null"),
+];
+
 /// What happened to fields on the way, in order.
 #[derive(Default)]
 struct Log<'a> {
@@ -216,6 +229,7 @@ pub(super) fn warnings(text: &str, parts: &Parts<'_>) -> Vec<Mistake> {
     for compiled in parts.steps {
         let (step, words) = (&compiled.step, &compiled.words);
         let (name, touches) = (step.name(), step.touches());
+        found.extend(touches.named.iter().filter_map(|named| foreign_word(text, named)));
         idle.extend(idle_step(name, touches.works.as_ref(), touches.lets_pass.as_ref()));
         let fields = |patterns: &[Pattern]| -> Vec<Named> {
             let field = |pattern: &Pattern| {
@@ -321,10 +335,11 @@ pub(super) fn warnings(text: &str, parts: &Parts<'_>) -> Vec<Mistake> {
         let name = settings.name.get_ref();
         idle.extend(metric.when().and_then(Expression::always).map(|always| idle_metric(name, &always)));
         let fields = settings.key.iter().chain(&settings.value);
-        let asked =
-            metric.when().into_iter().flat_map(Expression::named).filter_map(|named| {
-                Some((named.field.roughly()?, place_in(text, named.string, &named.part)))
-            });
+        let asked: Vec<_> = metric.when().into_iter().flat_map(Expression::named).collect();
+        found.extend(asked.iter().filter_map(|named| foreign_word(text, named)));
+        let asked = asked
+            .into_iter()
+            .filter_map(|named| Some((named.field.roughly()?, place_in(text, named.string, &named.part))));
         for (field, at) in fields.map(|field| (field.get_ref().clone(), field.span())).chain(asked) {
             if let Some(by) = log.remover(&field) {
                 let (line, remover) = (line(text, by), by.step.name());
@@ -405,6 +420,18 @@ pub(super) fn warnings(text: &str, parts: &Parts<'_>) -> Vec<Mistake> {
         found.push((ip, Mistake::warning(message).with_help(help).within(parts.event_words.name())));
     }
     allowed(found, parts.check).chain(idle).collect()
+}
+
+/// A field that is called as other languages call what CEL calls otherwise.
+fn foreign_word(text: &str, named: &NamedIn) -> Option<(Path, Mistake)> {
+    let field = named.field.roughly()?;
+    let name = field.to_string();
+    let (_, word) = FOREIGN.iter().find(|(theirs, _)| *theirs == name)?;
+    let message = format!("`{name}` is the field of this name, which is null where an event has none");
+    let help =
+        format!("CEL writes `{word}`; if there is such a field, say so: `[check]`, `allow = [\"{name}\"]`");
+    let at = place_in(text, named.string.clone(), &named.part);
+    Some((field, Mistake::warning(message).with_help(help).within(at)))
 }
 
 /// A step that does nothing, or lets nothing pass, whatever the event.

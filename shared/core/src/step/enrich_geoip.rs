@@ -36,7 +36,7 @@ use super::object::{apart, object, replace};
 use super::settings::some;
 use super::{Context, Places, Step, Touches, Verdict};
 use crate::event::{Event, Path};
-use crate::files::Files;
+use crate::files::{self, Files};
 use crate::geoip::Database;
 use crate::mistake::Mistake;
 use serde::Deserialize;
@@ -94,9 +94,7 @@ impl Step for GeoIp {
         let Settings { from, into, database: name, fields } = settings;
         apart(&from, &into)?;
         let fields = some(fields, "field")?;
-        let bytes = files
-            .read(&name)
-            .map_err(|why| Mistake::new(format!("the database `{name}` cannot be read: {why}")))?;
+        let bytes = files::read(files, "the database", &name)?;
         let database = Database::open(bytes).map_err(|why| Mistake::new(format!("`{name}` {why}")))?;
         Ok(Self { from, into, file: name, database, fields, known: Cache::new() })
     }
@@ -183,7 +181,9 @@ mod tests {
     fn a_wrong_database_is_a_mistake() {
         refuse::<GeoIp>(
             r#"{ from = "ip", into = "geo", database = "none.mmdb" }"#,
-            &expect!["the database `none.mmdb` cannot be read: there is no such file"],
+            &expect![
+                "the database `none.mmdb` cannot be read: there is no such file = it is a file beside the pipeline"
+            ],
         );
         let settings = |name: &str| Settings {
             from: Path::from_key("ip"),

@@ -315,7 +315,7 @@ fn compile<T: Step>(value: Spanned<DeValue<'_>>, files: &dyn Files) -> Result<Bo
     let span = value.span();
     let settings = T::Settings::deserialize(ValueDeserializer::from(value))
         .map_err(|error| Mistake::from_toml(&error, span.clone()))?;
-    Ok(Box::new(T::compile(settings, files).map_err(|mistake| mistake.within(span))?))
+    Ok(Box::new(T::compile(settings, files).map_err(|mistake| mistake.around(span))?))
 }
 
 /// A compiled step for a test; its settings in TOML.
