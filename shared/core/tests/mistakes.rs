@@ -284,9 +284,10 @@ proptest! {
         let after: String = after.iter().flat_map(|right| [" && ", right]).collect();
         let (start, end) = wrong.rsplit_once(part).unwrap();
         let parts = [before + start, part.to_owned(), end.to_owned() + &after];
-        let parts: Option<Vec<_>> = parts.iter().map(|part| written(part, quotes)).collect();
-        prop_assume!(parts.is_some());
-        let [start, part, end] = <[String; 3]>::try_from(parts.unwrap()).unwrap();
+        // What cannot stand between these quotes stands between the first.
+        let all = |quotes| parts.iter().map(|part| written(part, quotes)).collect::<Option<Vec<_>>>();
+        let (quotes, parts) = all(quotes).map_or_else(|| (QUOTES[0], all(QUOTES[0]).unwrap()), |parts| (quotes, parts));
+        let [start, part, end] = <[String; 3]>::try_from(parts).unwrap();
 
         let head = format!("{EVENT}[[step]]\nfilter.keep = {quotes}{start}");
         let text = format!("{head}{part}{end}{quotes}\n");
@@ -868,4 +869,34 @@ fn mistakes_that_people_make_are_told_with_their_place_and_what_was_meant() {
         }
     }
     expect_file!["golden/mistakes.txt"].assert_eq(&page);
+}
+
+proptest! {
+    /// Whatever stands there, it is told in a line that is there, and marked within it.
+    #[test]
+    fn no_text_is_told_outside_of_itself(
+        text in prop::sample::select([STEPS, TABLES].concat()),
+        at in any::<prop::sample::Index>(),
+        sign in prop::sample::select(vec!["", "\"", "'", "\\", "`", "(", ")", "ü", "\n", "\r\n", "\u{0}", "[", "}", ",", "?", " in ", "=", "'''"]),
+        removed in 0..3_usize,
+    ) {
+        let mut signs: Vec<String> = format!("{EVENT}[[step]]\n{text}\n").chars().map(String::from).collect();
+        let at = at.index(signs.len());
+        signs.splice(at..(at + removed).min(signs.len()), [sign.to_owned()]);
+        let text = signs.concat();
+        let told = match Pipeline::check(&text, &FILES) {
+            Ok((_, warnings)) => warnings.render("p"),
+            Err(mistakes) => mistakes.render("p"),
+        };
+        for place in told.lines().filter_map(|line| line.strip_prefix("p:")) {
+            let mut numbers = place.split(':').map(|number| number.parse::<usize>().unwrap_or(0));
+            let (line, column) = (numbers.next().unwrap(), numbers.next().unwrap());
+            prop_assert!((1..=text.matches('\n').count() + 1).contains(&line), "{}", told);
+            let length = text.split('\n').nth(line - 1).unwrap().chars().count();
+            prop_assert!((1..=length + 1).contains(&column), "{}", told);
+        }
+        for marks in told.lines().filter(|line| line.trim_start().starts_with("| ") && line.ends_with('^')) {
+            prop_assert!(marks.chars().count() < 200, "{}", told);
+        }
+    }
 }

@@ -788,6 +788,30 @@ fn mistakes(sources: &[&str], expected: Expect) {
     expected.assert_eq(&told.collect::<String>());
 }
 
+proptest::proptest! {
+    /// Of any text a mistake is told of a part that is there.
+    #[test]
+    fn no_text_is_too_much_to_be_told_of(
+        words in proptest::collection::vec(
+            proptest::sample::select(vec![
+                "a", ".", "`x-y`", "`ü`", "has(", "(", ")", "[", "]", "{", "}", ",", "?", ":", "'ü'", "'", "r'\\d('", "1.5e+9", "1u",
+                "math.", "round(", "matches(", "timestamp(", "all(", "size(", "==", "=", "&&", "!", "-", "in", " ", "\n", "// ü", "if",
+                "Foo", "99999999999999999999", "@", "\u{0}", "😀", "true", "null",
+            ]),
+            0..12,
+        ),
+    ) {
+        let source = words.concat();
+        for compile in [Expression::value, Expression::condition] {
+            if let Err(mistake) = compile(&Spanned::new(0..0, source.clone()))
+                && let Some(part) = mistake.part()
+            {
+                proptest::prop_assert!(source.get(part.clone()).is_some(), "{:?} {:?}", source, part);
+            }
+        }
+    }
+}
+
 #[test]
 fn mistakes_of_syntax_are_told_in_words() {
     mistakes(

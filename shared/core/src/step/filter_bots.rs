@@ -139,9 +139,6 @@ mod tests {
         refuse::<Bots>(r#"{ field = "ua", patterns = [] }"#, &expect!["there is no word in the list"]);
         refuse::<Bots>(r#"{ field = "ua", add = [""] }"#, &expect!["an empty word is in every text"]);
         refuse::<Bots>(r#"{ patterns = ["x"] }"#, &expect!["missing setting `field`"]);
-        refuse::<Bots>(
-            r#"["ua"]"#,
-            &expect!["wrong type: a list, `[…]`, expected a string"],
-        );
+        refuse::<Bots>(r#"["ua"]"#, &expect!["wrong type: a list, `[…]`, expected a string"]);
     }
 }
