@@ -46,7 +46,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn check(args: &Args) -> Result<(), Error> {
-    let text = fs::read_to_string(&args.pipeline).map_err(Error::io("cannot read", &args.pipeline))?;
+    let text = Error::read("cannot read", &args.pipeline)?;
     let checked = Pipeline::check(&text, &Beside(&args.pipeline));
     let (pipeline, warnings) = checked.map_err(|mistakes| Error::mistakes(&args.pipeline, &mistakes))?;
     databases(&args.pipeline, &text, &pipeline)?;
@@ -70,7 +70,7 @@ pub(crate) fn check(args: &Args) -> Result<(), Error> {
     if args.template.is_none() && !path.exists() {
         return Ok(());
     }
-    let template = fs::read_to_string(&path).map_err(Error::io("cannot read", &path))?;
+    let template = Error::read("cannot read", &path)?;
     let mut rewritten = template;
     let mut changed = Vec::new();
     for Block { what, lines, is_default } in blocks(pipeline.lake()) {
@@ -172,7 +172,7 @@ fn age(built_s: u64, now_s: i64) -> String {
 
 /// Reads and compiles a pipeline.
 pub(crate) fn compile(path: &Path) -> Result<Pipeline, Error> {
-    let text = fs::read_to_string(path).map_err(Error::io("cannot read", path))?;
+    let text = Error::read("cannot read", path)?;
     Pipeline::compile(&text, &Beside(path)).map_err(|mistakes| Error::mistakes(path, &mistakes))
 }
 

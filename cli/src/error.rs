@@ -2,8 +2,8 @@
 
 use millrace_core::mistake::Mistakes;
 use std::fmt::Write as _;
-use std::io;
 use std::path::Path;
+use std::{fs, io};
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
@@ -36,6 +36,16 @@ impl Error {
     pub(crate) fn io(tried: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let place = format!("`{}`", path.display());
         move |source| Self::Io { tried, place, source }
+    }
+
+    /// Reads a text.
+    pub(crate) fn read(tried: &'static str, path: &Path) -> Result<String, Self> {
+        let bytes = fs::read(path).map_err(Self::io(tried, path))?;
+        String::from_utf8(bytes).map_err(|why| {
+            let valid = why.utf8_error().valid_up_to();
+            let line = why.as_bytes().iter().take(valid).filter(|byte| **byte == b'\n').count() + 1;
+            Self::Refused(format!("{tried} `{}`: line {line} is not UTF-8: save it as UTF-8", path.display()))
+        })
     }
 
     pub(crate) fn stdout(source: io::Error) -> Self {

@@ -13,7 +13,7 @@ use crate::say;
 use crate::test::public_key;
 use indicatif::ProgressBar;
 use millrace_core::account::Tally;
-use millrace_core::event::Event;
+use millrace_core::event::{Event, Pattern};
 use millrace_core::pipeline::{Outcome, Pipeline};
 use millrace_core::quarantine::Reject;
 use millrace_core::seen::Seen;
@@ -29,18 +29,24 @@ use std::path::PathBuf;
 /// How many events a person is shown who does not say how many.
 const LIMIT: usize = 10;
 
+/// How many lines a person is shown of one step. An event may have ten thousand fields.
+const LINES: usize = 40;
+
 /// What comes behind the steps: it makes sure that an event can land.
 const ENCODE: &str = "encode";
 
 /// Show what each step does to each event
 ///
-/// For people a page: each field that a step added, changed or removed, and
-/// in the end what each step did. For programs NDJSON, a line for each event:
+/// For people a page: each field that a step added, changed or removed, what
+/// a step looked at that an event did not get past, and in the end what each
+/// step did. For programs NDJSON, a line for each event:
 /// {"number", "fate", "steps": [{"step", "verdict", "changes": [{"path",
-/// "before", "after"}]}], "event"}, and the page's end on stderr. Nothing is
-/// written anywhere else.
+/// "before", "after"}], "read": [{"path", "value"}]}], "event"}, and the
+/// page's end on stderr. Nothing is written anywhere else.
 ///
-/// It shows what the events hold, also what the pipeline then anonymizes.
+/// It shows what the events hold, also what the pipeline then anonymizes. It
+/// exits with 0 whatever becomes of the events, and with 1 where they, or the
+/// pipeline, cannot be read.
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Args {
@@ -158,9 +164,33 @@ struct Chapter {
     step: &'static str,
     verdict: &'static str,
     changes: Vec<Change>,
+    /// What it looked at, where the event did not get past it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    read: Vec<Read>,
     /// Its place in the file, from 1; none for what comes behind the steps.
     #[serde(skip)]
     place: Option<usize>,
+}
+
+/// A field that a step looked at; without a value where there was none.
+#[derive(Serialize)]
+struct Read {
+    path: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    value: Option<Box<RawValue>>,
+}
+
+impl Read {
+    /// The fields that these fit, each as it was in the event.
+    fn all(event: &Event, patterns: &[Pattern]) -> Vec<Self> {
+        let mut found = Vec::new();
+        let read = |pattern: &Pattern| {
+            event.find_all(pattern, &mut found);
+            let value = found.first().and_then(|id| diff::json(event, *id));
+            Self { path: pattern.to_string(), value }
+        };
+        patterns.iter().map(read).collect()
+    }
 }
 
 /// The pipeline, step by step.
@@ -205,7 +235,12 @@ impl Lens<'_> {
         let mut before = event.clone();
         for (at, step) in names.into_iter().enumerate() {
             let outcome = self.pipeline.apply_step(at, event, &self.cx);
-            chapters.push(Chapter::new(step, Some(at + 1), outcome.as_ref(), diff::changes(&before, event)));
+            let changes = diff::changes(&before, event);
+            let mut chapter = Chapter::new(step, Some(at + 1), outcome.as_ref(), changes);
+            if outcome.is_some() {
+                chapter.read = Read::all(&before, &self.pipeline.reads(at));
+            }
+            chapters.push(chapter);
             match outcome {
                 Some(outcome) => return outcome,
                 None => before.clone_from(event),
@@ -235,7 +270,7 @@ impl Chapter {
             None | Some(Outcome::Out) if changes.is_empty() => "unchanged",
             None | Some(Outcome::Out) => "changed",
         };
-        Self { step, verdict, changes, place }
+        Self { step, verdict, changes, read: Vec::new(), place }
     }
 }
 
@@ -267,13 +302,28 @@ fn page(story: &Story) -> String {
         };
         // Writing to a String cannot fail.
         let _ = writeln!(page, "  {name}{verdict}");
-        for change in &chapter.changes {
-            let _ = writeln!(page, "      {}", paint::change(change));
+        let changes = chapter.changes.iter().map(paint::change);
+        let lines: Vec<_> = changes.chain(chapter.read.iter().map(line)).collect();
+        for line in lines.iter().take(LINES) {
+            let _ = writeln!(page, "      {line}");
+        }
+        if let Some(more) = lines.len().checked_sub(LINES + 1) {
+            let more = format!("… and {} more, which `--format ndjson` has", more + 1);
+            let _ = writeln!(page, "      {}", paint(DIM, more));
         }
     }
     flush(&mut page, &mut unchanged);
     page.push('\n');
     page
+}
+
+/// What a step looked at, in a line.
+fn line(read: &Read) -> String {
+    let path = paint::plain(&read.path);
+    match &read.value {
+        Some(value) => format!("  {path}  {}", paint::plain(value.get())),
+        None => format!("  {path}  {}", paint(DIM, "missing")),
+    }
 }
 
 /// The steps that changed nothing, in one line.

@@ -24,7 +24,8 @@ use std::process::ExitCode;
 
 /// Check and test a pipeline, see what it does to your events, make events to try it with.
 ///
-/// What runs here is the very code that the functions run on AWS.
+/// What runs here is the very code that the functions run on AWS. A command exits with 0 where it did what it was to do,
+/// with 1 where something is wrong, and with 2 where the command line is.
 #[derive(Parser)]
 #[command(name = "millrace", version, arg_required_else_help = true)]
 struct Cli {

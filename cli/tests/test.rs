@@ -96,7 +96,7 @@ fn a_mistake_in_the_tests_is_pointed_at() {
     let (code, stdout, stderr) = test(dir.path(), &["a.toml"]);
     assert_eq!((code, stdout.as_str()), (Some(1), ""));
     expect![[r#"
-        a.toml:3:1: error: unknown field `givne`, expected one of `name`, `given`, `steps`, `at`, `expect`, `expect_contains`, `expect_absent`, `fate`
+        a.toml:3:1: error: unknown setting `givne`, expected one of `name`, `given`, `steps`, `at`, `expect`, `expect_contains`, `expect_absent`, `fate`
           |
         3 | givne = {}
           | ^^^^^

@@ -12,7 +12,7 @@ use millrace_core::step::Context;
 use millrace_core::time::Micros;
 use millrace_core::token::TokenKey;
 use millrace_lake::Layout;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{IsTerminal as _, Read as _};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -86,7 +86,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Error> {
 }
 
 pub(crate) fn read_key(path: &Path) -> Result<TokenKey, Error> {
-    let secret = fs::read_to_string(path).map_err(Error::io("cannot read the key", path))?;
+    let secret = Error::read("cannot read the key", path)?;
     TokenKey::parse(&secret)
         .map_err(|why| Error::Refused(format!("the key in `{}` is no key: {why}", path.display())))
 }

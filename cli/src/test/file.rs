@@ -87,7 +87,7 @@ pub(super) fn read(text: &str, steps: &[&'static str]) -> Result<Vec<Test>, Mist
     let mut mistakes = Vec::new();
     let mut tests = Vec::new();
     match DeTable::parse(text) {
-        Err(error) => mistakes.push(Mistake::from_toml(&error, 0..0)),
+        Err(error) => mistakes.push(Mistake::from_syntax(text, &error)),
         Ok(table) => {
             for (key, value) in table.into_inner() {
                 let at = value.span();
@@ -433,7 +433,7 @@ mod tests {
         mistakes(
             "[[test]]\nname = \"a\"\ngiven = {}\nexpects = {}\n",
             expect![[r#"
-            pipeline.test.toml:4:1: error: unknown field `expects`, expected one of `name`, `given`, `steps`, `at`, `expect`, `expect_contains`, `expect_absent`, `fate`
+            pipeline.test.toml:4:1: error: unknown setting `expects`, expected one of `name`, `given`, `steps`, `at`, `expect`, `expect_contains`, `expect_absent`, `fate`
               |
             4 | expects = {}
               | ^^^^^^^

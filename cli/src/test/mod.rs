@@ -15,7 +15,6 @@ use millrace_core::step::Context;
 use millrace_core::time::Micros;
 use millrace_core::token::TokenKey;
 use std::fmt::Write as _;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 /// When an event arrives that has no time which can be read, in a test that does not say when: 2026-01-01T00:00:00Z.
@@ -48,7 +47,7 @@ pub(crate) struct Args {
 pub(crate) fn test(args: &Args) -> Result<(), Error> {
     let mut pipeline = compile(&args.pipeline)?;
     let path = args.tests.clone().unwrap_or_else(|| args.pipeline.with_extension("test.toml"));
-    let text = fs::read_to_string(&path).map_err(Error::io("cannot read", &path))?;
+    let text = Error::read("cannot read", &path)?;
     let steps: Vec<_> = pipeline.steps().collect();
     let tests = file::read(&text, &steps).map_err(|mistakes| Error::mistakes(&path, &mistakes))?;
 

@@ -177,13 +177,18 @@ impl Metric {
         }
         Ok(Self {
             name: name.clone(),
-            when: settings.when.as_ref().map(|source| Expression::compile(&source.0)).transpose()?,
+            when: settings.when.as_ref().map(|source| Expression::condition(&source.0)).transpose()?,
             value: settings.value.as_ref().map(|path| path.get_ref().clone()),
             key: settings.key.as_ref().map(|path| path.get_ref().clone()),
             told: told.to_vec(),
             window,
             dimensions: settings.dimensions.iter().map(|dimension| dimension.get_ref().clone()).collect(),
         })
+    }
+
+    /// Which events it is of.
+    pub(crate) fn when(&self) -> Option<&Expression> {
+        self.when.as_ref()
     }
 
     /// What an event adds, if it counts here.
@@ -707,11 +712,11 @@ mod tests {
         wrong(
             "[[metric]]\nname = \"a\"\nwindow = \"1m\"\nwhen = \"price >\"\n",
             expect![[r#"
-            pipeline.toml:8:8: error: no CEL expression: column 8: it ends where a value should stand
-              |
-            8 | when = "price >"
-              |        ^^^^^^^^^
-        "#]],
+                pipeline.toml:8:16: error: no CEL expression: it ends where a value should stand
+                  |
+                8 | when = "price >"
+                  |                ^
+            "#]],
         );
         wrong(
             "[metric]\nname = \"a\"\n",

@@ -1,5 +1,8 @@
 //! A mistake in a file that people write, `pipeline.toml` above all: what, where, and what was meant.
 
+mod quoted;
+mod toml;
+
 use std::fmt::{self, Write as _};
 use std::ops::Range;
 
@@ -19,14 +22,23 @@ pub struct Mistake {
     message: String,
     help: Option<String>,
     at: Option<Range<usize>>,
-    /// The word in there that it is about.
-    word: Option<String>,
+    /// What of the string there it is about, in bytes of its value.
+    part: Option<Range<usize>>,
+    /// Whether the place is that of a whole table or list, in which the message may name what it is about.
+    is_around: bool,
 }
 
 impl Mistake {
     /// A mistake that makes the file useless.
     pub fn new(message: impl Into<String>) -> Self {
-        Self { severity: Severity::Error, message: message.into(), help: None, at: None, word: None }
+        Self {
+            severity: Severity::Error,
+            message: message.into(),
+            help: None,
+            at: None,
+            part: None,
+            is_around: false,
+        }
     }
 
     /// A mistake that is perhaps none.
@@ -48,27 +60,18 @@ impl Mistake {
         self
     }
 
-    /// Says which word it is about, of those in the place that is told.
+    /// Says in what it is to be looked for, unless the place is known already: what the message names first is marked.
     #[must_use]
-    pub(crate) fn about(mut self, word: &str) -> Self {
-        self.word = Some(word.to_owned());
-        self
+    pub(crate) fn around(mut self, at: Range<usize>) -> Self {
+        self.is_around |= self.at.is_none();
+        self.within(at)
     }
 
-    /// A mistake that the TOML reader found, in the syntax or in a type.
+    /// Says what it is about of the string that stands in the place that is told, in bytes of the string's value.
     #[must_use]
-    pub fn from_toml(error: &toml::de::Error, around: Range<usize>) -> Self {
-        let message = plain(error.message());
-        // "unknown field `tyep`, expected one of `id`, `type`": what stands between backticks.
-        let mut names = message.split('`').skip(1).step_by(2);
-        let help = match (message.starts_with("unknown "), names.next()) {
-            (true, Some(unknown)) => nearest(unknown, names),
-            _ if message.starts_with("wrong type: a table, expected") => {
-                Some("a field with dots in its name needs quotes here: \"data.x\"".to_owned())
-            }
-            _ => None,
-        };
-        Self { help, ..Self::new(message) }.within(error.span().unwrap_or(around))
+    pub(crate) fn about(mut self, part: Range<usize>) -> Self {
+        self.part.get_or_insert(part);
+        self
     }
 }
 
@@ -80,19 +83,11 @@ impl fmt::Display for Mistake {
     }
 }
 
-/// serde's words in those of TOML.
-fn plain(message: &str) -> String {
-    let message = message.trim().replace('\n', ", ").replace("invalid type: map", "invalid type: a table");
-    let message = message.replace("invalid type", "wrong type").replace("unknown variant", "unknown value");
-    // "field" is what people call the fields of an event.
-    let message = message.replace("missing field", "missing setting");
-    let message = message.replace("a sequence", "a list, `[…]`").replace(": sequence,", ": a list, `[…]`,");
-    let message = message
-        .replace("expected u32", "expected a whole number")
-        .replace("expected f64", "expected a number");
-    match message.split_once("expected struct ") {
-        Some((before, _)) => format!("{before}expected a table"),
-        None => message,
+#[cfg(test)]
+impl Mistake {
+    /// What it is about of the string there.
+    pub(crate) fn part(&self) -> Option<Range<usize>> {
+        self.part.clone()
     }
 }
 
@@ -115,8 +110,15 @@ impl Mistakes {
     #[must_use]
     pub fn new(text: &str, mut mistakes: Vec<Mistake>) -> Self {
         for mistake in &mut mistakes {
-            let word = mistake.word.take().zip(mistake.at.clone());
-            mistake.at = word.and_then(|(word, at)| find_word(text, at, &word)).or(mistake.at.take());
+            let Some(at) = mistake.at.take() else { continue };
+            // A table in braces is meant as one.
+            let is_braced = text.get(at.start..).is_some_and(|text| text.starts_with(['{', '[']));
+            mistake.help.take_if(|help| help == toml::DOTS && is_braced);
+            mistake.at = Some(match &mistake.part {
+                Some(part) => place_in(text, at, part),
+                None if mistake.is_around => named_in(text, at, &mistake.message),
+                None => at,
+            });
         }
         mistakes.sort_by_key(|mistake| mistake.at.as_ref().map(|at| at.start));
         Self { text: text.to_owned(), mistakes }
@@ -148,11 +150,9 @@ impl Mistakes {
             };
             let _ = writeln!(page, "{file}:{}:{}: {severity}: {}", place.line, place.column, mistake.message);
             let margin = " ".repeat(place.line.to_string().len());
-            if !place.text.is_empty() {
-                let gap = " ".repeat(place.column - 1);
-                let marks = "^".repeat(place.width);
-                let _ =
-                    writeln!(page, "{margin} |\n{} | {}\n{margin} | {gap}{marks}", place.line, place.text);
+            if !place.shown.is_empty() {
+                let Place { line, shown, marks, .. } = &place;
+                let _ = writeln!(page, "{margin} |\n{line} | {shown}\n{margin} | {marks}");
             }
             if let Some(help) = &mistake.help {
                 let _ = writeln!(page, "{margin} = {help}");
@@ -176,6 +176,36 @@ pub fn line_of(text: &str, at: usize) -> usize {
     text.bytes().take(at).filter(|byte| *byte == b'\n').count() + 1
 }
 
+/// Where a part of a string's value is written, or else the string.
+#[must_use]
+pub(crate) fn place_in(text: &str, string: Range<usize>, part: &Range<usize>) -> Range<usize> {
+    quoted::place_of(text, &string, part).unwrap_or(string)
+}
+
+/// Where a table or a list has what a message names first, as a text or as a key; or else all of it.
+fn named_in(text: &str, at: Range<usize>, message: &str) -> Range<usize> {
+    let find = || {
+        let name =
+            message.split('`').nth(1).filter(|name| !name.is_empty() && !message.starts_with("missing"))?;
+        let written = text.get(at.clone())?;
+        let quoted = ['"', '\''].into_iter().find_map(|quote| {
+            let word = format!("{quote}{name}{quote}");
+            written.find(&word).map(|start| start..start + word.len())
+        });
+        let is_part = |sign: char| sign.is_alphanumeric() || "_-.\"'".contains(sign);
+        let is_key = |start: usize| {
+            let (before, behind) = (written.get(..start), written.get(start + name.len()..));
+            !before.is_some_and(|text| text.ends_with(is_part))
+                && behind.is_some_and(|text| text.trim_start().starts_with(['=', '.']))
+        };
+        quoted.or_else(|| {
+            let (start, _) = written.match_indices(name).find(|(start, _)| is_key(*start))?;
+            Some(start..start + name.len())
+        })
+    };
+    find().map_or(at.clone(), |found| at.start + found.start..at.start + found.end)
+}
+
 /// Where a word stands first in a stretch of the text, and not as a part of another.
 #[must_use]
 pub(crate) fn find_word(text: &str, within: Range<usize>, word: &str) -> Option<Range<usize>> {
@@ -190,26 +220,50 @@ pub(crate) fn find_word(text: &str, within: Range<usize>, word: &str) -> Option<
     Some(within.start + start..within.start + start + word.len())
 }
 
-/// A stretch of the text as people count it, from 1, in characters.
-struct Place<'a> {
-    line: usize,
-    column: usize,
-    width: usize,
-    text: &'a str,
+/// Whether a terminal shows a sign, and obeys nothing.
+fn is_harmless(sign: char) -> bool {
+    sign == '\t' || !sign.is_control()
 }
 
-impl<'a> Place<'a> {
-    fn of(text: &'a str, at: &Range<usize>) -> Self {
+/// How much of a line is shown, in characters, and how much of that before what is marked.
+const SHOWN: usize = 160;
+const SHOWN_BEFORE: usize = 60;
+
+/// A stretch of the text as people count it, from 1, in characters.
+struct Place {
+    line: usize,
+    column: usize,
+    /// The line, or what of a long one is around the stretch.
+    shown: String,
+    /// What leads to the stretch below the line, and what marks it.
+    marks: String,
+}
+
+impl Place {
+    fn of(text: &str, at: &Range<usize>) -> Self {
         let before = text.get(..at.start).unwrap_or(text);
         let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-        let line = text.get(line_start..).and_then(|rest| rest.lines().next()).unwrap_or_default();
-        let column = before.get(line_start..).unwrap_or_default().chars().count() + 1;
+        let line = text.get(line_start..).and_then(|rest| rest.lines().next()).unwrap_or_default().trim_end();
+        let first = before.get(line_start..).unwrap_or_default().chars().count();
         let marked = text.get(at.clone()).and_then(|marked| marked.lines().next()).unwrap_or_default();
+
+        let length = line.chars().count();
+        let from = first.saturating_sub(SHOWN_BEFORE).min(length.saturating_sub(SHOWN));
+        let cut = |is_cut: bool| if is_cut { "…" } else { "" };
+        let (start, end) = (cut(from > 0), cut(from + SHOWN < length));
+        let shown: String = line.chars().skip(from).take(SHOWN).collect();
+        let shown: String =
+            shown.chars().map(|sign| if is_harmless(sign) { sign } else { '\u{fffd}' }).collect();
+        // A tab is as wide below as it is above.
+        let blank = |sign: char| if sign == '\t' { sign } else { ' ' };
+        let above = start.chars().chain(shown.chars()).chain(std::iter::repeat(' '));
+        let gap: String = above.take(start.chars().count() + first - from).map(blank).collect();
+        let width = marked.chars().count().min(from + SHOWN - first.min(from + SHOWN)).max(1);
         Self {
             line: before.matches('\n').count() + 1,
-            column,
-            width: marked.chars().count().max(1),
-            text: line.trim_end(),
+            column: first + 1,
+            marks: gap + &"^".repeat(width),
+            shown: format!("{start}{shown}{end}"),
         }
     }
 }

@@ -215,12 +215,12 @@ fn personal_fields_that_no_step_anonymizes_are_told() {
     check(
         "[[step]]\nenrich.compute = { name = \"name + t\" }\n",
         expect![[r#"
-        pipeline.toml:8:20: warning: `name` looks personal, and no step anonymizes it
-          |
-        8 | enrich.compute = { name = "name + t" }
-          |                    ^^^^
-          = add `anonymize.hmac = ["name"]` or another anonymize step; if it is nobody's, say so: `[check]`, `allow = ["name"]`
-    "#]],
+            pipeline.toml:8:28: warning: `name` looks personal, and no step anonymizes it
+              |
+            8 | enrich.compute = { name = "name + t" }
+              |                            ^^^^
+              = add `anonymize.hmac = ["name"]` or another anonymize step; if it is nobody's, say so: `[check]`, `allow = ["name"]`
+        "#]],
     );
     assert_eq!(warnings(&format!("{EVENT}{IP}").replace("\"t\"", "\"name\"")), "");
     expect![[r#"
@@ -445,4 +445,175 @@ fn what_steps_do_in_arrays_is_followed_too() {
               = add `anonymize.hmac = ["people[].email"]` or another anonymize step; if it is nobody's, say so: `[check]`, `allow = ["people[].email"]`
         "#]],
     );
+}
+
+#[test]
+fn a_filter_that_hangs_on_nothing_is_told() {
+    check(
+        "[[step]]\nfilter.keep = \"true\"\n",
+        expect![[r#"
+        pipeline.toml:8:15: warning: `filter.keep` lets every event pass
+          |
+        8 | filter.keep = "true"
+          |               ^^^^^^
+          = it names no field: name the one that it is to hang on, or take it out
+    "#]],
+    );
+    check(
+        "[[step]]\nfilter.drop = \"1 == 1\"\n",
+        expect![[r#"
+        pipeline.toml:8:15: warning: `filter.drop` drops every event
+          |
+        8 | filter.drop = "1 == 1"
+          |               ^^^^^^^^
+          = it names no field: name the one that it is to hang on, or take it out
+    "#]],
+    );
+    check(
+        "[[step]]\nfilter.keep = \"country != 'DE' || country != 'CH'\"\n",
+        expect![[r#"
+        pipeline.toml:8:15: warning: `filter.keep` lets every event pass
+          |
+        8 | filter.keep = "country != 'DE' || country != 'CH'"
+          |               ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+          = look at `||` and `&&`: `x != 1 || x != 2` is true of any `x`, and `x == 1 && x == 2` of none
+    "#]],
+    );
+    check(
+        "[[step]]\nfilter.drop = \"price > 1 && (country == 'DE' && t == 'x' && country == 'CH')\"\n",
+        expect![[r#"
+        pipeline.toml:8:15: warning: `filter.drop` lets every event pass
+          |
+        8 | filter.drop = "price > 1 && (country == 'DE' && t == 'x' && country == 'CH')"
+          |               ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+          = look at `||` and `&&`: `x != 1 || x != 2` is true of any `x`, and `x == 1 && x == 2` of none
+    "#]],
+    );
+    check(
+        "[[step]]\nwhen = \"price > 1 && false\"\nclean.trim = [\"a\"]\n",
+        expect![[r#"
+        pipeline.toml:8:8: warning: this is true of no event, so `clean.trim` never works
+          |
+        8 | when = "price > 1 && false"
+          |        ^^^^^^^^^^^^^^^^^^^^
+          = look at `||` and `&&`: `x != 1 || x != 2` is true of any `x`, and `x == 1 && x == 2` of none
+    "#]],
+    );
+    check(
+        "[[step]]\nwhen = \"true\"\nclean.trim = [\"a\"]\n",
+        expect![[r#"
+        pipeline.toml:8:8: warning: this is true of every event, and says nothing
+          |
+        8 | when = "true"
+          |        ^^^^^^
+          = it names no field: name the one that it is to hang on, or take it out
+    "#]],
+    );
+    check(
+        "[[metric]]\nname = \"sales\"\nwindow = \"1m\"\nwhen = \"false\"\n",
+        expect![[r#"
+        pipeline.toml:10:8: warning: this is true of no event, so `sales` counts none
+           |
+        10 | when = "false"
+           |        ^^^^^^^
+           = it names no field: name the one that it is to hang on, or take it out
+    "#]],
+    );
+    for (step, told) in [
+        ("filter.keep = \"false\"", "`filter.keep` drops every event"),
+        ("filter.drop = \"!(1 in [1])\"", "`filter.drop` lets every event pass"),
+        ("filter.drop = \"price > 1 || true\"", "`filter.drop` drops every event"),
+        ("filter.keep = \"true ? true : price > 1\"", "`filter.keep` lets every event pass"),
+        ("when = \"price > 1\"\nfilter.drop = \"false\"", "`filter.drop` lets every event pass"),
+        ("when = \"true\"\nfilter.drop = \"true\"", "`filter.drop` drops every event"),
+        (
+            "when = \"false\"\nfilter.drop = \"true\"",
+            "this is true of no event, so `filter.drop` never works",
+        ),
+    ] {
+        let told = format!(": warning: {told}\n");
+        let warnings = warnings(&format!("{EVENT}{IP}[[step]]\n{step}\n"));
+        assert!(warnings.contains(&told) && warnings.matches("warning").count() == 1, "{step}: {warnings}");
+    }
+    for step in [
+        "when = \"price > 1\"\nfilter.drop = \"true\"",
+        "when = \"price > 1\"\nfilter.keep = \"false\"",
+        "filter.keep = \"country == 'DE' || country == 'CH'\"",
+        "filter.keep = \"country != 'DE' && country != 'CH'\"",
+        "filter.keep = \"country != 'DE' || land != 'CH'\"",
+        "filter.keep = \"country != 'DE' || country != 'DE'\"",
+        "filter.keep = \"price\"",
+        "enrich.compute = { n = \"1 + 1\", m = \"null\" }",
+    ] {
+        assert_eq!(warnings(&format!("{EVENT}{IP}[[step]]\n{step}\n")), "", "{step}");
+    }
+}
+
+#[test]
+fn a_field_is_pointed_at_where_an_expression_names_it() {
+    let gone = "[[step]]\nanonymize.drop = [\"data.price\", \"user-id\"]\n";
+    check(
+        &format!("{gone}[[step]]\nfilter.keep = \"'data.price' != t && data['price'] > 1\"\n"),
+        expect![[r#"
+            pipeline.toml:10:37: warning: `filter.keep` finds no `data.price`: `anonymize.drop` in line 8 removes it
+               |
+            10 | filter.keep = "'data.price' != t && data['price'] > 1"
+               |                                     ^^^^^^^^^^^^^
+               = put this step before that one, or take `data.price` out here
+        "#]],
+    );
+    check(
+        &format!(
+            "{gone}[[step]]\nfilter.keep = \"\"\"\n  // data.price\n  t != \\\"data.price\\\" &&\n  has(data.price)\n\"\"\"\n"
+        ),
+        expect![[r#"
+            pipeline.toml:13:7: warning: `filter.keep` finds no `data.price`: `anonymize.drop` in line 8 removes it
+               |
+            13 |   has(data.price)
+               |       ^^^^^^^^^^
+               = put this step before that one, or take `data.price` out here
+        "#]],
+    );
+    check(
+        &format!("{gone}[[step]]\nwhen = \"t == 'ü' && `user-id` == 'user-id'\"\nclean.trim = [\"a\"]\n"),
+        expect![[r#"
+        pipeline.toml:10:21: warning: `clean.trim` finds no `user-id`: `anonymize.drop` in line 8 removes it
+           |
+        10 | when = "t == 'ü' && `user-id` == 'user-id'"
+           |                     ^^^^^^^^^
+           = put this step before that one, or take `user-id` out here
+    "#]],
+    );
+    check(
+        &format!(
+            "{gone}[[metric]]\nname = \"sales\"\nwindow = \"1m\"\nwhen = 't == \"x\" && data.price > 1'\n"
+        ),
+        expect![[r#"
+        pipeline.toml:12:21: warning: the metric `sales` finds no `data.price`: `anonymize.drop` in line 8 removes it
+           |
+        12 | when = 't == "x" && data.price > 1'
+           |                     ^^^^^^^^^^
+           = metrics stand behind all steps: leave the field, or name another here
+    "#]],
+    );
+}
+
+#[test]
+fn words_of_other_languages_are_fields_here() {
+    check(
+        "[[step]]\nfilter.keep = \"active == True && `None` == 1\"\n",
+        expect![[r#"
+        pipeline.toml:8:26: warning: `True` is the field of this name, which is null where an event has none
+          |
+        8 | filter.keep = "active == True && `None` == 1"
+          |                          ^^^^
+          = CEL writes `true`; if there is such a field, say so: `[check]`, `allow = ["True"]`
+        pipeline.toml:8:34: warning: `None` is the field of this name, which is null where an event has none
+          |
+        8 | filter.keep = "active == True && `None` == 1"
+          |                                  ^^^^^^
+          = CEL writes `null`; if there is such a field, say so: `[check]`, `allow = ["None"]`
+    "#]],
+    );
+    check("[[step]]\nfilter.keep = \"price != NULL\"\n[check]\nallow = [\"NULL\"]\n", expect![[""]]);
 }

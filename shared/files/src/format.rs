@@ -130,12 +130,15 @@ pub(crate) fn shape(head: &[u8], is_all: bool, name: &str) -> Result<(Shape, Mar
 
 /// Refuses what is no text that can be read.
 fn refuse(head: &[u8]) -> Result<(), Reject> {
-    let utf16 = "it is UTF-16, and only UTF-8 is read: save it as UTF-8";
     let nuls = memchr_iter(0, head).count();
     match head {
-        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => Err(reject("utf16", utf16)),
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => {
+            Err(reject("utf16", "it is UTF-16, and only UTF-8 is read: save it as UTF-8"))
+        }
         // Latin letters in UTF-16 have a NUL beside each.
-        _ if nuls > 0 && nuls >= head.len() / 3 => Err(reject("utf16", utf16)),
+        _ if nuls > 0 && nuls >= head.len() / 3 => {
+            Err(reject("utf16", "it is UTF-16, or no text at all, and only UTF-8 is read: save it as UTF-8"))
+        }
         [b'P', b'K', 3, 4, ..] => {
             Err(reject("zip", "it is a ZIP archive, or a spreadsheet, which is one: save it as CSV"))
         }
@@ -306,7 +309,7 @@ mod tests {
         );
         check(
             b"a\0,\0b\0\n\0",
-            expect!["file: utf16: it is UTF-16, and only UTF-8 is read: save it as UTF-8"],
+            expect!["file: utf16: it is UTF-16, or no text at all, and only UTF-8 is read: save it as UTF-8"],
         );
         check(
             "a,b\r1,2\r3,4\r",

@@ -14,7 +14,7 @@ use std::sync::Arc;
 pub(super) struct Function {
     pub(super) name: &'static str,
     /// How it is written, told to who writes it otherwise.
-    usage: &'static str,
+    pub(super) usage: &'static str,
     /// Whether it can stand before its arguments, `size(x)`, and behind the first, `x.size()`.
     before: bool,
     behind: bool,
@@ -42,6 +42,11 @@ impl Function {
             "bool" | "contains" | "endsWith" | "indexOf" | "lastIndexOf" | "size" | "startsWith" | "type"
         );
         !tells && self.library != Library::Times
+    }
+
+    /// Whether it may give true or false.
+    pub(super) fn may_be_bool(&self) -> bool {
+        matches!(self.name, "bool" | "contains" | "dyn" | "endsWith" | "startsWith" | MATCHES)
     }
 }
 
@@ -131,35 +136,67 @@ const MACROS: &[(&str, &str)] = &[
 /// What other languages call some of them.
 const ELSEWHERE: &[(&str, &str)] = &[
     ("abs", "math.abs"),
+    ("any", "exists"),
     ("ceil", "math.ceil"),
     ("date", "timestamp"),
     ("datetime", "timestamp"),
     ("day", "getDate"),
+    ("every", "all"),
     ("float", "double"),
     ("floor", "math.floor"),
     ("getDay", "getDayOfWeek"),
     ("getYear", "getFullYear"),
     ("hour", "getHours"),
+    ("includes", "contains"),
     ("len", "size"),
     ("length", "size"),
     ("lower", "lowerAscii"),
+    ("match", "matches"),
     ("max", "math.greatest"),
     ("min", "math.least"),
     ("minute", "getMinutes"),
     ("month", "getMonth"),
+    ("parseFloat", "double"),
+    ("parseInt", "int"),
+    ("regex", "matches"),
+    ("replaceAll", "replace"),
     ("round", "math.round"),
     ("slice", "substring"),
+    ("some", "exists"),
     ("str", "string"),
     ("strip", "trim"),
     ("substr", "substring"),
     ("toLower", "lowerAscii"),
     ("toLowerCase", "lowerAscii"),
+    ("toString", "string"),
     ("toUpper", "upperAscii"),
     ("toUpperCase", "upperAscii"),
     ("trunc", "math.trunc"),
     ("upper", "upperAscii"),
     ("weekday", "getDayOfWeek"),
     ("year", "getFullYear"),
+];
+
+/// What is a function in other languages, and none here.
+const OTHERWISE: &[(&str, &str)] = &[
+    ("coalesce", "`x != null ? x : y` chooses"),
+    ("concat", "`+` joins texts and lists"),
+    ("empty", "`size(x) == 0` asks that"),
+    ("ifnull", "`x != null ? x : y` chooses"),
+    ("iff", "`condition ? this : that` chooses"),
+    ("iif", "`condition ? this : that` chooses"),
+    ("isEmpty", "`size(x) == 0` asks that"),
+    ("isNull", "`x == null` asks that"),
+    ("is_null", "`x == null` asks that"),
+    (
+        "now",
+        "an expression knows no clock: the events have `receivedAt`, and `max_past` of `clean.timestamp` looks at their age",
+    ),
+    ("nvl", "`x != null ? x : y` chooses"),
+    (
+        "today",
+        "an expression knows no clock: the events have `receivedAt`, and `max_past` of `clean.timestamp` looks at their age",
+    ),
 ];
 
 /// The function of this name, written like this.
@@ -169,21 +206,23 @@ pub(super) fn find(name: &str, behind: bool, arguments: usize) -> Result<&'stati
         return if style && function.arguments.contains(&arguments) {
             Ok(function)
         } else {
-            Err(Mistake::new(format!("`{name}` is written `{}`", function.usage)).about(name))
+            Err(Mistake::new(format!("`{name}` is written `{}`", function.usage)))
         };
     }
     if let Some((_, usage)) = MACROS.iter().find(|(known, _)| *known == name) {
-        return Err(Mistake::new(format!("`{name}` is written `{usage}`")).about(name));
+        return Err(Mistake::new(format!("`{name}` is written `{usage}`")));
     }
     let names = FUNCTIONS.iter().map(|function| function.name).chain(MACROS.iter().map(|(name, _)| *name));
     let elsewhere =
         |(theirs, ours): &(&str, &str)| (*theirs == name).then(|| format!("CEL calls it `{ours}`"));
+    let otherwise = |(theirs, help): &(&str, &str)| (*theirs == name).then(|| (*help).to_owned());
     let help = ELSEWHERE
         .iter()
         .find_map(elsewhere)
+        .or_else(|| OTHERWISE.iter().find_map(otherwise))
         .or_else(|| nearest(name, names.clone()))
         .unwrap_or_else(|| format!("there are {}", names.collect::<Vec<_>>().join(", ")));
-    Err(Mistake::new(format!("there is no function `{name}`")).with_help(help).about(name))
+    Err(Mistake::new(format!("there is no function `{name}`")).with_help(help))
 }
 
 /// Calls a function of one argument.

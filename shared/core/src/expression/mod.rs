@@ -35,29 +35,113 @@ mod value;
 
 use crate::event::{Event, New, Pattern};
 use crate::mistake::Mistake;
-use evaluate::{MacroKind, Node, Program, Run};
+use compile::Compiled;
+use evaluate::{Budget, MacroKind, Node, Program, Run};
 use plain::{Plain, Short};
 use std::borrow::Cow;
 use std::fmt::Write as _;
+use std::ops::Range;
 use toml::Spanned;
-use value::Value;
+use value::{Value, equal};
 
 /// A compiled expression.
 #[derive(Debug)]
-pub(crate) struct Expression(Program);
+pub(crate) struct Expression {
+    program: Program,
+    /// Where its text names each of the fields first.
+    named: Vec<Range<usize>>,
+    /// Where the text stands in the file.
+    at: Range<usize>,
+    /// A call in it that fails whatever the event.
+    failing: Option<Mistake>,
+}
+
+/// A field that an expression names, and where.
+#[derive(Debug)]
+pub(crate) struct Named {
+    pub(crate) field: Pattern,
+    /// The string in the file.
+    pub(crate) string: Range<usize>,
+    /// The part of its value.
+    pub(crate) part: Range<usize>,
+}
+
+/// What a condition is of every event.
+#[derive(Debug)]
+pub(crate) struct Always {
+    pub(crate) flag: bool,
+    /// Whether it names a field all the same.
+    pub(crate) names_field: bool,
+    /// Where it stands in the file.
+    pub(crate) at: Range<usize>,
+}
 
 impl Expression {
-    /// Compiles the text of a setting.
-    pub(crate) fn compile(source: &Spanned<String>) -> Result<Self, Mistake> {
-        let program = syntax::parse(source.get_ref()).and_then(|parsed| compile::compile(&parsed));
-        program.map(Self).map_err(|mistake| mistake.within(source.span()))
+    /// Compiles the text of a setting that gives a value.
+    pub(crate) fn value(source: &Spanned<String>) -> Result<Self, Mistake> {
+        let expression = Self::working(source)?;
+        if expression.is_constant()
+            && let Err(why) = expression.compute(&Event::default(), &mut String::new())
+        {
+            return Err(expression.fails(&why));
+        }
+        Ok(expression)
+    }
+
+    /// Compiles the text of a setting that is true or false of an event.
+    pub(crate) fn condition(source: &Spanned<String>) -> Result<Self, Mistake> {
+        let expression = Self::working(source)?;
+        if is_never_bool(&expression.program.root) {
+            let mistake = Mistake::new("a condition is true or false, and this never is");
+            return Err(mistake.with_help(COMPARE).within(expression.at));
+        }
+        if expression.is_constant()
+            && let Err(why) = expression.test(&Event::default())
+        {
+            return Err(expression.fails(&why));
+        }
+        Ok(expression)
+    }
+
+    fn fails(&self, why: &str) -> Mistake {
+        Mistake::new(compile::failing(why)).within(self.at.clone())
+    }
+
+    /// Compiles, and tells of what can only err.
+    fn working(source: &Spanned<String>) -> Result<Self, Mistake> {
+        let mut expression = Self::compile(source)?;
+        expression.failing.take().map_or(Ok(expression), Err)
+    }
+
+    fn compile(source: &Spanned<String>) -> Result<Self, Mistake> {
+        let at = source.span();
+        let compiled = syntax::parse(source.get_ref()).and_then(|parsed| compile::compile(&parsed));
+        match compiled {
+            Ok(Compiled { program, named, failing }) => {
+                let failing = failing.map(|mistake| mistake.within(at.clone()));
+                Ok(Self { program, named, at, failing })
+            }
+            Err(mistake) => Err(mistake.within(at)),
+        }
+    }
+
+    /// What it is of every event of which it does not err, if that follows from how it is written.
+    pub(crate) fn always(&self) -> Option<Always> {
+        let names_field = !self.is_constant();
+        let flag = if names_field { always(&self.program.root) } else { self.test(&Event::default()).ok() }?;
+        Some(Always { flag, names_field, at: self.at.clone() })
+    }
+
+    /// Whether it names no field.
+    fn is_constant(&self) -> bool {
+        self.program.fields.is_empty()
     }
 
     /// Whether it is true of this event, or what went wrong, in words without a value of the event.
     pub(crate) fn test(&self, event: &Event) -> Result<bool, Cow<'static, str>> {
-        match self.short(event).and_then(|short| short.truth(&self.0.root)) {
+        match self.short(event).and_then(|short| short.truth(&self.program.root)) {
             Some(flag) => Ok(flag),
-            None => Ok(Run::new(&self.0, event).test(&self.0.root)?),
+            None => Ok(Run::new(&self.program, event).test(&self.program.root)?),
         }
     }
 
@@ -68,7 +152,7 @@ impl Expression {
         room: &'r mut String,
     ) -> Result<New<'r>, Cow<'static, str>> {
         room.clear();
-        match self.short(event).and_then(|short| short.eval(&self.0.root)) {
+        match self.short(event).and_then(|short| short.eval(&self.program.root)) {
             Some(Plain::Null) => return Ok(New::Null),
             Some(Plain::Bool(flag)) => return Ok(New::Bool(flag)),
             Some(Plain::Int(int)) => return Ok(New::Int(int)),
@@ -79,7 +163,7 @@ impl Expression {
             }
             Some(Plain::Double(_)) | None => {}
         }
-        let (value, mut budget) = Run::new(&self.0, event).run(&self.0.root)?;
+        let (value, mut budget) = Run::new(&self.program, event).run(&self.program.root)?;
         Ok(match value {
             Value::Null => New::Null,
             Value::Bool(flag) => New::Bool(flag),
@@ -110,17 +194,17 @@ impl Expression {
     }
 
     fn short<'e>(&'e self, event: &'e Event) -> Option<Short<'e>> {
-        self.0.is_plain.then(|| Short::new(&self.0, event))
+        self.program.is_plain.then(|| Short::new(&self.program, event))
     }
 
     /// The fields of which its value may hold something, as text is held by what is cut from it: not those that it only
     /// asks about.
     pub(crate) fn carries(&self) -> Vec<Pattern> {
-        let (mut open, mut found) = (vec![&self.0.root], Vec::new());
+        let (mut open, mut found) = (vec![&self.program.root], Vec::new());
         while let Some(node) = open.pop() {
             match node {
                 Node::Field(place) => {
-                    let place = self.0.fields.get(*place).filter(|place| !place.tested);
+                    let place = self.program.fields.get(*place).filter(|place| !place.tested);
                     found.extend(place.map(|place| place.path.clone().into()));
                 }
                 Node::Select(of, _) | Node::Negate(of) => open.push(of),
@@ -150,11 +234,88 @@ impl Expression {
 
     /// The fields that it names, each as far down as it is named.
     pub(crate) fn reads(&self) -> Vec<Pattern> {
-        let mut paths: Vec<_> = self.0.fields.iter().map(|place| &place.path).collect();
+        let mut paths: Vec<_> = self.program.fields.iter().map(|place| &place.path).collect();
         paths.sort_unstable();
         paths.dedup();
         paths.into_iter().cloned().map(Pattern::from).collect()
     }
+
+    /// The same, with the places.
+    pub(crate) fn named(&self) -> impl Iterator<Item = Named> {
+        self.program.fields.iter().zip(&self.named).map(|(place, part)| Named {
+            field: place.path.clone().into(),
+            string: self.at.clone(),
+            part: part.clone(),
+        })
+    }
+}
+
+const COMPARE: &str = "a condition compares: `price > 10`, `country == 'DE'`, `has(data.x)`";
+
+/// Whether a value is neither true nor false, or an error, whatever the event.
+fn is_never_bool(node: &Node) -> bool {
+    match node {
+        Node::Constant(value) => !matches!(value, Value::Bool(_)),
+        Node::Not(of) => is_never_bool(of),
+        Node::And(sides) | Node::Or(sides) => sides.iter().all(is_never_bool),
+        Node::If(parts) => parts.iter().skip(1).all(is_never_bool),
+        Node::Negate(_) | Node::Arithmetic(..) | Node::List(_) | Node::Map(_) => true,
+        Node::Macro(of) => of.kind == MacroKind::Map,
+        Node::Call(function, _) => !function.may_be_bool(),
+        Node::Field(_)
+        | Node::Variable(_)
+        | Node::Select(..)
+        | Node::Has(..)
+        | Node::Index(_)
+        | Node::Equal(..)
+        | Node::Order(..)
+        | Node::In(_)
+        | Node::Matches(..) => false,
+    }
+}
+
+/// What a condition is wherever it does not err, if that follows from how it is written.
+fn always(node: &Node) -> Option<bool> {
+    let is_always = |flag: bool| move |node: &Node| always(node) == Some(flag);
+    match node {
+        Node::Constant(Value::Bool(flag)) => Some(*flag),
+        Node::Not(of) => always(of).map(|flag| !flag),
+        Node::And(sides) | Node::Or(sides) => {
+            // One side that is so decides, or both that are not so, or two that exclude each other.
+            let decides = matches!(node, Node::Or(_));
+            if sides.iter().any(is_always(decides)) || exclude_each_other(node, decides) {
+                return Some(decides);
+            }
+            sides.iter().all(is_always(!decides)).then_some(!decides)
+        }
+        Node::If(parts) => {
+            let [condition, yes, no] = &**parts;
+            always(if always(condition)? { yes } else { no })
+        }
+        _ => None,
+    }
+}
+
+/// Whether a chain of `||` has `x != 1` and `x != 2`, or one of `&&` has `x == 1` and `x == 2`.
+fn exclude_each_other(chain: &Node, is_or: bool) -> bool {
+    let (mut open, mut told) = (vec![chain], Vec::new());
+    while let Some(node) = open.pop() {
+        match node {
+            Node::Or(sides) if is_or => open.extend(sides.iter()),
+            Node::And(sides) if !is_or => open.extend(sides.iter()),
+            Node::Equal(is_equal, sides) if *is_equal != is_or => match &**sides {
+                [Node::Field(field), Node::Constant(value)] | [Node::Constant(value), Node::Field(field)] => {
+                    told.push((*field, value));
+                }
+                _ => {}
+            },
+            _ => {}
+        }
+    }
+    told.iter().enumerate().any(|(at, (field, value))| {
+        let differs = |other: &Value<'_>| matches!(equal(value, other, &mut Budget::new()), Ok(false));
+        told.iter().skip(at + 1).any(|(twin, other)| twin == field && differs(other))
+    })
 }
 
 #[cfg(test)]

@@ -640,7 +640,7 @@ fn ask_both(seeds: std::ops::Range<u64>) -> (usize, usize) {
         let question = asker.ask(of, depth);
         // What nests too deep for us is no question.
         let Ok(parsed) = syntax::parse(&question.ours) else { continue };
-        let program = compile::compile(&parsed).unwrap();
+        let program = compile::compile(&parsed).unwrap().program;
         let told = Run::new(&program, &event).run(&program.root).map(|(value, _)| ours(&value));
         let short = Short::new(&program, &event).eval(&program.root).filter(|_| program.is_plain);
         if let Some(short) = short {
@@ -690,7 +690,7 @@ fn evaluate_often() {
         let program = ENV.compile(source).unwrap();
         (0..rounds).for_each(|_| drop(std::hint::black_box(interpret_compiled(&program, &event)).unwrap()));
     } else {
-        let program = compile::compile(&syntax::parse(source).unwrap()).unwrap();
+        let program = compile::compile(&syntax::parse(source).unwrap()).unwrap().program;
         for _ in 0..rounds {
             let run = Run::new(&program, &event).run(&program.root);
             drop(std::hint::black_box(run.unwrap()));

@@ -5,8 +5,10 @@
 
 use crate::mistake::Mistake;
 use cel::IdedExpr;
+use cel::common::ast::SourceInfo;
 use cel::parser::{ParseErrors, Parser};
 use std::borrow::Cow;
+use std::ops::Range;
 
 /// How deep an expression may be nested: brackets within brackets, operators in a row, each on what is before.
 /// CEL asks for less of an implementation, and a stack holds more.
@@ -17,9 +19,10 @@ const TEXT_MAX: usize = 32 << 10;
 
 /// An expression as it was read.
 #[derive(Debug)]
-pub(super) struct Parsed {
+pub(super) struct Parsed<'t> {
     pub(super) tree: IdedExpr,
     pub(super) names: Names,
+    pub(super) places: Places<'t>,
 }
 
 /// The names that were in backticks, and what stands for each in the tree. The parser knows them behind a dot alone, and
@@ -47,26 +50,135 @@ impl Names {
     }
 }
 
-pub(super) fn parse(text: &str) -> Result<Parsed, Mistake> {
+/// Where in the text the parts of the tree stand. The parser knows of each the token that made it: a name, a literal, an
+/// operator, or the bracket that opens it.
+#[derive(Debug)]
+pub(super) struct Places<'t> {
+    text: &'t str,
+    tokens: Vec<Token<'t>>,
+    info: SourceInfo,
+}
+
+impl Places<'_> {
+    /// The token that made a part of the tree, by its place among the tokens.
+    fn token(&self, id: u64) -> Option<usize> {
+        let (start, _) = self.info.offset_for(id)?;
+        let mut start = usize::try_from(start).ok()?;
+        // The parser saw stand-ins for names in backticks, as long in signs.
+        if self.info.source != self.text {
+            let signs = self.info.source.get(..start)?.chars().count();
+            start = self.text.char_indices().nth(signs)?.0;
+        }
+        self.tokens.binary_search_by_key(&start, |token| token.at).ok()
+    }
+
+    fn range(&self, first: usize, last: usize) -> Option<Range<usize>> {
+        Some(self.tokens.get(first)?.at..self.tokens.get(last)?.end())
+    }
+
+    fn or_all(&self, place: Option<Range<usize>>) -> Range<usize> {
+        place.unwrap_or(0..self.text.len())
+    }
+
+    /// Where the token is that made this part.
+    pub(super) fn of(&self, id: u64) -> Range<usize> {
+        self.or_all(self.token(id).and_then(|token| self.range(token, token)))
+    }
+
+    /// Where the name of what was called is, of so many words with dots between them.
+    pub(super) fn name(&self, call: u64, words: usize) -> Range<usize> {
+        self.or_all(
+            self.token(call)
+                .and_then(|bracket| self.range(bracket.checked_sub(2 * words - 1)?, bracket.checked_sub(1)?)),
+        )
+    }
+
+    /// Where an argument of a call is, from 0, what the call stands behind not counted.
+    pub(super) fn argument(&self, call: u64, place: usize) -> Range<usize> {
+        self.or_all(self.token(call).and_then(|bracket| argument_of(&self.tokens, bracket, place)))
+    }
+
+    /// Where a field is named, from its first name to the last: `data.x`, `data['x']`.
+    pub(super) fn field(&self, first: u64, last: u64) -> Range<usize> {
+        self.or_all(self.token(first).zip(self.token(last)).and_then(|(first, last)| {
+            let names = match self.tokens.get(last)?.sign() {
+                "." => 1,
+                "[" => 2,
+                _ => 0,
+            };
+            self.range(first, last + names)
+        }))
+    }
+
+    /// Where a part of a text is that stands here as it is meant, with no escapes.
+    pub(super) fn within(
+        &self,
+        text: &Range<usize>,
+        meant: &str,
+        part: &Range<usize>,
+    ) -> Option<Range<usize>> {
+        let written = self.text.get(text.clone())?;
+        let before = written.find(['\'', '"'])?;
+        let quotes = written.get(before..)?;
+        let three = quotes.starts_with("\"\"\"") || quotes.starts_with("'''");
+        let quote = if three { 3 } else { 1 };
+        let body = written.get(before + quote..written.len().checked_sub(quote)?);
+        let start = text.start + before + quote;
+        (body == Some(meant)).then_some(start + part.start..start + part.end)
+    }
+}
+
+/// Where an argument is of those that a bracket opens.
+fn argument_of(tokens: &[Token<'_>], bracket: usize, place: usize) -> Option<Range<usize>> {
+    let (mut depth, mut commas, mut first) = (0_usize, 0, None);
+    let mut last = None;
+    for token in tokens.iter().skip(bracket + 1) {
+        let is_end = match token.sign() {
+            "(" | "[" | "[?" | "{" => {
+                depth += 1;
+                false
+            }
+            ")" | "]" | "}" if depth > 0 => {
+                depth -= 1;
+                false
+            }
+            ")" | "]" | "}" => true,
+            "," => depth == 0,
+            _ => false,
+        };
+        if is_end && commas == place {
+            return Some(first?..last?);
+        }
+        if is_end {
+            commas += 1;
+        } else if commas == place {
+            first = first.or(Some(token.at));
+            last = Some(token.end());
+        }
+    }
+    None
+}
+
+pub(super) fn parse(text: &str) -> Result<Parsed<'_>, Mistake> {
     if text.len() > TEXT_MAX {
         return Err(Mistake::new(format!("this expression is too long: at most {TEXT_MAX} bytes")));
     }
     let tokens = tokens(text);
-    check(text, &tokens)?;
+    check(&tokens)?;
     let (names, replaced) = take_names(text, &tokens)?;
     #[expect(clippy::cast_possible_truncation, reason = "a small constant")]
     let depth = 2 * DEPTH_MAX as u16;
-    let parser = || Parser::new().max_recursion_depth(depth).parse(&replaced);
-    let unread = || mistake(text, None, "it cannot be read");
+    let parser = || Parser::new().max_recursion_depth(depth).parse_with_source_info(&replaced);
+    let unread = || no_expression("it cannot be read");
     // A thread of its own, because nobody knows what is left of this one's stack.
     let parsed = std::thread::scope(|scope| {
         let thread = std::thread::Builder::new().stack_size(STACK_SIZE);
         thread.spawn_scoped(scope, || parser().map_err(first)).ok()?.join().ok()
     });
-    let tree = parsed
+    let (tree, info) = parsed
         .ok_or_else(unread)?
-        .map_err(|first| first.map_or_else(unread, |first| explain(text, &tokens, &first)))?;
-    Ok(Parsed { tree, names })
+        .map_err(|first| first.map_or_else(unread, |first| explain(text, &replaced, &tokens, &first)))?;
+    Ok(Parsed { tree, names, places: Places { text, tokens, info } })
 }
 
 /// The text with words that the parser knows in the place of names in backticks.
@@ -76,7 +188,7 @@ fn take_names<'t>(text: &'t str, tokens: &[Token<'_>]) -> Result<(Names, Cow<'t,
     let mut end = 0;
     for (at, token) in tokens.iter().enumerate() {
         let Some(rest) = token.text.strip_prefix('`') else { continue };
-        let wrong = |why| mistake(text, Some(token.at), why);
+        let wrong = |why| token.mistake(why);
         let name = rest.strip_suffix('`').filter(|name| !name.contains('\n'));
         let name = name.ok_or_else(|| wrong("a name in backticks has no end"))?;
         if name.is_empty() {
@@ -136,6 +248,19 @@ enum TokenKind {
 }
 
 impl Token<'_> {
+    fn end(&self) -> usize {
+        self.at + self.text.len()
+    }
+
+    /// Its text where it is a sign.
+    fn sign(&self) -> &str {
+        if self.kind == TokenKind::Sign { self.text } else { "" }
+    }
+
+    fn mistake(&self, why: &str) -> Mistake {
+        no_expression(why).about(self.at..self.end())
+    }
+
     /// Whether it is the end of a value, so that an operator follows.
     fn ends_value(&self) -> bool {
         match self.kind {
@@ -159,6 +284,8 @@ fn tokens(text: &str) -> Vec<Token<'_>> {
             let raw = prefix.contains(['r', 'R']);
             let (length, closed) = text_length(quoted, raw);
             (word + length, if closed { TokenKind::Text } else { TokenKind::Open })
+        } else if rest.starts_with(|sign: char| sign.is_ascii_digit()) {
+            (number_length(rest), TokenKind::Word)
         } else if word > 0 {
             (word, TokenKind::Word)
         } else if rest.starts_with("//") {
@@ -177,6 +304,29 @@ fn tokens(text: &str) -> Vec<Token<'_>> {
         at += length;
     }
     tokens
+}
+
+/// The length of a number, with its fraction and its exponent.
+fn number_length(rest: &str) -> usize {
+    let word = |from: usize| {
+        let rest = rest.get(from..).unwrap_or_default();
+        from + rest.find(|sign: char| !sign.is_alphanumeric() && sign != '_').unwrap_or(rest.len())
+    };
+    let digit_behind = |signs: &[char], from: usize| {
+        let mut behind = rest.get(from..).unwrap_or_default().chars();
+        behind.next().is_some_and(|sign| signs.contains(&sign))
+            && behind.next().is_some_and(|sign| sign.is_ascii_digit())
+    };
+    let mut end = word(0);
+    if digit_behind(&['.'], end) {
+        end = word(end + 1);
+    }
+    let is_hex = rest.starts_with("0x") || rest.starts_with("0X");
+    let has_exponent = rest.get(..end).is_some_and(|number| number.ends_with(['e', 'E'])) && !is_hex;
+    if has_exponent && digit_behind(&['+', '-'], end) {
+        end = word(end + 1);
+    }
+    end
 }
 
 /// The length of a text with its quotes, and whether it has an end.
@@ -212,22 +362,25 @@ struct Level<'a> {
     chain: usize,
     /// Conditions in conditions.
     conditions: usize,
-    /// Those whose `:` is to come.
-    open_conditions: usize,
+    /// The `?` of those whose `:` is to come.
+    open_conditions: Vec<Token<'a>>,
 }
 
 impl<'a> Level<'a> {
     fn new(open: Token<'a>, behind: bool) -> Self {
-        Self { open, behind, chain: 0, conditions: 0, open_conditions: 0 }
+        Self { open, behind, chain: 0, conditions: 0, open_conditions: Vec::new() }
     }
 
-    fn check(&self, text: &str) -> Result<(), Mistake> {
-        if self.open_conditions == 0 { Ok(()) } else { Err(mistake(text, None, "a `?` has no `:`")) }
+    fn check(&self) -> Result<(), Mistake> {
+        self.open_conditions.last().map_or(Ok(()), |open| {
+            let help = "it is written `condition ? this : that`; what may be missing, `x != null ? x : y` or `has(x.y) ? x.y : z`";
+            Err(open.mistake("a `?` has no `:`").with_help(help))
+        })
     }
 }
 
 /// Looks for what the parser would tell badly, or would not live to tell.
-fn check(text: &str, tokens: &[Token<'_>]) -> Result<(), Mistake> {
+fn check(tokens: &[Token<'_>]) -> Result<(), Mistake> {
     let start = Token { at: 0, text: "", kind: TokenKind::Sign };
     let mut levels = vec![Level::new(start, false)];
     let mut last = &start;
@@ -235,20 +388,17 @@ fn check(text: &str, tokens: &[Token<'_>]) -> Result<(), Mistake> {
         let behind = last.ends_value();
         last = token;
         if token.kind == TokenKind::Open {
-            return Err(mistake(text, Some(token.at), "a text has no end")
+            return Err(token
+                .mistake("a text has no end")
                 .with_help("a text stands in quotes, and on one line: 'like this'"));
         }
         if matches!(token.text, ")" | "]" | "}") && token.kind == TokenKind::Sign {
             let level = if levels.len() > 1 { levels.pop() } else { None };
             let open = level.as_ref().map_or("", |level| level.open.text);
             if !matches!((open, token.text), ("(", ")") | ("[" | "[?", "]") | ("{", "}")) {
-                return Err(mistake(
-                    text,
-                    Some(token.at),
-                    &format!("no bracket is open for `{}`", token.text),
-                ));
+                return Err(token.mistake(&format!("no bracket is open for `{}`", token.text)));
             }
-            level.iter().try_for_each(|level| level.check(text))?;
+            level.iter().try_for_each(Level::check)?;
             if let (Some(above), true) = (levels.last_mut(), level.is_some_and(|level| level.behind)) {
                 above.chain += 1;
             }
@@ -257,17 +407,17 @@ fn check(text: &str, tokens: &[Token<'_>]) -> Result<(), Mistake> {
         match (token.kind, token.text) {
             (TokenKind::Sign, "&&" | "||") => level.chain = 0,
             (TokenKind::Sign, ",") => {
-                level.check(text)?;
+                level.check()?;
                 (level.chain, level.conditions) = (0, 0);
             }
             (TokenKind::Sign, "?") => {
                 level.chain = 0;
                 level.conditions += 1;
-                level.open_conditions += 1;
+                level.open_conditions.push(*token);
             }
             (TokenKind::Sign, ":") => {
                 level.chain = 0;
-                level.open_conditions = level.open_conditions.saturating_sub(1);
+                level.open_conditions.pop();
             }
             (TokenKind::Sign, "(" | "[" | "[?" | "{" | ")" | "]" | "}") => {}
             (TokenKind::Sign, _) | (TokenKind::Word, "in") => level.chain += 1,
@@ -278,15 +428,14 @@ fn check(text: &str, tokens: &[Token<'_>]) -> Result<(), Mistake> {
         }
         let depth: usize = levels.iter().map(|level| 1 + level.chain + level.conditions).sum();
         if depth > DEPTH_MAX {
-            return Err(Mistake::new(too_deep()));
+            return Err(Mistake::new(too_deep()).about(token.at..token.end()));
         }
     }
     match levels.pop() {
         Some(level) if !level.open.text.is_empty() => {
-            let why = format!("`{}` is never closed", level.open.text);
-            Err(mistake(text, Some(level.open.at), &why))
+            Err(level.open.mistake(&format!("`{}` is never closed", level.open.text)))
         }
-        Some(level) => level.check(text),
+        Some(level) => level.check(),
         None => Ok(()),
     }
 }
@@ -295,11 +444,9 @@ const NO_ESCAPE: &str =
     "a text has a `\\` before what it cannot stand before: `\\\\` is one that stands for itself";
 
 /// Says what the parser stumbled over: what is found where, and what should be there.
-fn explain(text: &str, tokens: &[Token<'_>], (place, message): &Flaw) -> Mistake {
-    let at = offset(text, *place);
-    if let Some(word) = message.strip_prefix("reserved identifier: ") {
-        return mistake(text, at, &format!("`{word}` is a word that CEL keeps for itself"))
-            .with_help(format!("a field of this name is written in backticks: {}", backticks(word)));
+fn explain(text: &str, parsed: &str, tokens: &[Token<'_>], (place, message): &Flaw) -> Mistake {
+    if tokens.is_empty() {
+        return no_expression("it is empty");
     }
     let told = [
         ("invalid int literal", "this is more than an int holds"),
@@ -307,50 +454,119 @@ fn explain(text: &str, tokens: &[Token<'_>], (place, message): &Flaw) -> Mistake
         ("invalid double literal", "this is more than a double holds"),
         ("invalid string literal", NO_ESCAPE),
         ("invalid bytes literal", NO_ESCAPE),
-        ("invalid argument to has()", "`has` is written `has(data.x)`"),
+        ("invalid argument to has()", ""),
         ("argument must be a simple name", "a macro wants a name first: `list.all(x, x > 0)`"),
         ("unsupported syntax", "optional fields and elements, with `?`, are not supported"),
     ];
-    if let Some((_, words)) = told.iter().find(|(start, _)| message.starts_with(start)) {
-        return mistake(text, at, words);
-    }
-    if tokens.is_empty() {
-        return mistake(text, None, "it is empty");
-    }
-    let Some(at) = at else { return mistake(text, None, "it cannot be read") };
+    let known = told.iter().find(|(start, _)| message.starts_with(start));
+    let at = if known.is_some_and(|(start, _)| start.contains("argument")) {
+        offset_in_bytes(text, parsed, *place)
+    } else {
+        offset(text, *place)
+    };
+    let Some(at) = at else { return no_expression("it cannot be read") };
     // The parser points at a sign that is none, or at the first token that fits no more.
-    let found = tokens.iter().find(|token| token.at + token.text.len() > at);
-    let before = tokens.iter().take_while(|token| token.at + token.text.len() <= at).last();
+    let found = tokens.iter().find(|token| token.end() > at);
+    let before = tokens.iter().take_while(|token| token.end() <= at).last();
     let wanted = if before.is_some_and(Token::ends_value) { "an operator" } else { "a value" };
     let Some(found) = found else {
-        return mistake(text, Some(at), &format!("it ends where {wanted} should stand"));
+        let end = before.map_or(at, Token::end);
+        return no_expression(&format!("it ends where {wanted} should stand")).about(end..end);
     };
-    if found.kind == TokenKind::Text && message.contains("token recognition") {
-        return mistake(text, Some(found.at), NO_ESCAPE);
+    if let Some(word) = message.strip_prefix("reserved identifier: ") {
+        let condition = if word == "if" { "a condition is written `x ? this : that`; " } else { "" };
+        let help = format!("{condition}a field of this name is written in backticks: {}", backticks(word));
+        return found.mistake(&format!("`{word}` is a word that CEL keeps for itself")).with_help(help);
+    }
+    if known.is_some_and(|(start, _)| start.contains("has()")) {
+        return no_has(tokens, found);
+    }
+    if let Some((_, words)) = known.filter(|(_, words)| *words != NO_ESCAPE) {
+        return found.mistake(words);
+    }
+    if known.is_some() || found.kind == TokenKind::Text && message.contains("token recognition") {
+        return found
+            .mistake(NO_ESCAPE)
+            .with_help("with an `r` before its quotes a text is as it stands: r'\\d+'");
     }
     if found.kind == TokenKind::Word && !found.text.is_ascii() && !found.text.starts_with('`') {
-        return mistake(
-            text,
-            Some(found.at),
-            &format!("`{}` is no name: CEL has a to z, digits and _", found.text),
-        )
-        .with_help(format!("a field of this name is written in backticks: {}", backticks(found.text)));
+        return found
+            .mistake(&format!("`{}` is no name: CEL has a to z, digits and _", found.text))
+            .with_help(format!("a field of this name is written in backticks: {}", backticks(found.text)));
     }
     if wanted == "a value" && found.kind != TokenKind::Sign {
-        return mistake(text, Some(found.at), &format!("it cannot be read from `{}` on", found.text));
+        let wrong = found.mistake(&format!("it cannot be read from `{}` on", found.text));
+        let joins = found.kind == TokenKind::Text && before.is_some_and(|before| before.text == ".");
+        return if joins { wrong.with_help("`+` joins texts") } else { wrong };
     }
-    let wrong = mistake(text, Some(found.at), &format!("`{}` stands where {wanted} should", found.text));
-    let help = match found.text {
-        "=" => "`==` compares",
-        "&" | "and" | "AND" => "`&&` is and",
-        "|" | "or" | "OR" => "`||` is or",
-        "not" | "NOT" => "`!` is not",
-        "is" | "IS" => "`==` compares, with null too",
-        "@" | "$" => "a field whose name has such signs is written in backticks: `@timestamp`",
-        _ if before.is_some_and(|before| matches!(before.text, "not" | "NOT")) => "`!` is not",
-        _ => return wrong,
+    let wrong = found.mistake(&format!("`{}` stands where {wanted} should", found.text));
+    match meant(tokens, found) {
+        Some(help) => wrong.with_help(help),
+        None => wrong,
+    }
+}
+
+/// `has()` of what it does not take: here is a part of that.
+fn no_has(tokens: &[Token<'_>], part: &Token<'_>) -> Mistake {
+    let before = tokens.iter().take_while(|token| token.at <= part.at);
+    let open = before.enumerate().filter(|(_, token)| token.text == "has").last().map_or(0, |(at, _)| at + 1);
+    let argument = argument_of(tokens, open, 0).unwrap_or(part.at..part.end());
+    let is_name = argument == (part.at..part.end()) && part.kind == TokenKind::Word;
+    let mistake = no_expression("`has` is written `has(data.x)`").about(argument);
+    if is_name {
+        mistake.with_help(format!("of a field at the top `{} != null` asks", part.text))
+    } else {
+        mistake.with_help(
+            "the last name stands behind a dot, in backticks if it has other signs: has(data.`x-y`)",
+        )
+    }
+}
+
+/// What somebody meant who wrote this, in the manner of another language.
+fn meant(tokens: &[Token<'_>], found: &Token<'_>) -> Option<&'static str> {
+    let at = tokens.iter().position(|token| token.at == found.at)?;
+    let behind = tokens.get(at + 1);
+    let before = at.checked_sub(1).and_then(|before| tokens.get(before));
+    let text_of = |token: Option<&Token<'_>>| token.map_or("", |token| token.text).to_ascii_lowercase();
+    let (before_text, behind_text) = (text_of(before), text_of(behind));
+    let touches =
+        |other: Option<&Token<'_>>| other.is_some_and(|it| it.end() == found.at || found.end() == it.at);
+    let is_number = |token: Option<&Token<'_>>| {
+        token.is_some_and(|it| it.text.starts_with(|sign: char| sign.is_ascii_digit()))
     };
-    wrong.with_help(help)
+    let in_braces = || tokens.iter().take(at).rev().find(|token| token.sign() == "(" || token.sign() == ")");
+    Some(match found.text.to_ascii_lowercase().as_str() {
+        "=" if behind_text == ">" && touches(behind) => "a macro is written `list.exists(x, x > 0)`",
+        "=" if behind_text == "~" && touches(behind) => "`text.matches('pattern')` asks for a pattern",
+        "=" => "`==` compares",
+        ">" if before_text == "<" && touches(before) => "`!=` is unequal",
+        "*" if before_text == "*" && touches(before) => "there is no power: `x * x`",
+        "+" if before_text == "+" && touches(before) => "`x + 1` is one more",
+        "&" | "and" => "`&&` is and",
+        "|" | "or" => "`||` is or",
+        "not" if behind_text == "in" => "`!(x in ['a', 'b'])` is not in",
+        "not" => "`!` is not",
+        _ if before_text == "not" => "`!` is not",
+        "is" => "`==` compares, with null too",
+        "in" => "`in` has small letters, and its list has brackets: `x in ['a', 'b']`",
+        "like" => "`text.startsWith('a')`, `text.contains('a')` and `text.matches('pattern')` ask for a part",
+        "between" => "`x >= 1 && x <= 2` is between",
+        "if" | "then" | "else" => "a condition is written `condition ? this : that`",
+        "$" if matches!(behind_text.as_str(), "." | "{") => "a field is named as it is: `price`, `data.x`",
+        "@" | "$" => "a field whose name has such signs is written in backticks: `@timestamp`",
+        "," if is_number(before) && is_number(behind) => "a fraction has a point: `1.5`",
+        "," if in_braces().is_some_and(|open| is_list_of(tokens, open)) => {
+            "a list has brackets: `x in ['a', 'b']`"
+        }
+        ";" => "an expression has no `;` at its end",
+        _ => return None,
+    })
+}
+
+/// Whether a bracket opens what `in` looks through.
+fn is_list_of(tokens: &[Token<'_>], open: &Token<'_>) -> bool {
+    let before = tokens.iter().take_while(|token| token.at < open.at).last();
+    open.text == "(" && before.is_some_and(|before| before.text == "in")
 }
 
 /// Where a line and a column are, from 1 and 1, in characters.
@@ -363,19 +579,17 @@ fn offset(text: &str, (line, column): (isize, isize)) -> Option<usize> {
     Some(start + within)
 }
 
+/// The same where the parser counted bytes, and those of what it parsed: of the arguments of macros.
+fn offset_in_bytes(text: &str, parsed: &str, (line, column): (isize, isize)) -> Option<usize> {
+    let line_start = offset(parsed, (line, 1))?;
+    let start = line_start.checked_add(usize::try_from(column).ok()?.checked_sub(1)?)?;
+    text.char_indices().nth(parsed.get(..start)?.chars().count()).map(|(at, _)| at)
+}
+
 fn backticks(name: &str) -> String {
     format!("`{name}`")
 }
 
-fn mistake(text: &str, at: Option<usize>, why: &str) -> Mistake {
-    let before = at.and_then(|at| text.get(..at));
-    Mistake::new(match before {
-        None => format!("no CEL expression: {why}"),
-        Some(before) => {
-            let line = before.matches('\n').count() + 1;
-            let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
-            let line = if text.contains('\n') { format!("line {line}, ") } else { String::new() };
-            format!("no CEL expression: {line}column {column}: {why}")
-        }
-    })
+fn no_expression(why: &str) -> Mistake {
+    Mistake::new(format!("no CEL expression: {why}"))
 }

@@ -9,7 +9,7 @@ fn compiled(source: &str) -> Expression {
 fn evaluate(source: &str, event: &Json) -> Result<Json, String> {
     let event = Event::read(&event.to_string()).unwrap();
     let mut room = String::new();
-    let program = compiled(source).0;
+    let program = compiled(source).program;
     let (value, mut budget) =
         Run::new(&program, &event).run(&program.root).map_err(|error| error.to_string())?;
     value.write(&mut room, &mut budget).map_err(|error| error.to_string())?;
@@ -592,19 +592,19 @@ fn any_name_can_be_said_in_backticks() {
             "1 `gr\u{fc}n`",
         ],
         expect![[r#"
-            "namespace == 'x'" no CEL expression: column 1: `namespace` is a word that CEL keeps for itself; a field of this name is written in backticks: `namespace`
-            "@timestamp == 'x'" no CEL expression: column 1: `@` stands where a value should; a field whose name has such signs is written in backticks: `@timestamp`
-            "grün == 1" no CEL expression: column 1: `grün` is no name: CEL has a to z, digits and _; a field of this name is written in backticks: `grün`
-            "`user-id == 1" no CEL expression: column 1: a name in backticks has no end
-            "`` == 1" no CEL expression: column 1: there is no name between these backticks
-            "`f`(1)" no CEL expression: column 1: a name in backticks is a field's, not a function's
-            "x.`f`(1)" no CEL expression: column 3: a name in backticks is a field's, not a function's
-            "`a\nb`" no CEL expression: line 1, column 1: a name in backticks has no end
-            "'é' == `x-y` ==== 1" no CEL expression: column 16: `==` stands where a value should
-            "a`b` == 1" no CEL expression: column 2: a name in backticks stands apart from other names
-            "`a``b` == 1" no CEL expression: column 1: a name in backticks stands apart from other names
-            "`a`b == 1" no CEL expression: column 1: a name in backticks stands apart from other names
-            "1 `grün`" no CEL expression: column 3: ``grün`` stands where an operator should
+            "⟦namespace⟧ == 'x'" no CEL expression: `namespace` is a word that CEL keeps for itself = a field of this name is written in backticks: `namespace`
+            "⟦@⟧timestamp == 'x'" no CEL expression: `@` stands where a value should = a field whose name has such signs is written in backticks: `@timestamp`
+            "⟦grün⟧ == 1" no CEL expression: `grün` is no name: CEL has a to z, digits and _ = a field of this name is written in backticks: `grün`
+            "⟦`user-id == 1⟧" no CEL expression: a name in backticks has no end
+            "⟦``⟧ == 1" no CEL expression: there is no name between these backticks
+            "⟦`f`⟧(1)" no CEL expression: a name in backticks is a field's, not a function's
+            "x.⟦`f`⟧(1)" no CEL expression: a name in backticks is a field's, not a function's
+            "⟦`a\nb`⟧" no CEL expression: a name in backticks has no end
+            "'é' == `x-y` ==⟦==⟧ 1" no CEL expression: `==` stands where a value should
+            "a⟦`b`⟧ == 1" no CEL expression: a name in backticks stands apart from other names
+            "⟦`a`⟧`b` == 1" no CEL expression: a name in backticks stands apart from other names
+            "⟦`a`⟧b == 1" no CEL expression: a name in backticks stands apart from other names
+            "1 ⟦`grün`⟧" no CEL expression: ``grün`` stands where an operator should
         "#]],
     );
 }
@@ -769,17 +769,47 @@ fn deep_expressions_are_worked_out() {
 
 // ---- Mistakes
 
+/// What is said of each source, which has brackets around the part that it is said of.
 #[expect(clippy::needless_pass_by_value, reason = "that is how expect! is written")]
 fn mistakes(sources: &[&str], expected: Expect) {
     let told = sources.iter().map(|source| {
-        let told = Expression::compile(&Spanned::new(0..0, (*source).to_owned()));
-        let told = told.map_or_else(
-            |mistake| crate::mistake::Mistakes::new("", vec![mistake]).render("").replace("\n  = ", "; "),
-            |_| "compiles\n".to_owned(),
-        );
-        format!("{source:?} {}", told.trim_start_matches(":1:1: error: ").replace("\n  |\n", "; "))
+        let mut marked = (*source).to_owned();
+        let told = match Expression::compile(&Spanned::new(0..0, marked.clone())) {
+            Ok(_) => "compiles".to_owned(),
+            Err(mistake) => {
+                if let Some(part) = mistake.part() {
+                    marked.replace_range(part.clone(), &format!("⟦{}⟧", &source[part]));
+                }
+                mistake.to_string()
+            }
+        };
+        format!("{marked:?} {told}\n")
     });
     expected.assert_eq(&told.collect::<String>());
+}
+
+proptest::proptest! {
+    /// Of any text a mistake is told of a part that is there.
+    #[test]
+    fn no_text_is_too_much_to_be_told_of(
+        words in proptest::collection::vec(
+            proptest::sample::select(vec![
+                "a", ".", "`x-y`", "`ü`", "has(", "(", ")", "[", "]", "{", "}", ",", "?", ":", "'ü'", "'", "r'\\d('", "1.5e+9", "1u",
+                "math.", "round(", "matches(", "timestamp(", "all(", "size(", "==", "=", "&&", "!", "-", "in", " ", "\n", "// ü", "if",
+                "Foo", "99999999999999999999", "@", "\u{0}", "😀", "true", "null",
+            ]),
+            0..12,
+        ),
+    ) {
+        let source = words.concat();
+        for compile in [Expression::value, Expression::condition] {
+            if let Err(mistake) = compile(&Spanned::new(0..0, source.clone()))
+                && let Some(part) = mistake.part()
+            {
+                proptest::prop_assert!(source.get(part.clone()).is_some(), "{:?} {:?}", source, part);
+            }
+        }
+    }
 }
 
 #[test]
@@ -829,43 +859,43 @@ fn mistakes_of_syntax_are_told_in_words() {
         expect![[r#"
             "" no CEL expression: it is empty
             "   " no CEL expression: it is empty
-            "price >" no CEL expression: column 8: it ends where a value should stand
-            "price > > 1" no CEL expression: column 9: `>` stands where a value should
-            "price 1" no CEL expression: column 7: `1` stands where an operator should
-            "a and b" no CEL expression: column 3: `and` stands where an operator should; `&&` is and
-            "not a" no CEL expression: column 5: `a` stands where an operator should; `!` is not
-            "a = 1" no CEL expression: column 3: `=` stands where an operator should; `==` compares
-            "a & b" no CEL expression: column 3: `&` stands where an operator should; `&&` is and
-            "a is null" no CEL expression: column 3: `is` stands where an operator should; `==` compares, with null too
-            "(a" no CEL expression: column 1: `(` is never closed
-            "a)" no CEL expression: column 2: no bracket is open for `)`
-            "[1, 2" no CEL expression: column 1: `[` is never closed
-            "a ? b" no CEL expression: a `?` has no `:`
-            "[a ? b, c]" no CEL expression: a `?` has no `:`
+            "price >⟦⟧" no CEL expression: it ends where a value should stand
+            "price > ⟦>⟧ 1" no CEL expression: `>` stands where a value should
+            "price ⟦1⟧" no CEL expression: `1` stands where an operator should
+            "a ⟦and⟧ b" no CEL expression: `and` stands where an operator should = `&&` is and
+            "not ⟦a⟧" no CEL expression: `a` stands where an operator should = `!` is not
+            "a ⟦=⟧ 1" no CEL expression: `=` stands where an operator should = `==` compares
+            "a ⟦&⟧ b" no CEL expression: `&` stands where an operator should = `&&` is and
+            "a ⟦is⟧ null" no CEL expression: `is` stands where an operator should = `==` compares, with null too
+            "⟦(⟧a" no CEL expression: `(` is never closed
+            "a⟦)⟧" no CEL expression: no bracket is open for `)`
+            "⟦[⟧1, 2" no CEL expression: `[` is never closed
+            "a ⟦?⟧ b" no CEL expression: a `?` has no `:` = it is written `condition ? this : that`; what may be missing, `x != null ? x : y` or `has(x.y) ? x.y : z`
+            "[a ⟦?⟧ b, c]" no CEL expression: a `?` has no `:` = it is written `condition ? this : that`; what may be missing, `x != null ? x : y` or `has(x.y) ? x.y : z`
             "{a ? b : c: d}" compiles
-            "f(1,)" no CEL expression: column 5: `)` stands where a value should
-            "'abc" no CEL expression: column 1: a text has no end; a text stands in quotes, and on one line: 'like this'
-            "\"a" no CEL expression: column 1: a text has no end; a text stands in quotes, and on one line: 'like this'
-            "a == 'it's'" no CEL expression: column 11: a text has no end; a text stands in quotes, and on one line: 'like this'
-            "a #" no CEL expression: column 3: `#` stands where an operator should
-            "@" no CEL expression: column 1: `@` stands where a value should; a field whose name has such signs is written in backticks: `@timestamp`
-            "1 +\n+ 2" no CEL expression: line 2, column 1: `+` stands where a value should
-            "if" no CEL expression: column 1: `if` is a word that CEL keeps for itself; a field of this name is written in backticks: `if`
-            "a." no CEL expression: column 3: it ends where a value should stand
-            "a.?b" no CEL expression: column 2: optional fields and elements, with `?`, are not supported
-            "a[?0]" no CEL expression: column 2: optional fields and elements, with `?`, are not supported
-            "99999999999999999999" no CEL expression: column 1: this is more than an int holds
-            "99999999999999999999u" no CEL expression: column 1: this is more than a uint holds
-            "1e999" no CEL expression: column 1: this is more than a double holds
-            "'\\q'" no CEL expression: column 1: a text has a `\` before what it cannot stand before: `\\` is one that stands for itself
-            "has(a)" no CEL expression: column 5: `has` is written `has(data.x)`
-            "l.all(1, true)" no CEL expression: column 7: a macro wants a name first: `list.all(x, x > 0)`
-            "Foo{a: 1}" there is no message type `Foo`; a map is written `{'key': value}`
-            "{'a' 1}" no CEL expression: column 6: `1` stands where an operator should
-            "grün == 1" no CEL expression: column 1: `grün` is no name: CEL has a to z, digits and _; a field of this name is written in backticks: `grün`
-            "a ==== b" no CEL expression: column 5: `==` stands where a value should
-            "x.y z" no CEL expression: column 5: `z` stands where an operator should
-            "a && || b" no CEL expression: column 6: `||` stands where a value should
+            "f(1,⟦)⟧" no CEL expression: `)` stands where a value should
+            "⟦'abc⟧" no CEL expression: a text has no end = a text stands in quotes, and on one line: 'like this'
+            "⟦\"a⟧" no CEL expression: a text has no end = a text stands in quotes, and on one line: 'like this'
+            "a == 'it's⟦'⟧" no CEL expression: a text has no end = a text stands in quotes, and on one line: 'like this'
+            "a ⟦#⟧" no CEL expression: `#` stands where an operator should
+            "⟦@⟧" no CEL expression: `@` stands where a value should = a field whose name has such signs is written in backticks: `@timestamp`
+            "1 +\n⟦+⟧ 2" no CEL expression: `+` stands where a value should
+            "⟦if⟧" no CEL expression: `if` is a word that CEL keeps for itself = a condition is written `x ? this : that`; a field of this name is written in backticks: `if`
+            "a.⟦⟧" no CEL expression: it ends where a value should stand
+            "a⟦.?⟧b" no CEL expression: optional fields and elements, with `?`, are not supported
+            "a⟦[?⟧0]" no CEL expression: optional fields and elements, with `?`, are not supported
+            "⟦99999999999999999999⟧" no CEL expression: this is more than an int holds
+            "⟦99999999999999999999u⟧" no CEL expression: this is more than a uint holds
+            "⟦1e999⟧" no CEL expression: this is more than a double holds
+            "⟦'\\q'⟧" no CEL expression: a text has a `\` before what it cannot stand before: `\\` is one that stands for itself = with an `r` before its quotes a text is as it stands: r'\d+'
+            "has(⟦a⟧)" no CEL expression: `has` is written `has(data.x)` = of a field at the top `a != null` asks
+            "l.all(⟦1⟧, true)" no CEL expression: a macro wants a name first: `list.all(x, x > 0)`
+            "⟦Foo⟧{a: 1}" there is no message type `Foo` = a map is written `{'key': value}`
+            "{'a' ⟦1⟧}" no CEL expression: `1` stands where an operator should
+            "⟦grün⟧ == 1" no CEL expression: `grün` is no name: CEL has a to z, digits and _ = a field of this name is written in backticks: `grün`
+            "a ==⟦==⟧ b" no CEL expression: `==` stands where a value should
+            "x.y ⟦z⟧" no CEL expression: `z` stands where an operator should
+            "a && ⟦||⟧ b" no CEL expression: `||` stands where a value should
         "#]],
     );
 }
@@ -912,42 +942,42 @@ fn mistakes_in_calls_are_told() {
             "length(a)",
         ],
         expect![[r#"
-            "startWith(c, 'x')" there is no function `startWith`; did you mean `startsWith`?
-            "startsWith(c, 'x')" `startsWith` is written `text.startsWith('start')`
-            "c.startsWith()" `startsWith` is written `text.startsWith('start')`
-            "c.int()" `int` is written `int(x)`
-            "int()" `int` is written `int(x)`
-            "int(1, 2)" `int` is written `int(x)`
-            "size(1, 2)" `size` is written `size(x)`
-            "c.size(1)" `size` is written `size(x)`
-            "l.exist(x, x)" there is no function `exist`; did you mean `exists`?
-            "l.exists(x)" `exists` is written `list.exists(x, x > 0)`
-            "exists(l, x, x)" `exists` is written `list.exists(x, x > 0)`
-            "max(1, 2)" there is no function `max`; CEL calls it `math.greatest`
-            "matches(a, b)" the pattern of `matches` is no constant; patterns are compiled once, not for each event: write the pattern as a text
-            "a.matches('(')" no regular expression: unclosed group
-            "a.matches('[a')" no regular expression: unclosed character class
-            "a.matches(1)" the pattern of `matches` is a text, not int
-            "a.matches('\\\\p{L}{500}{500}')" this pattern becomes too large
-            "a.matches('(?=x)')" no regular expression: look-around, including look-ahead and look-behind, is not supported
-            "optional.of(1)" there is no function `of`; there are bool, bytes, charAt, contains, double, duration, dyn, endsWith, getDate, getDayOfMonth, getDayOfWeek, getDayOfYear, getFullYear, getHours, getMilliseconds, getMinutes, getMonth, getSeconds, indexOf, int, join, lastIndexOf, lowerAscii, matches, math.abs, math.ceil, math.floor, math.greatest, math.least, math.round, math.trunc, replace, size, split, startsWith, string, substring, timestamp, trim, type, uint, upperAscii, all, exists, exists_one, existsOne, filter, has, map
+            "⟦startWith⟧(c, 'x')" there is no function `startWith` = did you mean `startsWith`?
+            "⟦startsWith⟧(c, 'x')" `startsWith` is written `text.startsWith('start')`
+            "c.⟦startsWith⟧()" `startsWith` is written `text.startsWith('start')`
+            "c.⟦int⟧()" `int` is written `int(x)`
+            "⟦int⟧()" `int` is written `int(x)`
+            "⟦int⟧(1, 2)" `int` is written `int(x)`
+            "⟦size⟧(1, 2)" `size` is written `size(x)`
+            "c.⟦size⟧(1)" `size` is written `size(x)`
+            "l.⟦exist⟧(x, x)" there is no function `exist` = did you mean `exists`?
+            "l.⟦exists⟧(x)" `exists` is written `list.exists(x, x > 0)`
+            "⟦exists⟧(l, x, x)" `exists` is written `list.exists(x, x > 0)`
+            "⟦max⟧(1, 2)" there is no function `max` = CEL calls it `math.greatest`
+            "matches(a, ⟦b⟧)" the pattern of `matches` is no constant = patterns are compiled once, not for each event: write the pattern as a text
+            "a.matches('⟦(⟧')" no regular expression: unclosed group
+            "a.matches('⟦[⟧a')" no regular expression: unclosed character class
+            "a.matches(⟦1⟧)" the pattern of `matches` is a text, not int
+            "a.matches(⟦'\\\\p{L}{500}{500}'⟧)" this pattern becomes too large
+            "a.matches('⟦(?=⟧x)')" no regular expression: look-around, including look-ahead and look-behind, is not supported
+            "optional.⟦of⟧(1)" there is no function `of` = there are bool, bytes, charAt, contains, double, duration, dyn, endsWith, getDate, getDayOfMonth, getDayOfWeek, getDayOfYear, getFullYear, getHours, getMilliseconds, getMinutes, getMonth, getSeconds, indexOf, int, join, lastIndexOf, lowerAscii, matches, math.abs, math.ceil, math.floor, math.greatest, math.least, math.round, math.trunc, replace, size, split, startsWith, string, substring, timestamp, trim, type, uint, upperAscii, all, exists, exists_one, existsOne, filter, has, map
             "a.matches('a' + 'b')" compiles
-            "timestamp()" `timestamp` is written `timestamp('2026-01-20T13:05:00Z')`
-            "timestamp(a).getHour()" there is no function `getHour`; did you mean `getHours`?
-            "timestamp(a).getHours('UTC', 1)" `getHours` is written `time.getHours()` or `time.getHours('Europe/Berlin')`
-            "timestamp(a).getHours('Mars/Base')" there is no time zone `Mars/Base`; zones are named `UTC`, `Europe/Berlin`, `+02:00`
-            "timestamp(a).getHours('+25:00')" there is no time zone `+25:00`; zones are named `UTC`, `Europe/Berlin`, `+02:00`
-            "a.getYear()" there is no function `getYear`; CEL calls it `getFullYear`
-            "a.split()" `split` is written `text.split(',')` or `text.split(',', 2)`
-            "split(a, ',')" `split` is written `text.split(',')` or `text.split(',', 2)`
-            "a.replace('b')" `replace` is written `text.replace('old', 'new')` or `text.replace('old', 'new', 1)`
-            "a.substr(1)" there is no function `substr`; CEL calls it `substring`
-            "a.toLowerCase()" there is no function `toLowerCase`; CEL calls it `lowerAscii`
-            "foo(a)" there is no function `foo`; there are bool, bytes, charAt, contains, double, duration, dyn, endsWith, getDate, getDayOfMonth, getDayOfWeek, getDayOfYear, getFullYear, getHours, getMilliseconds, getMinutes, getMonth, getSeconds, indexOf, int, join, lastIndexOf, lowerAscii, matches, math.abs, math.ceil, math.floor, math.greatest, math.least, math.round, math.trunc, replace, size, split, startsWith, string, substring, timestamp, trim, type, uint, upperAscii, all, exists, exists_one, existsOne, filter, has, map
-            "math.rond(a)" there is no function `math.rond`; did you mean `math.round`?
-            "math.round(a, 2)" `math.round` is written `math.round(x)`
-            "round(a)" there is no function `round`; CEL calls it `math.round`
-            "length(a)" there is no function `length`; CEL calls it `size`
+            "⟦timestamp⟧()" `timestamp` is written `timestamp('2026-01-20T13:05:00Z')`
+            "timestamp(a).⟦getHour⟧()" there is no function `getHour` = did you mean `getHours`?
+            "timestamp(a).⟦getHours⟧('UTC', 1)" `getHours` is written `time.getHours()` or `time.getHours('Europe/Berlin')`
+            "timestamp(a).getHours(⟦'Mars/Base'⟧)" there is no time zone `Mars/Base` = zones are named `UTC`, `Europe/Berlin`, `+02:00`
+            "timestamp(a).getHours(⟦'+25:00'⟧)" there is no time zone `+25:00` = zones are named `UTC`, `Europe/Berlin`, `+02:00`
+            "a.⟦getYear⟧()" there is no function `getYear` = CEL calls it `getFullYear`
+            "a.⟦split⟧()" `split` is written `text.split(',')` or `text.split(',', 2)`
+            "⟦split⟧(a, ',')" `split` is written `text.split(',')` or `text.split(',', 2)`
+            "a.⟦replace⟧('b')" `replace` is written `text.replace('old', 'new')` or `text.replace('old', 'new', 1)`
+            "a.⟦substr⟧(1)" there is no function `substr` = CEL calls it `substring`
+            "a.⟦toLowerCase⟧()" there is no function `toLowerCase` = CEL calls it `lowerAscii`
+            "⟦foo⟧(a)" there is no function `foo` = there are bool, bytes, charAt, contains, double, duration, dyn, endsWith, getDate, getDayOfMonth, getDayOfWeek, getDayOfYear, getFullYear, getHours, getMilliseconds, getMinutes, getMonth, getSeconds, indexOf, int, join, lastIndexOf, lowerAscii, matches, math.abs, math.ceil, math.floor, math.greatest, math.least, math.round, math.trunc, replace, size, split, startsWith, string, substring, timestamp, trim, type, uint, upperAscii, all, exists, exists_one, existsOne, filter, has, map
+            "⟦math.rond⟧(a)" there is no function `math.rond` = did you mean `math.round`?
+            "⟦math.round⟧(a, 2)" `math.round` is written `math.round(x)`
+            "⟦round⟧(a)" there is no function `round` = CEL calls it `math.round`
+            "⟦length⟧(a)" there is no function `length` = CEL calls it `size`
         "#]],
     );
 }

@@ -98,7 +98,7 @@ pub(super) struct File<'a> {
 pub(super) fn read(text: &str) -> (File<'_>, Vec<Mistake>) {
     let table = match DeTable::parse(text) {
         Ok(table) => table.into_inner(),
-        Err(error) => return (File::default(), vec![Mistake::from_toml(&error, 0..0)]),
+        Err(error) => return (File::default(), vec![Mistake::from_syntax(text, &error)]),
     };
     let mut file = File {
         lake: Some(LakeSettings::default()),
@@ -110,6 +110,13 @@ pub(super) fn read(text: &str) -> (File<'_>, Vec<Mistake>) {
     let mut seen_event = false;
     for (key, value) in table {
         match key.get_ref().as_ref() {
+            name @ ("event" | "lake" | "changes" | "check")
+                if matches!(value.get_ref(), DeValue::Array(_)) =>
+            {
+                seen_event |= name == "event";
+                let message = format!("there is one table `{name}`: write `[{name}]`");
+                mistakes.push(Mistake::new(message).within(value.span()));
+            }
             "event" => {
                 seen_event = true;
                 file.event_words = Words::of(&key, &value);
@@ -223,7 +230,7 @@ impl File<'_> {
                     words.collect(&condition);
                     let condition = Spanned::<String>::deserialize(ValueDeserializer::from(condition))
                         .map_err(|error| Mistake::from_toml(&error, at))?;
-                    let condition = Expression::compile(&condition)?;
+                    let condition = Expression::condition(&condition)?;
                     step = Box::new(When { condition, step });
                 }
                 Ok(Compiled { step, words })
@@ -286,6 +293,21 @@ fn step_of<'a>(step: &Spanned<DeValue<'a>>) -> Result<Found<'a>, Mistake> {
     if let DeValue::Table(entries) = step.get_ref()
         && let Some((other, _)) = entries.iter().find(|(key, _)| !known.contains(&key.get_ref().as_ref()))
     {
+        let names = |name: &str| REGISTRY.iter().any(|entry| entry.name == name);
+        let step = entries.iter().find_map(|(key, value)| {
+            let told = [key.get_ref().as_ref(), value.get_ref().as_str().unwrap_or_default()];
+            told.into_iter().find(|name| names(name))
+        });
+        if let Some(step) = step {
+            let message = "a step is named by a key of its own, in front of its settings";
+            let help = format!("write `{step} = …`, without quotes around the name");
+            return Err(Mistake::new(message).with_help(help).within(other.span()));
+        }
+        if ["if", "where", "condition", "only_if"].contains(&other.get_ref().as_ref()) {
+            let message = format!("`{}` is not a kind of step", other.get_ref());
+            let help = "the condition of a step is `when`";
+            return Err(Mistake::new(message).with_help(help).within(other.span()));
+        }
         known.push(WHEN);
         let what = if entries.len() > 1 { "a kind of step, or `when`" } else { "a kind of step" };
         return Err(unknown(what, other.get_ref(), other.span(), &known));

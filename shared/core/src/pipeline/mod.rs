@@ -13,7 +13,7 @@ pub use warn::CheckSettings;
 use crate::account::StepTally;
 use crate::block::Slot;
 use crate::change::ChangesSettings;
-use crate::event::{DEPTH_MAX, Event, Flaw, New, Path, Value};
+use crate::event::{DEPTH_MAX, Event, Flaw, New, Path, Pattern, Value};
 use crate::files::Files;
 use crate::metric::Metrics;
 use crate::mistake::{Mistake, Mistakes};
@@ -85,7 +85,8 @@ impl Pipeline {
                     steps: &steps,
                     lake: &lake,
                     changes: &changes,
-                    metrics: &file.metrics,
+                    metric_settings: &file.metrics,
+                    metrics: &metrics,
                     check: &check,
                 };
                 let warnings = Mistakes::new(text, warn(&parts));
@@ -173,6 +174,12 @@ impl Pipeline {
     pub fn apply_step(&mut self, at: usize, event: &mut Event, cx: &Context<'_>) -> Option<Outcome> {
         let (step, tally) = (self.steps.get_mut(at)?, self.tallies.get_mut(at)?);
         run(step.as_mut(), tally, at, event, cx)
+    }
+
+    /// The fields that the step of this place, from 0, looks at.
+    #[must_use]
+    pub fn reads(&self, at: usize) -> Vec<Pattern> {
+        self.steps.get(at).map(|step| step.touches().reads).unwrap_or_default()
     }
 
     /// Runs one step on the events of which it is open what becomes of them.

@@ -7,8 +7,9 @@ use super::file::{Compiled, Words};
 use super::{EventSettings, LakeSettings};
 use crate::change::{self, ChangesSettings};
 use crate::event::{Path, Pattern};
-use crate::metric::MetricSettings;
-use crate::mistake::Mistake;
+use crate::expression::{Always, Expression, Named as NamedIn};
+use crate::metric::{MetricSettings, Metrics};
+use crate::mistake::{Mistake, place_in};
 use crate::redact::Kind;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -33,7 +34,8 @@ pub(super) struct Parts<'a> {
     pub(super) steps: &'a [Compiled],
     pub(super) lake: &'a LakeSettings,
     pub(super) changes: &'a ChangesSettings,
-    pub(super) metrics: &'a [MetricSettings],
+    pub(super) metric_settings: &'a [MetricSettings],
+    pub(super) metrics: &'a Metrics,
     pub(super) check: &'a CheckSettings,
 }
 
@@ -147,6 +149,19 @@ const THEIRS: [&str; 5] = ["first", "id", "last", "login", "name"];
 /// They ask about something and do not hold it: `has_email`.
 const ASKING: [&str; 4] = ["has", "is", "verified", "wants"];
 
+/// What other languages write for words of CEL, which takes them for fields.
+const FOREIGN: [(&str, &str); 9] = [
+    ("FALSE", "false"),
+    ("False", "false"),
+    ("NULL", "null"),
+    ("None", "null"),
+    ("Null", "null"),
+    ("TRUE", "true"),
+    ("True", "true"),
+    ("nil", "null"),
+    ("undefined", "null"),
+];
+
 /// What happened to fields on the way, in order.
 #[derive(Default)]
 struct Log<'a> {
@@ -203,6 +218,7 @@ struct Carried<'a> {
 /// All that is probably not meant so.
 pub(super) fn warnings(text: &str, parts: &Parts<'_>) -> Vec<Mistake> {
     let mut found: Vec<(Pattern, Mistake)> = Vec::new();
+    let mut idle: Vec<Mistake> = Vec::new();
     let mut named = event_fields(text, parts);
     let mut log = Log::default();
     let (mut hidden, mut sometimes_hidden): (Vec<Pattern>, Vec<Pattern>) = Default::default();
@@ -212,11 +228,19 @@ pub(super) fn warnings(text: &str, parts: &Parts<'_>) -> Vec<Mistake> {
     for compiled in parts.steps {
         let (step, words) = (&compiled.step, &compiled.words);
         let (name, touches) = (step.name(), step.touches());
+        found.extend(touches.named.iter().filter_map(|named| foreign_word(text, named)));
+        idle.extend(idle_step(name, touches.works.as_ref(), touches.lets_pass.as_ref()));
         let fields = |patterns: &[Pattern]| -> Vec<Named> {
             // Which fields are any way down nobody knows.
             let definite = patterns.iter().filter(|pattern| !pattern.is_deep());
-            let named =
-                |field: &Pattern| Named { field: field.clone(), at: words.find(text, &field.to_string()) };
+            let named = |field: &Pattern| {
+                let named = touches.named.iter().find(|named| named.field == *field);
+                let at = match named {
+                    Some(named) => place_in(text, named.string.clone(), &named.part),
+                    None => words.find(text, &field.to_string()),
+                };
+                Named { field: field.clone(), at }
+            };
             definite.map(named).collect()
         };
         let reads = fields(&touches.reads);
@@ -310,19 +334,23 @@ pub(super) fn warnings(text: &str, parts: &Parts<'_>) -> Vec<Mistake> {
         named.push(Named { field: field.clone(), at });
     }
 
-    for metric in parts.metrics {
-        let name = metric.name.get_ref();
-        for field in metric.key.iter().chain(&metric.value) {
-            let at = field.span();
-            let field = &Pattern::from(field.get_ref().clone());
-            if let Some(by) = log.remover(field) {
+    for (settings, metric) in parts.metric_settings.iter().zip(&parts.metrics.0) {
+        let name = settings.name.get_ref();
+        idle.extend(metric.when().and_then(Expression::always).map(|always| idle_metric(name, &always)));
+        let fields = settings.key.iter().chain(&settings.value);
+        let fields = fields.map(|field| (Pattern::from(field.get_ref().clone()), field.span()));
+        let asked: Vec<_> = metric.when().into_iter().flat_map(Expression::named).collect();
+        found.extend(asked.iter().filter_map(|named| foreign_word(text, named)));
+        let asked = asked.into_iter().map(|named| (named.field, place_in(text, named.string, &named.part)));
+        for (field, at) in fields.chain(asked) {
+            if let Some(by) = log.remover(&field) {
                 let (line, remover) = (line(text, by), by.step.name());
                 let message =
                     format!("the metric `{name}` finds no `{field}`: `{remover}` in line {line} removes it");
                 let help = "metrics stand behind all steps: leave the field, or name another here";
                 found.push((field.clone(), Mistake::warning(message).with_help(help).within(at.clone())));
             }
-            named.push(Named { field: field.clone(), at });
+            named.push(Named { field, at });
         }
     }
     for attribute in &parts.changes.old {
@@ -393,11 +421,53 @@ pub(super) fn warnings(text: &str, parts: &Parts<'_>) -> Vec<Mistake> {
         let help = "add `anonymize.truncate_ip = [\"ip\"]` or `anonymize.drop = [\"ip\"]`; if no sender is a person, say so: `[check]`, `allow = [\"ip\"]`";
         found.push((ip, Mistake::warning(message).with_help(help).within(parts.event_words.name())));
     }
-    allowed(found, parts.check)
+    allowed(found, parts.check).chain(idle).collect()
+}
+
+/// A field that is called as other languages call what CEL calls otherwise.
+fn foreign_word(text: &str, named: &NamedIn) -> Option<(Pattern, Mistake)> {
+    let name = named.field.to_string();
+    let (_, word) = FOREIGN.iter().find(|(theirs, _)| *theirs == name)?;
+    let message = format!("`{name}` is the field of this name, which is null where an event has none");
+    let help =
+        format!("CEL writes `{word}`; if there is such a field, say so: `[check]`, `allow = [\"{name}\"]`");
+    let at = place_in(text, named.string.clone(), &named.part);
+    Some((named.field.clone(), Mistake::warning(message).with_help(help).within(at)))
+}
+
+/// A step that does nothing, or lets nothing pass, whatever the event.
+fn idle_step(name: &str, works: Option<&Always>, lets_pass: Option<&Always>) -> Option<Mistake> {
+    let (message, always) = match (works, lets_pass) {
+        (Some(always), _) if !always.flag => {
+            (format!("this is true of no event, so `{name}` never works"), always)
+        }
+        (_, Some(always)) if always.flag => (format!("`{name}` lets every event pass"), always),
+        (_, Some(always)) => (format!("`{name}` drops every event"), always),
+        (Some(always), None) => ("this is true of every event, and says nothing".to_owned(), always),
+        (None, None) => return None,
+    };
+    Some(Mistake::warning(message).with_help(why_always(always)).within(always.at.clone()))
+}
+
+fn idle_metric(name: &str, always: &Always) -> Mistake {
+    let message = if always.flag {
+        "this is true of every event, and says nothing".to_owned()
+    } else {
+        format!("this is true of no event, so `{name}` counts none")
+    };
+    Mistake::warning(message).with_help(why_always(always)).within(always.at.clone())
+}
+
+fn why_always(always: &Always) -> &'static str {
+    if always.names_field {
+        "look at `||` and `&&`: `x != 1 || x != 2` is true of any `x`, and `x == 1 && x == 2` of none"
+    } else {
+        "it names no field: name the one that it is to hang on, or take it out"
+    }
 }
 
 /// The warnings but those that somebody has allowed, and one for each permission that nothing needs.
-fn allowed(mut found: Vec<(Pattern, Mistake)>, check: &CheckSettings) -> Vec<Mistake> {
+fn allowed(mut found: Vec<(Pattern, Mistake)>, check: &CheckSettings) -> impl Iterator<Item = Mistake> {
     let mut needless = Vec::new();
     for pattern in &check.allow {
         let before = found.len();
@@ -408,7 +478,7 @@ fn allowed(mut found: Vec<(Pattern, Mistake)>, check: &CheckSettings) -> Vec<Mis
             needless.push(mistake.within(pattern.span()));
         }
     }
-    found.into_iter().map(|(_, mistake)| mistake).chain(needless).collect()
+    found.into_iter().map(|(_, mistake)| mistake).chain(needless)
 }
 
 fn event_fields(text: &str, parts: &Parts<'_>) -> Vec<Named> {

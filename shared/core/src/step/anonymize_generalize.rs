@@ -462,7 +462,7 @@ mod tests {
         refuse("{ decimals = 10 }", &expect!["`decimals` is 0 to 9"]);
         refuse(
             "{ decimal = 1 }",
-            &expect!["unknown field `decimal`, expected `decimals` = did you mean `decimals`?"],
+            &expect!["unknown setting `decimal`, expected `decimals` = did you mean `decimals`?"],
         );
         refuse(
             "true",

@@ -94,8 +94,11 @@ mod tests {
         refuse::<EmptyToNull>("{ fields = [] }", &expect!["no field is named, so the step does nothing"]);
         refuse::<EmptyToNull>(
             r#"{ fields = ["a"], alsso = [] }"#,
-            &expect!["unknown field `alsso`, expected `fields` or `also` = did you mean `also`?"],
+            &expect!["unknown setting `alsso`, expected `fields` or `also` = did you mean `also`?"],
         );
-        refuse::<EmptyToNull>(r#""a""#, &expect![[r#"wrong type: string "a", expected a list, `[…]`"#]]);
+        refuse::<EmptyToNull>(
+            r#""a""#,
+            &expect![[r#"wrong type: string "a", expected a list, `[…]` = a list has brackets: ["a"]"#]],
+        );
     }
 }

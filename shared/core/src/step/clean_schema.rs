@@ -23,7 +23,7 @@
 use super::settings::{Entries, Short, some};
 use super::{Context, Step, Touches, Verdict};
 use crate::event::{Event, Id, Ids, Number, Path, Value};
-use crate::files::Files;
+use crate::files::{self, Files};
 use crate::mistake::Mistake;
 use jsonschema::error::ValidationErrorKind;
 use jsonschema::json::{Array, Json, JsonNumber, Node, NodeIdentity, Object};
@@ -123,10 +123,7 @@ impl Step for Schema {
 
 impl Compiled {
     fn new(file: String, files: &dyn Files) -> Result<Self, Mistake> {
-        let bytes = files.read(&file).map_err(|why| {
-            Mistake::new(format!("the schema `{file}` cannot be read: {why}"))
-                .with_help("it is a file beside the pipeline")
-        })?;
+        let bytes = files::read(files, "the schema", &file)?;
         let schema: serde_json::Value = serde_json::from_slice(&bytes)
             .map_err(|why| Mistake::new(format!("the schema `{file}` is no JSON: {why}")))?;
         let validator = jsonschema::options_for::<Flat>()

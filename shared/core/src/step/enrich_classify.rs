@@ -31,6 +31,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, Unexpected, Visitor};
 use std::fmt;
+use toml::Spanned;
 
 pub(crate) struct Classify {
     fields: FromInto,
@@ -51,7 +52,8 @@ pub(crate) struct Settings {
     /// The field of the label.
     into: ItemPath,
     /// The rules; the first that takes the text gives the label.
-    rules: Vec<RuleSettings>,
+    #[schemars(with = "Vec<RuleSettings>")]
+    rules: Vec<Spanned<RuleSettings>>,
     /// The label of a text that no rule takes.
     otherwise: Option<String>,
     /// The label where there is no text, or `false` for none; if not said, `otherwise`.
@@ -127,7 +129,9 @@ impl Step for Classify {
         let fields = if is_one { fields } else { fields.apart()? };
         let rules = some(rules, "rule")?;
         let (mut labels, mut compiled) = (Vec::new(), Vec::new());
-        for (number, RuleSettings { any, regex, label }) in rules.into_iter().enumerate() {
+        for (number, rule) in rules.into_iter().enumerate() {
+            let at = rule.span();
+            let RuleSettings { any, regex, label } = rule.into_inner();
             compiled.push(match (any, regex) {
                 (Some(words), None) => Rule::AnyOf(words),
                 (None, Some(regex)) => Rule::Regex(regex),
@@ -135,7 +139,8 @@ impl Step for Classify {
                     let what = if any.is_some() { "both" } else { "neither" };
                     let message = format!("rule {}: it has {what} `any` and `regex`", number + 1);
                     return Err(Mistake::new(message.replace("neither `any` and", "neither `any` nor"))
-                        .with_help("a rule has one of them: `{ any = [\"Edg/\"], label = \"Edge\" }`"));
+                        .with_help("a rule has one of them: `{ any = [\"Edg/\"], label = \"Edge\" }`")
+                        .within(at));
                 }
             });
             labels.push(label);
@@ -257,7 +262,7 @@ mod tests {
         refuse(r#"{ any = [], label = "y" }"#, &expect!["rule 1: there is no word in the list"]);
         refuse(
             r#"{ any = "x", label = "y" }"#,
-            &expect![[r#"wrong type: string "x", expected a list, `[…]`"#]],
+            &expect![[r#"wrong type: string "x", expected a list, `[…]` = a list has brackets: ["x"]"#]],
         );
     }
 

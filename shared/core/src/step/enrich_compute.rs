@@ -24,7 +24,7 @@ impl Step for Compute {
     type Settings = Entries<Path, Source>;
 
     fn compile(fields: Self::Settings, _files: &dyn Files) -> Result<Self, Mistake> {
-        let compile = |(path, source): (Path, Source)| Ok((path, Expression::compile(&source.0)?));
+        let compile = |(path, source): (Path, Source)| Ok((path, Expression::value(&source.0)?));
         let fields = fields.0.into_iter().map(compile).collect::<Result<_, _>>()?;
         Ok(Self { fields, text: String::new() })
     }
@@ -36,6 +36,7 @@ impl Step for Compute {
         Touches {
             carries: self.fields.iter().flat_map(carried).collect(),
             reads: self.fields.iter().flat_map(|(_, expression)| expression.reads()).collect(),
+            named: self.fields.iter().flat_map(|(_, expression)| expression.named()).collect(),
             writes: self.fields.iter().map(|(path, _)| path.clone().into()).collect(),
             ..Touches::default()
         }
@@ -82,8 +83,8 @@ mod tests {
             &expect!["expression: `discount`: `>` does not take (string, double)"],
         );
         check::<Compute>(
-            r#"{ a = "0.0 / 0.0" }"#,
-            "{}",
+            r#"{ a = "b / 0.0" }"#,
+            r#"{"b":0.0}"#,
             &expect!["expression: `a`: nothing that JSON can hold"],
         );
     }

@@ -36,7 +36,7 @@ use super::object::{object, replace};
 use super::settings::{FromInto, some};
 use super::{Context, Places, Step, Touches, Verdict};
 use crate::event::{Event, ItemPath};
-use crate::files::Files;
+use crate::files::{self, Files};
 use crate::geoip::Database;
 use crate::mistake::Mistake;
 use serde::Deserialize;
@@ -93,9 +93,7 @@ impl Step for GeoIp {
         let Settings { from, into, database: name, fields } = settings;
         let from_into = FromInto::new(from, into)?.apart()?;
         let fields = some(fields, "field")?;
-        let bytes = files
-            .read(&name)
-            .map_err(|why| Mistake::new(format!("the database `{name}` cannot be read: {why}")))?;
+        let bytes = files::read(files, "the database", &name)?;
         let database = Database::open(bytes).map_err(|why| Mistake::new(format!("`{name}` {why}")))?;
         Ok(Self { from_into, file: name, database, fields, known: Cache::new() })
     }
@@ -181,7 +179,9 @@ mod tests {
     fn a_wrong_database_is_a_mistake() {
         refuse::<GeoIp>(
             r#"{ from = "ip", into = "geo", database = "none.mmdb" }"#,
-            &expect!["the database `none.mmdb` cannot be read: there is no such file"],
+            &expect![
+                "the database `none.mmdb` cannot be read: there is no such file = it is a file beside the pipeline"
+            ],
         );
         let settings = |name: &str| Settings {
             from: "ip".to_owned().try_into().unwrap(),

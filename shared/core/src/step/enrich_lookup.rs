@@ -31,7 +31,7 @@ use super::object::{object, replace};
 use super::settings::FromInto;
 use super::{Context, Step, Touches, Verdict};
 use crate::event::{Event, ItemPath, Pattern, Value, quote};
-use crate::files::Files;
+use crate::files::{self, Files};
 use crate::mistake::{Mistake, nearest};
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
@@ -148,7 +148,7 @@ impl Step for Lookup {
         let fields = FromInto::new(settings.from.clone(), settings.into.clone())?.apart()?;
         let name = &settings.table;
         let wrong = |why: String| Mistake::new(format!("the table `{name}`{why}"));
-        let bytes = files.read(name).map_err(|why| wrong(format!(" cannot be read: {why}")))?;
+        let bytes = files::read(files, "the table", name)?;
         let text = std::str::from_utf8(&bytes).map_err(|_| wrong(" is not UTF-8".to_owned()))?;
         let text = text.trim_start_matches('\u{feff}'); // what Excel puts in front
         let rows = match name.rsplit_once('.').map(|(_, end)| end) {
@@ -276,7 +276,7 @@ fn csv(text: &str, delimiter: u8, settings: &Settings, wrong: Wrong<'_>) -> Resu
                 _ => nearest(name, names.iter())
                     .unwrap_or_else(|| format!("there are {}", names.iter().collect::<Vec<_>>().join(", "))),
             };
-            wrong(format!(" has no column `{name}`")).with_help(help)
+            Mistake::new(format!("there is no column `{name}` in `{}`", settings.table)).with_help(help)
         })
     };
     let key = settings.key.as_deref().ok_or_else(|| {
@@ -606,7 +606,9 @@ mod tests {
     fn mistakes_are_told_with_their_lines() {
         refuse(
             r#"table = "no.csv", key = "sku""#,
-            expect!["the table `no.csv` cannot be read: there is no such file"],
+            expect![
+                "the table `no.csv` cannot be read: there is no such file = it is a file beside the pipeline"
+            ],
         );
         refuse(
             r#"table = "p.txt", key = "sku""#,
@@ -620,15 +622,17 @@ mod tests {
         );
         refuse(
             r#"table = "p.csv", key = "skuu""#,
-            expect!["the table `p.csv` has no column `skuu` = did you mean `sku`?"],
+            expect!["there is no column `skuu` in `p.csv` = did you mean `sku`?"],
         );
         refuse(
             r#"table = "p.csv", key = "sku", fields = ["colour"]"#,
-            expect!["the table `p.csv` has no column `colour` = there are sku, name, price, n, ok"],
+            expect!["there is no column `colour` in `p.csv` = there are sku, name, price, n, ok"],
         );
         refuse(
             r#"table = "p.csv", key = "sku", types = { price = "number" }"#,
-            expect!["unknown value `number`, expected one of `string`, `int`, `float`, `bool`"],
+            expect![
+                "unknown value `number`, expected one of `string`, `int`, `float`, `bool` = did you mean `float`?"
+            ],
         );
         refuse(
             r#"table = "p.csv", key = "sku", otherwise = "reject""#,
@@ -687,13 +691,13 @@ mod tests {
         refuse(
             r#"table = "semicolons.csv", key = "sku""#,
             expect![
-                "the table `semicolons.csv` has no column `sku` = its columns are to stand apart by `,`, and the first line is `sku;name`"
+                "there is no column `sku` in `semicolons.csv` = its columns are to stand apart by `,`, and the first line is `sku;name`"
             ],
         );
         refuse(
             r#"table = "commas.tsv", key = "sku""#,
             expect![
-                "the table `commas.tsv` has no column `sku` = its columns are to stand apart by a tab, and the first line is `sku,name`"
+                "there is no column `sku` in `commas.tsv` = its columns are to stand apart by a tab, and the first line is `sku,name`"
             ],
         );
         refuse(

@@ -30,7 +30,7 @@ use super::object::{object, replace};
 use super::settings::FromInto;
 use super::{Context, Step, Touches, Verdict};
 use crate::event::{Event, ItemPath};
-use crate::files::Files;
+use crate::files::{self, Files};
 use crate::mistake::Mistake;
 use serde::Deserialize;
 use std::collections::{HashMap, HashSet};
@@ -94,7 +94,7 @@ impl Step for Sentiment {
             None => read(ENGLISH).map_err(Mistake::new)?,
             Some(name) => {
                 let wrong = |why: String| Mistake::new(format!("the lexicon `{name}`{why}"));
-                let bytes = files.read(&name).map_err(|why| wrong(format!(" cannot be read: {why}")))?;
+                let bytes = files::read(files, "the lexicon", &name)?;
                 let text = std::str::from_utf8(&bytes).map_err(|_| wrong(" is not UTF-8".to_owned()))?;
                 read(text.trim_start_matches('\u{feff}')).map_err(|why| wrong(format!(": {why}")))?
             }
@@ -271,7 +271,9 @@ mod tests {
         }
         refuse::<Sentiment>(
             r#"{ from = "t", into = "s", lexicon = "none.csv" }"#,
-            &expect!["the lexicon `none.csv` cannot be read: there is no such file"],
+            &expect![
+                "the lexicon `none.csv` cannot be read: there is no such file = it is a file beside the pipeline"
+            ],
         );
         refuse::<Sentiment>(
             r#"{ from = "t", into = "t.s" }"#,

@@ -11,7 +11,7 @@
 use super::settings::Source;
 use super::{Context, Step, Touches, Verdict};
 use crate::event::Event;
-use crate::expression::Expression;
+use crate::expression::{Always, Expression};
 use crate::files::Files;
 use crate::mistake::Mistake;
 
@@ -22,11 +22,16 @@ impl Step for Drop {
     type Settings = Source;
 
     fn compile(source: Source, _files: &dyn Files) -> Result<Self, Mistake> {
-        Ok(Self(Expression::compile(&source.0)?))
+        Ok(Self(Expression::condition(&source.0)?))
     }
 
     fn touches(&self) -> Touches {
-        Touches { reads: self.0.reads(), ..Touches::default() }
+        Touches {
+            reads: self.0.reads(),
+            named: self.0.named().collect(),
+            lets_pass: self.0.always().map(|drops| Always { flag: !drops.flag, ..drops }),
+            ..Touches::default()
+        }
     }
 
     fn apply(&mut self, event: &mut Event, _cx: &Context<'_>) -> Verdict {

@@ -20,11 +20,16 @@ impl Step for Keep {
     type Settings = Source;
 
     fn compile(source: Source, _files: &dyn Files) -> Result<Self, Mistake> {
-        Ok(Self(Expression::compile(&source.0)?))
+        Ok(Self(Expression::condition(&source.0)?))
     }
 
     fn touches(&self) -> Touches {
-        Touches { reads: self.0.reads(), ..Touches::default() }
+        Touches {
+            reads: self.0.reads(),
+            named: self.0.named().collect(),
+            lets_pass: self.0.always(),
+            ..Touches::default()
+        }
     }
 
     fn apply(&mut self, event: &mut Event, _cx: &Context<'_>) -> Verdict {

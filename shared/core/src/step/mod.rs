@@ -49,6 +49,7 @@ pub(crate) use settings::{Source, Span};
 pub(crate) use when::When;
 
 use crate::event::{Event, Pattern};
+use crate::expression::{Always, Named};
 use crate::files::Files;
 use crate::geoip::Database;
 use crate::mistake::Mistake;
@@ -208,6 +209,12 @@ pub(crate) struct Touches {
     pub(crate) carries: Vec<(Pattern, Pattern)>,
     /// The same, of some events.
     pub(crate) sometimes_hides: Vec<Pattern>,
+    /// Where its expressions name what it reads.
+    pub(crate) named: Vec<Named>,
+    /// Whether each event gets past it, or none.
+    pub(crate) lets_pass: Option<Always>,
+    /// Whether its `when` is true of each event, or of none.
+    pub(crate) works: Option<Always>,
 }
 
 /// A compiled step, whatever its kind.
@@ -308,7 +315,7 @@ fn compile<T: Step>(value: Spanned<DeValue<'_>>, files: &dyn Files) -> Result<Bo
     let span = value.span();
     let settings = T::Settings::deserialize(ValueDeserializer::from(value))
         .map_err(|error| Mistake::from_toml(&error, span.clone()))?;
-    Ok(Box::new(T::compile(settings, files).map_err(|mistake| mistake.within(span))?))
+    Ok(Box::new(T::compile(settings, files).map_err(|mistake| mistake.around(span))?))
 }
 
 /// A compiled step for a test; its settings in TOML.

@@ -18,10 +18,24 @@ impl Apply for When {
 
     /// What it hides and removes is still there in some events.
     fn touches(&self) -> Touches {
-        let Touches { mut reads, writes, mut hides, redacts, carries, .. } = self.step.touches();
+        let touches = self.step.touches();
+        let Touches { mut reads, writes, mut hides, redacts, carries, mut named, lets_pass, .. } = touches;
         reads.extend(self.condition.reads());
+        named.extend(self.condition.named());
         hides.extend(redacts.into_iter().map(|(fields, _)| fields));
-        Touches { reads, writes, carries, sometimes_hides: hides, ..Touches::default() }
+        let works = self.condition.always();
+        // What a filter drops is what the condition chooses.
+        let lets_pass = lets_pass.filter(|passes| passes.flag || works.is_some());
+        Touches {
+            reads,
+            writes,
+            carries,
+            sometimes_hides: hides,
+            named,
+            lets_pass,
+            works,
+            ..Touches::default()
+        }
     }
 
     fn needs_encryption_key(&self) -> bool {
