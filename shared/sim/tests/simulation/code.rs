@@ -159,17 +159,13 @@ impl Code for Binary {
                     Box::new(TransformInstance { stack: Rc::clone(stack), transformer })
                 }
                 Which::Changes => Box::new(Changes(self.transformer("changes", version, Forgetful).await?)),
-                Which::Files => {
-                    let inbox = || s3::Client(Rc::clone(&stack.files));
-                    Box::new(Files(millrace_files_function::Deps {
-                        transformer: self.transformer("files", version, Forgetful).await?,
-                        inbox: Guard::patient("inbox", inbox()),
-                        manifests: Guard::patient("manifests", self.bent(inbox())),
-                        state: Guard::patient("state table", self.table()),
-                        queue: Guard::patient("files queue", sqs::Client(Rc::clone(&stack.spill))),
-                        sizes: Sizes { range: 1, batch: 1 },
-                    }))
-                }
+                Which::Files => Box::new(Files(millrace_files_function::Deps {
+                    transformer: self.transformer("files", version, Forgetful).await?,
+                    inbox: Guard::patient("inbox", s3::Client(Rc::clone(&stack.files))),
+                    state: Guard::patient("state table", self.table()),
+                    queue: Guard::patient("files queue", sqs::Client(Rc::clone(&stack.spill))),
+                    sizes: Sizes { range: 1, batch: 1 },
+                })),
                 Which::Lake => {
                     let pipeline = Pipeline::compile(PIPELINE, &files::NONE).unwrap();
                     let driver = Driver {
