@@ -275,16 +275,20 @@ struct Inbox {
 impl Instance for Inbox {
     fn invoke<'a>(&'a mut self, payload: &'a Value, ends: Micros) -> Local<'a, Result<Answer, String>> {
         Box::pin(async move {
-            let before = self.stack.raw.records().len();
-            let event = mutant::named_anew(payload, self.stack.mutant);
-            let (answered, tally) = queue::handle(read(&event)?, deadline(ends), &self.deps).await;
-            let mut answer = answer(&answered, &tally);
-            let some_failed = answer.payload["batchItemFailures"][0].is_object();
-            if some_failed && self.stack.raw.records().len() > before {
-                self.stack.drained_in_part.set(true);
-            }
-            answer.payload = mutant::answer(answer.payload, payload, self.stack.mutant);
-            Ok(answer)
+            let poison = self.stack.poison(payload, "queue");
+            let work = async {
+                let before = self.stack.raw.records().len();
+                let event = mutant::named_anew(payload, self.stack.mutant);
+                let (answered, tally) = queue::handle(read(&event)?, deadline(ends), &self.deps).await;
+                let mut answer = answer(&answered, &tally);
+                let some_failed = answer.payload["batchItemFailures"][0].is_object();
+                if some_failed && self.stack.raw.records().len() > before {
+                    self.stack.drained_in_part.set(true);
+                }
+                answer.payload = mutant::answer(answer.payload, payload, self.stack.mutant);
+                Ok(answer)
+            };
+            poisoned(poison, work).await
         })
     }
 }
