@@ -171,6 +171,21 @@ fn what_killed_its_function_waits_until_its_ids_are_forgotten() {
     assert_eq!(replay(&["--window", "600"]).0, "{\"left\":0,\"passing\":1,\"sent\":1}\n");
 }
 
+/// A message that killed `queue` is no event, whatever the pipeline would make of it.
+#[test]
+fn a_message_waits_for_its_function() {
+    let dir = TempDir::new().unwrap();
+    let event = r#"{"id":"a","eventType":"view","timestamp":"2026-11-20T13:05:00Z","userId":"u","price":80}"#;
+    let mut died = entry("m1", None, "redrive", "function_died", event);
+    died["source"] = json!({"stream": "inbox", "shard": "", "sequence": "m1", "index": null});
+    put(dir.path(), "redrive-inbox--m1-m1.ndjson.gz", &[died]);
+    let (place, out) = (dir.path().to_str().unwrap(), dir.path().join("events.ndjson"));
+    let (told, note) = millrace(&["quarantine", "replay", place, "--out", out.to_str().unwrap()]);
+    assert_eq!(told, "{\"left\":0,\"passing\":1,\"sent\":0}\n");
+    assert!(note.contains("`--queue-function NAME`"), "{note}");
+    assert_eq!(fs::read_dir(dir.path().join(DAY)).unwrap().count(), 1);
+}
+
 #[cfg(not(feature = "aws"))]
 #[test]
 fn a_bucket_wants_another_build() {

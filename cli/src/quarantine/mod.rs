@@ -58,8 +58,8 @@ struct Which {
     reason: Option<String>,
 }
 
-/// What has no place to go stays: events without `--out` or `--stream`, frames without `--clean-stream`. Without any of
-/// them it only tells what would be sent.
+/// What has no place to go stays: events without `--out` or `--stream`, frames without `--clean-stream`, messages without
+/// `--queue-function`. Without any of them it only tells what would be sent.
 #[derive(clap::Args)]
 struct Replay {
     #[command(flatten)]
@@ -80,6 +80,9 @@ struct Replay {
     /// The name of CleanStream, for frames that a sink died on
     #[arg(long, value_name = "NAME")]
     clean_stream: Option<String>,
+    /// The name of the function `queue`, for messages that it died on
+    #[arg(long, value_name = "NAME")]
+    queue_function: Option<String>,
 }
 
 /// An entry, as far as it is of interest here.
@@ -165,6 +168,11 @@ impl Line {
         self.reason == "function_died" && Micros::read_rfc3339(&self.at).is_some_and(|at| at > moment)
     }
 
+    /// Whether it is a message that `queue` died on, as the event that `queue` got.
+    fn is_message(&self) -> bool {
+        self.stage == "redrive" && self.source.get("stream").is_some_and(|stream| stream == "inbox")
+    }
+
     /// What tells it from all others.
     fn identity(&self) -> String {
         format!("{}\0{}\0{}\0{}", self.function, self.stage, self.reason, self.source)
@@ -192,11 +200,11 @@ fn replay(args: &Replay) -> Result<(), Error> {
     let place = Place::open(&args.which.place)?;
     let target = Target { args };
     let (mut met, mut sent, mut stays) = (HashSet::new(), 0, 0);
-    let (mut homeless_events, mut homeless_frames, mut young) = (0, 0, 0);
+    let (mut homeless_events, mut homeless_frames, mut homeless_messages, mut young) = (0, 0, 0, 0);
     let forgotten = now().plus_ms(-1_000 * i64::from(args.window));
     for name in place.list(args.which.date.as_deref())? {
         let page = read(&place, name)?;
-        let (mut raw, mut clean, mut left) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut raw, mut clean, mut messages, mut left) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for (text, line) in &page.lines {
             let wanted = line.as_ref().filter(|line| args.which.wants(line));
             let Some(passing) = wanted.and_then(|line| passing(line, &mut pipeline, &key)) else {
@@ -219,20 +227,25 @@ fn replay(args: &Replay) -> Result<(), Error> {
                     homeless_frames += usize::from(is_new);
                     left.push(text.as_str());
                 }
+                Passing::Message(_) if args.queue_function.is_none() => {
+                    homeless_messages += usize::from(is_new);
+                    left.push(text.as_str());
+                }
                 // It is in an earlier object too, and went out from there.
                 _ if !is_new => {}
                 Passing::Events(events) => raw.extend(events),
                 Passing::Frame(entry) => clean.push(entry),
+                Passing::Message(event) => messages.push(event),
             }
         }
         if left.len() == page.lines.len() {
             continue;
         }
-        sent += raw.len() + clean.len();
-        target.send(raw, clean)?;
+        sent += raw.len() + clean.len() + messages.len();
+        target.send(raw, clean, messages)?;
         if left.is_empty() { place.delete(&page.key)? } else { place.write(&page.key, gzip(&left))? }
     }
-    if homeless_events + homeless_frames > 0 && sent == 0 {
+    if homeless_events + homeless_frames + homeless_messages > 0 && sent == 0 {
         note("nothing was sent");
     }
     if homeless_events > 0 {
@@ -246,7 +259,10 @@ fn replay(args: &Replay) -> Result<(), Error> {
     if homeless_frames > 0 {
         note("frames stay: `--clean-stream NAME` says where to");
     }
-    let passing = homeless_events + homeless_frames + young + sent;
+    if homeless_messages > 0 {
+        note("messages stay: `--queue-function NAME` says which function takes them");
+    }
+    let passing = homeless_events + homeless_frames + homeless_messages + young + sent;
     say(&serde_json::json!({"passing": passing, "sent": sent, "left": stays}).to_string())
 }
 
@@ -272,11 +288,16 @@ enum Passing {
     Events(Vec<Entry>),
     /// A frame for CleanStream.
     Frame(Entry),
+    /// An event for the function `queue`.
+    Message(String),
 }
 
 /// What of an entry passes now: all of it, or it stays. Of a record with too many bad events the good ones went on.
 fn passing(line: &Line, pipeline: &mut Pipeline, key: &TokenKey) -> Option<Passing> {
     let payload = line.bytes().filter(|payload| !payload.is_empty() && line.reason != "too_many_bad")?;
+    if line.is_message() {
+        return Some(Passing::Message(String::from_utf8(payload).ok()?));
+    }
     if let Ok((header, _)) = frame::header(&payload) {
         return Some(Passing::Frame(Entry { partition_key: header.lane, data: payload }));
     }
@@ -299,7 +320,7 @@ fn passing(line: &Line, pipeline: &mut Pipeline, key: &TokenKey) -> Option<Passi
 }
 
 impl Target<'_> {
-    fn send(&self, raw: Vec<Entry>, clean: Vec<Entry>) -> Result<(), Error> {
+    fn send(&self, raw: Vec<Entry>, clean: Vec<Entry>, messages: Vec<String>) -> Result<(), Error> {
         if let Some(path) = &self.args.out {
             let mut file = OpenOptions::new()
                 .create(true)
@@ -315,6 +336,16 @@ impl Target<'_> {
         for (stream, entries) in [(&self.args.stream, raw), (&self.args.clean_stream, clean)] {
             if let Some(stream) = stream.as_ref().filter(|_| !entries.is_empty()) {
                 crate::cloud::publish(stream, entries)?;
+            }
+        }
+        if let Some(function) = &self.args.queue_function {
+            for event in messages {
+                let answer = crate::cloud::invoke(function, event)?;
+                let answer: serde_json::Value = serde_json::from_str(&answer).unwrap_or_default();
+                if answer.get("batchItemFailures") != Some(&serde_json::json!([])) {
+                    let why = format!("the function {function} says that a message failed; its log says why");
+                    return Err(Error::Refused(why));
+                }
             }
         }
         Ok(())

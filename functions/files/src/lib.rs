@@ -41,10 +41,8 @@ const STOP_MS: i64 = 45_000;
 pub struct Deps<P, S, M, K, C, O, T, Q> {
     /// The pipeline, CleanStream and the quarantine.
     pub transformer: Transformer<P, S, M, K, C>,
-    /// The inbox, to read.
+    /// The inbox: the files to read, and the manifests beside them.
     pub inbox: Guard<O>,
-    /// The inbox, for manifests.
-    pub manifests: Guard<S>,
     /// What is known of files.
     pub state: Guard<T>,
     /// The queue that brings files, where there is no state machine.
@@ -165,7 +163,7 @@ where
     M: Memory,
     K: Secret,
     C: Clock,
-    O: ReadObject,
+    O: ReadObject + ObjectStore,
     T: KeyTable,
     Q: Queue,
 {
@@ -188,7 +186,7 @@ where
     M: Memory,
     K: Secret,
     C: Clock,
-    O: ReadObject,
+    O: ReadObject + ObjectStore,
     T: KeyTable,
     Q: Queue,
 {
@@ -392,8 +390,7 @@ where
 
     /// How the dependencies are, as far as that is worth telling.
     pub fn health(&self) -> Vec<Health> {
-        let own = self.inbox.health().into_iter().chain(self.manifests.health()).chain(self.state.health());
-        let own = own.chain(self.queue.health());
+        let own = self.inbox.health().into_iter().chain(self.state.health()).chain(self.queue.health());
         own.chain(self.transformer.health()).collect()
     }
 }

@@ -23,8 +23,7 @@ async fn main() -> Result<(), Error> {
     let (transformer, config) = transformer::from_env("files", env, transformer::forgetful).await?;
     let deps = Deps {
         transformer,
-        inbox: Guard::patient("inbox", Bucket::new(&config, inbox.clone())),
-        manifests: Guard::patient("manifests", Bucket::new(&config, inbox)),
+        inbox: Guard::patient("inbox", Bucket::new(&config, inbox)),
         state: Guard::patient("state table", Table::new(&config, state)),
         queue: Guard::patient("files queue", SqsQueue::new(&config, queue)),
         sizes: Sizes::LAMBDA,

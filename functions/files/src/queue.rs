@@ -21,7 +21,7 @@ where
     M: Memory,
     K: Secret,
     C: Clock,
-    O: ReadObject,
+    O: ReadObject + ObjectStore,
     T: KeyTable,
     Q: Queue,
 {

@@ -88,7 +88,7 @@ pub(crate) fn cause(cause: &Cause) -> (String, String) {
     (cause.error.clone(), text.unwrap_or(&cause.cause).to_owned())
 }
 
-impl<P, S: ObjectStore, M, K, C: Clock, O, T, Q> Deps<P, S, M, K, C, O, T, Q> {
+impl<P, S: ObjectStore, M, K, C: Clock, O: ObjectStore, T, Q> Deps<P, S, M, K, C, O, T, Q> {
     /// Puts the manifest beside the inbox, under the file's own name.
     pub(crate) async fn put_manifest(
         &self,
@@ -103,7 +103,7 @@ impl<P, S: ObjectStore, M, K, C: Clock, O, T, Q> Deps<P, S, M, K, C, O, T, Q> {
             key = format!("manifests/{}.json", file.id);
         }
         let (body, clock) = (manifest.json().into_bytes(), &self.transformer.clock);
-        let put = put_object(&self.manifests, &key, body, clock, deadline).await;
+        let put = put_object(&self.inbox, &key, body, clock, deadline).await;
         // A key may hold personal data, and so may what the store says of it.
         let what = "put a manifest beside the inbox".to_owned();
         Ok(put.map_err(|why| port::Error { what, source: None, ..why })?)

@@ -86,7 +86,6 @@ impl World {
                 batch: Batch::default(),
             },
             inbox: Guard::patient("inbox", &self.inbox),
-            manifests: Guard::patient("manifests", &self.inbox),
             state: Guard::patient("state", &self.state),
             queue: Guard::patient("queue", &self.queue),
             sizes: self.sizes,

@@ -8,7 +8,7 @@ use millrace_core::files;
 use millrace_core::guard::Guard;
 use millrace_core::keys::Keys;
 use millrace_core::pipeline::Pipeline;
-use millrace_core::port::{Entry, Error, Put, PutRecords, ReadObject};
+use millrace_core::port::{Entry, Error, ObjectStore, Put, PutRecords, ReadObject};
 use millrace_core::time::Micros;
 use millrace_core::token::TokenKey;
 use millrace_core::transformer::Transformer;
@@ -42,6 +42,17 @@ impl ReadObject for Made {
     }
 }
 
+/// It takes the manifest and keeps nothing.
+impl ObjectStore for Made {
+    async fn put(&self, _: &str, _: Bytes) -> Result<(), Error> {
+        Ok(())
+    }
+
+    async fn delete(&self, _: &str) -> Result<(), Error> {
+        Ok(())
+    }
+}
+
 /// A stream that takes all and keeps nothing.
 struct Taken;
 
@@ -66,7 +77,6 @@ fn height(size: u64) -> u64 {
             batch: Batch::default(),
         },
         inbox: Guard::patient("inbox", Made(size)),
-        manifests: Guard::patient("manifests", Store::default()),
         state: Guard::patient("state", Table::default()),
         queue: Guard::patient("queue", Messages::default()),
         sizes: Sizes::LAMBDA,

@@ -30,18 +30,18 @@ const PART: u64 = 20;
 
 const MINUTE_US: i64 = 60_000_000;
 
-/// Who may send events, as the environment says.
+/// Who may send events. The environment tells it with the name of the table of keys, the function has it with the keys.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Mode {
-    /// Whoever reaches the API.
+pub enum Access<T> {
+    /// Whoever reaches the API. Nothing is said of whose the events are.
     Open,
-    /// Who shows a key of the table of this name.
-    Keys(String),
-    /// Whose token API Gateway has checked; this claim of it is the tenant.
+    /// Who shows a write key; the key says whose the events are.
+    Keys(T),
+    /// Whose token API Gateway has checked; this claim of it says whose the events are.
     Jwt(String),
 }
 
-impl Mode {
+impl Access<String> {
     /// Reads `ACCESS`, with `KEYS_TABLE` or `TENANT_CLAIM`. What is misspelt wants keys, so that it lets nobody in.
     pub fn from_env<F: Fn(&str) -> Option<String>>(env: &mut Env<F>) -> Self {
         match env.text("ACCESS").as_str() {
@@ -50,29 +50,18 @@ impl Mode {
             _ => Self::Keys(env.text("KEYS_TABLE")),
         }
     }
-}
 
-/// Who may send events.
-#[derive(Debug)]
-pub enum Access<K> {
-    /// Whoever reaches the API. Nothing is said of whose the events are.
-    Open,
-    /// Who shows a write key; the key says whose the events are.
-    Keys(Keys<K>),
-    /// Whose token API Gateway has checked; this claim of it says whose the events are.
-    Jwt(String),
-}
-
-impl<K: WriteKeys> Access<K> {
-    /// The access of this mode, with the table of this name where it wants one.
-    pub fn new(mode: Mode, table: impl FnOnce(String) -> Guard<K>) -> Self {
-        match mode {
-            Mode::Open => Self::Open,
-            Mode::Keys(name) => Self::Keys(Keys::new(table(name))),
-            Mode::Jwt(claim) => Self::Jwt(claim),
+    /// It with the keys of the table of this name, where it wants one.
+    pub fn over<K>(self, table: impl FnOnce(String) -> Guard<K>) -> Access<Keys<K>> {
+        match self {
+            Self::Open => Access::Open,
+            Self::Keys(name) => Access::Keys(Keys::new(table(name))),
+            Self::Jwt(claim) => Access::Jwt(claim),
         }
     }
+}
 
+impl<K: WriteKeys> Access<Keys<K>> {
     /// Lets the sender of a request in, or says why not.
     pub(crate) async fn admit(
         &self,
@@ -181,11 +170,13 @@ struct Sent {
     since: u64,
 }
 
-impl<K: WriteKeys> Keys<K> {
+impl<K> Keys<K> {
     fn new(table: Guard<K>) -> Self {
         Self { table, known: RefCell::default(), sent: RefCell::default() }
     }
+}
 
+impl<K: WriteKeys> Keys<K> {
     async fn admit(
         &self,
         shown: Option<&str>,

@@ -13,7 +13,7 @@ mod request;
 mod spill;
 pub mod webhooks;
 
-use crate::access::Access;
+use crate::access::{Access, Keys};
 use crate::answer::{Answer, Problem, Rejected};
 use crate::events::{Accepted, Stamp};
 pub use crate::request::HttpRequest;
@@ -38,7 +38,7 @@ pub struct Deps<P, Q, C, K> {
     /// The pipeline's `[event]`.
     pub event: EventSettings,
     /// Who may send events.
-    pub access: Access<K>,
+    pub access: Access<Keys<K>>,
     /// The largest body, bytes as they came and bytes inflated. API Gateway takes 10 MB; Lambda takes 6 MB of JSON, of which
     /// base64 leaves some 4.4 MB, so that it is a gzip body that reaches as far.
     pub body_max: usize,

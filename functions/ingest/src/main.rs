@@ -9,7 +9,7 @@ use millrace_aws::{
 use millrace_core::guard::Guard;
 use millrace_core::pipeline::EventSettings;
 use millrace_core::retry::Policy;
-use millrace_ingest::access::{Access, Mode};
+use millrace_ingest::access::Access;
 use millrace_ingest::{Deps, handle};
 
 #[tokio::main(flavor = "current_thread")]
@@ -18,7 +18,7 @@ async fn main() -> Result<(), Error> {
     let mut env = Env::of_process();
     let (raw, spill) = (env.text("RAW_STREAM"), env.text("SPILL_QUEUE_URL"));
     let body_max = usize::try_from(env.number("REQUEST_BYTES")).unwrap_or_default();
-    let mode = Mode::from_env(&mut env);
+    let access = Access::from_env(&mut env);
     let config = clients::config(&mut env);
     env.check()?;
     let deps = Deps {
@@ -26,9 +26,7 @@ async fn main() -> Result<(), Error> {
         spill: Guard::new("spill queue", SqsQueue::new(&config, spill), Policy::BRIEF),
         clock: SystemClock,
         event: EventSettings::read(PIPELINE)?,
-        access: Access::new(mode, |table| {
-            Guard::new("keys table", KeysTable::new(&config, table), Policy::BRIEF)
-        }),
+        access: access.over(|table| Guard::new("keys table", KeysTable::new(&config, table), Policy::BRIEF)),
         body_max,
     };
     let deps = &deps;

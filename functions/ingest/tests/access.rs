@@ -10,7 +10,7 @@ use millrace_core::port::{Clock as _, Kind, WriteKey};
 use millrace_core::retry::Policy;
 use millrace_core::time::Micros;
 use millrace_core::write_key;
-use millrace_ingest::access::{Access, Mode};
+use millrace_ingest::access::Access;
 use millrace_ingest::answer::Answer;
 use millrace_ingest::{Deps, handle};
 use millrace_sim::{Fault, Keys, Messages, Stream, VirtualClock, run};
@@ -26,19 +26,19 @@ fn now() -> Micros {
     Micros::new(1_573_841_120_000_000).unwrap()
 }
 
-fn function(mode: Mode, keys: &Keys) -> Function<'_> {
+fn function(access: Access<String>, keys: &Keys) -> Function<'_> {
     Deps {
         raw: Guard::patient("raw", Stream::default()),
         spill: Guard::new("spill", Messages::default(), Policy::BRIEF),
         clock: VirtualClock::at(now()),
         event: EventSettings::read(PIPELINE).unwrap(),
-        access: Access::new(mode, |_| Guard::new("keys", keys, Policy::BRIEF)),
+        access: access.over(|_| Guard::new("keys", keys, Policy::BRIEF)),
         body_max: 10 << 20,
     }
 }
 
 fn with_keys(keys: &Keys) -> Function<'_> {
-    function(Mode::Keys("keys".into()), keys)
+    function(Access::Keys("keys".into()), keys)
 }
 
 fn key(byte: u8) -> String {
@@ -275,7 +275,7 @@ fn every_route_with_every_token_that_api_gateway_lets_through() {
         (jwt(json!({"client_id": "acme"})), "202 ok", Some("acme")),
     ] {
         let keys = keys();
-        let function = function(Mode::Jwt("client_id".into()), &keys);
+        let function = function(Access::Jwt("client_id".into()), &keys);
         let answered = ask(&function, request("POST /v1/events", &json!({"x-write-key": key(1)}), &more));
         assert_eq!(told(&answered), answer, "{more}");
         assert!(!answered.body.contains("ann"), "no answer repeats a claim");
@@ -288,7 +288,7 @@ fn every_route_with_every_token_that_api_gateway_lets_through() {
 #[test]
 fn where_nobody_checks_a_tenant_is_a_field_like_any_other() {
     let keys = keys();
-    let function = function(Mode::Open, &keys);
+    let function = function(Access::Open, &keys);
     assert_eq!(post(&function, &json!({"x-write-key": "wrong"})).status_code, 202);
     assert_eq!(tenants(&function), [json!("claimed"), Value::Null]);
 }
@@ -301,11 +301,11 @@ fn a_mode_that_is_misspelt_lets_nobody_in() {
             "KEYS_TABLE" | "TENANT_CLAIM" => Some(name.to_owned()),
             _ => None,
         });
-        Mode::from_env(&mut env)
+        Access::from_env(&mut env)
     };
-    assert_eq!(mode("open"), Mode::Open);
-    assert_eq!(mode("jwt"), Mode::Jwt("TENANT_CLAIM".into()));
+    assert_eq!(mode("open"), Access::Open);
+    assert_eq!(mode("jwt"), Access::Jwt("TENANT_CLAIM".into()));
     for access in ["keys", "Open", "opn", ""] {
-        assert_eq!(mode(access), Mode::Keys("KEYS_TABLE".into()));
+        assert_eq!(mode(access), Access::Keys("KEYS_TABLE".into()));
     }
 }

@@ -78,16 +78,18 @@ impl fmt::Debug for NoFeed {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NoPage {
     /// HTML perhaps, or cut off.
-    #[error("the feed's page is no JSON")]
+    #[error("the feed's page is no JSON: look at what FEED_URL answers")]
     NotJson,
     /// Another shape than was said.
-    #[error("the feed's page has no array at `{0}`")]
+    #[error("the feed's page has no array at `{0}`, where its items are by FEED_ITEMS")]
     NoItems(String),
     /// It has more bytes than a cursor may have.
-    #[error("the feed's cursor has more than {CURSOR_MAX} bytes")]
+    #[error("the feed's cursor has more than {CURSOR_MAX} bytes: does FEED_CURSOR lead to it?")]
     LongCursor,
     /// It leads to where the feed is not.
-    #[error("the feed's cursor is an address of another server")]
+    #[error(
+        "the feed's cursor is an address of another server than FEED_URL's, and the token goes to no other"
+    )]
     Astray,
 }
 
@@ -304,7 +306,7 @@ mod tests {
         for page in ["{}", "7", r#"{"data":{}}"#, r#"{"data":null}"#, "[]"] {
             assert_eq!(
                 feed.read(page.as_bytes()).unwrap_err().to_string(),
-                "the feed's page has no array at `/data`"
+                "the feed's page has no array at `/data`, where its items are by FEED_ITEMS"
             );
         }
     }

@@ -95,17 +95,29 @@ pub enum Stopped {
     #[error("{}", .0.chain())]
     Dependency(#[from] Error),
     /// The feed refuses.
-    #[error("the feed answers with the status {0}")]
+    #[error("the feed answers with the status {0}{hint}", hint = hint(*.0))]
     Status(u16),
     /// The feed answers with what is no page.
     #[error(transparent)]
     Page(#[from] NoPage),
-    /// The table holds what this did not write.
-    #[error("how far the feed was read cannot be read or written")]
-    State,
+    /// The table holds what this did not write, under this key.
+    #[error(
+        "the state table's item `{0}` does not say how far the feed was read: without it the feed is read anew"
+    )]
+    State(String),
     /// Another run is at work.
-    #[error("another run has moved the cursor meanwhile")]
+    #[error("another run has moved the cursor meanwhile, and goes on")]
     Overtaken,
+}
+
+/// What to look at where a feed answers so.
+fn hint(status: u16) -> &'static str {
+    match status {
+        300..=399 => ": FEED_URL is to be where it leads to",
+        401 | 403 => ": does it take the token, in FEED_HEADER?",
+        404 | 410 => ": is FEED_URL right?",
+        _ => "",
+    }
 }
 
 /// How a page ended.

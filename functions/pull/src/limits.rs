@@ -33,14 +33,17 @@ pub(crate) fn until(answer: &Answer, now: Micros) -> Option<Micros> {
 /// A wait in seconds, a moment in seconds since 1970, or a date of HTTP.
 fn moment(text: &str, now: Micros) -> Option<Micros> {
     let text = text.trim();
-    let whole = text.split_once('.').map_or(text, |(whole, _)| whole);
-    match whole.parse::<i64>() {
-        Ok(seconds) if seconds >= MOMENT_MIN => Micros::new(seconds.checked_mul(1_000_000)?),
-        Ok(seconds) => Some(now.plus_ms(seconds.checked_mul(1_000)?)),
-        Err(_) => {
-            let date = DateTimeParser::new().parse_timestamp(text).ok()?;
-            Micros::new(date.as_microsecond())
-        }
+    let (whole, part) = text.split_once('.').unwrap_or((text, ""));
+    let Ok(seconds) = whole.parse::<i64>() else {
+        let date = DateTimeParser::new().parse_timestamp(text).ok()?;
+        return Micros::new(date.as_microsecond());
+    };
+    // Up: who comes too early may be left waiting for longer.
+    let seconds = seconds.checked_add(part.bytes().any(|digit| digit != b'0').into())?;
+    if seconds >= MOMENT_MIN {
+        Micros::new(seconds.checked_mul(1_000_000)?)
+    } else {
+        Some(now.plus_ms(seconds.checked_mul(1_000)?))
     }
 }
 
@@ -60,7 +63,10 @@ mod tests {
             (&[("retry-after", "-7")], None),
             (&[("retry-after", "999999999")], Some(86_400)),
             (&[("x-rate-limit-remaining", "0"), ("x-rate-limit-reset", "1795179700")], Some(100)),
-            (&[("X-RateLimit-Remaining", "0"), ("X-RateLimit-Reset", "30.5")], Some(30)),
+            (&[("X-RateLimit-Remaining", "0"), ("X-RateLimit-Reset", "30.5")], Some(31)),
+            (&[("retry-after", "30.001")], Some(31)),
+            (&[("retry-after", "30.0")], Some(30)),
+            (&[("x-rate-limit-remaining", "0"), ("x-rate-limit-reset", "1795179700.2")], Some(101)),
             (&[("ratelimit-remaining", "0"), ("ratelimit-reset", "30"), ("retry-after", "60")], Some(60)),
             (&[("x-ratelimit-remaining", "12"), ("x-ratelimit-reset", "30")], None),
             (&[("x-ratelimit-remaining", "0")], None),

@@ -76,6 +76,12 @@ fn a_token_that_is_no_header_is_told_without_it() {
             Http::default().get("http://127.0.0.1:1/", Some((name, value))).await.unwrap_err().chain()
         })
     };
-    assert_eq!(ask("Authorization", "Bearer t0\nken"), "ask the feed: the header's value is none");
-    assert_eq!(ask("Author ization", "x"), "ask the feed: the header's name is none");
+    assert_eq!(
+        ask("Authorization", "Bearer t0\nken"),
+        "ask the feed: the header's value, with the token in it, has a sign in it that HTTP does not take"
+    );
+    assert_eq!(
+        ask("Author ization", "x"),
+        "ask the feed: the header's name has a sign in it that HTTP does not take"
+    );
 }

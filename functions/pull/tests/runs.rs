@@ -234,17 +234,23 @@ fn a_feed_that_is_down_or_answers_nonsense_fails_the_run_where_it_is() {
             4,
             &(|_: &str, _| answer(500, &[], &json!("ann@example.com"))) as &dyn Fn(&str, usize) -> _,
         ),
-        ("the feed answers with the status 401", 1, &|_: &str, _| answer(401, &[], &json!({}))),
-        ("the feed answers with the status 302", 1, &|_: &str, _| {
+        (
+            "the feed answers with the status 401: does it take the token, in FEED_HEADER?",
+            1,
+            &|_: &str, _| answer(401, &[], &json!({})),
+        ),
+        ("the feed answers with the status 302: FEED_URL is to be where it leads to", 1, &|_: &str, _| {
             answer(302, &[("location", "http://169.254.169.254/")], &json!({}))
         }),
-        ("the feed's page is no JSON", 1, &html),
-        ("the feed's page has no array at `/data`", 1, &|_: &str, _| {
+        ("the feed's page is no JSON: look at what FEED_URL answers", 1, &html),
+        ("the feed's page has no array at `/data`, where its items are by FEED_ITEMS", 1, &|_: &str, _| {
             answer(200, &[], &json!({"error": "ann@example.com"}))
         }),
-        ("the feed's cursor is an address of another server", 1, &|_: &str, _| {
-            answer(200, &[], &page(&["a"], Some("https://other.example/")))
-        }),
+        (
+            "the feed's cursor is an address of another server than FEED_URL's, and the token goes to no other",
+            1,
+            &|_: &str, _| answer(200, &[], &page(&["a"], Some("https://other.example/"))),
+        ),
         ("played", 4, &|_: &str, _| Err(Kind::Transient)),
     ] {
         let world = World::new();

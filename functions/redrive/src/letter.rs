@@ -103,9 +103,13 @@ impl Letter {
     }
 }
 
-/// A message in an event like the event source mapping's.
+/// A message in an event like the event source mapping's, or such an event without any.
 /// <https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html#example-standard-queue-message-event>
-pub(crate) fn delivery(message: &port::Message) -> String {
+pub(crate) fn delivery(message: Option<&port::Message>) -> String {
+    json!({ "Records": message.map(delivered).as_slice() }).to_string()
+}
+
+fn delivered(message: &port::Message) -> Value {
     let sent_at = message.sent_at.map(|at| json!({"SentTimestamp": (at.get() / 1_000).to_string()}));
     let attribute = |attribute: &port::Attribute| {
         let is_binary = attribute.kind.starts_with("Binary");
@@ -114,15 +118,14 @@ pub(crate) fn delivery(message: &port::Message) -> String {
         (attribute.name.clone(), rendered)
     };
     let attributes: serde_json::Map<_, _> = message.attributes.iter().map(attribute).collect();
-    let record = json!({
+    json!({
         "messageId": message.id,
         "receiptHandle": "",
         "body": message.body,
         "attributes": sent_at.unwrap_or_else(|| json!({})),
         "messageAttributes": attributes,
         "eventSource": "aws:sqs",
-    });
-    json!({ "Records": [record] }).to_string()
+    })
 }
 
 #[cfg(test)]
@@ -144,12 +147,13 @@ mod tests {
             sent_at: Micros::new(1_795_179_907_250_000),
             attributes: vec![attribute("tenant", "String", "acme"), attribute("sum", "Binary.md5", "AAE=")],
         };
-        let event: Value = serde_json::from_str(&delivery(&message)).unwrap();
+        let event: Value = serde_json::from_str(&delivery(Some(&message))).unwrap();
         let record = &event["Records"][0];
         assert_eq!((&record["messageId"], &record["body"]), (&json!("m1"), &json!("{}")));
         assert_eq!(record["attributes"]["SentTimestamp"], "1795179907250");
         assert_eq!(record["messageAttributes"]["tenant"]["stringValue"], "acme");
         assert_eq!(record["messageAttributes"]["sum"]["binaryValue"], "AAE=");
+        assert_eq!(delivery(None), r#"{"Records":[]}"#);
     }
 
     #[test]

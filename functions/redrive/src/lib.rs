@@ -5,17 +5,20 @@
 //! went through before is skipped, and what did not fills its gap. **A function that answers with failures has a
 //! dependency that is down**: the letter waits. **One that dies gets half of the records**, down to a single one: what
 //! still kills it, and lives without it, is put into the quarantine, whole. Only then is the message deleted.
+//!
+//! A message that `queue` gave up on is whole itself: it is handed to `queue` alone, and what kills it is put away as a record is.
 
 mod letter;
 
 use crate::letter::Letter;
-use bytes::Bytes;
 use millrace_core::guard::{Guard, Health};
 use millrace_core::port::{
     Begin, Clock, Error, Functions, Inbox, Invoked, Kept, Kind, Message, ObjectStore, Queue, Replay,
 };
 use millrace_core::quarantine::{self, Entry, Reject};
+use millrace_core::record::Source;
 use millrace_core::time::Micros;
+use millrace_core::transformer::put_object;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::borrow::Cow;
@@ -27,11 +30,19 @@ const RECORDS_MAX: usize = 1_000;
 /// The most data in one event, bytes: Lambda takes 6 MB of JSON, and base64 makes four bytes of three.
 const DATA_MAX: usize = 4_000_000;
 
-/// How often a function may die on a single record before that is put away.
+/// How often a function may die on a single record or message before that is put away.
 const DEATHS_MAX: usize = 2;
 
-/// How long before the deadline no further call of a function begins, milliseconds: as long as one may last.
-const CALL_MS: i64 = 125_000;
+/// Why such a one is put away.
+const DIED: &str = "function_died";
+const DIED_DETAIL: &str = "the function that was to handle this died on it, and again alone";
+
+/// How logs and the quarantine call the inbox queue.
+const INBOX: &str = "inbox";
+
+/// How long a call of a function may last, milliseconds: a little longer than the longest in the template. So long before the
+/// deadline no further one begins.
+pub const CALL_MS: u32 = 125_000;
 
 /// For how long a function that died may leave behind what the next one has to wait for, milliseconds: a lane of a sink is
 /// an attempt's own until it would have timed out, and a grace.
@@ -77,11 +88,11 @@ pub struct Tally {
     pub done: usize,
     /// Messages that stay: a dependency is down, the time was over, or nobody knows what they are.
     pub left: usize,
-    /// Records read back.
+    /// Records read back, and messages handed to their function.
     pub records: usize,
-    /// Records that went through.
+    /// Records and messages that went through.
     pub redriven: usize,
-    /// Records that kill their function, and were put away.
+    /// Records and messages that kill their function, and were put away.
     pub quarantined: usize,
     /// Messages of which the stream has forgotten records.
     pub forgotten: usize,
@@ -132,7 +143,7 @@ where
         })
         .await;
         if let Some((dead, function)) = &self.inbox {
-            self.drain("inbox", dead, order, deadline, &mut tally, async |message, tally| {
+            self.drain(INBOX, dead, order, deadline, &mut tally, async |message, tally| {
                 if order.dry_run {
                     return Ok(End::Left);
                 }
@@ -216,7 +227,7 @@ where
     }
 
     fn has_time(&self, deadline: Micros) -> bool {
-        self.clock.now() < deadline.plus_ms(-CALL_MS)
+        self.clock.now() < deadline.plus_ms(-i64::from(CALL_MS))
     }
 
     /// Hands a message to the function that gave up on it, with its own id: what it did of it before is known by that.
@@ -227,22 +238,32 @@ where
         deadline: Micros,
         tally: &mut Tally,
     ) -> Result<End, Error> {
-        if !self.has_time(deadline) {
-            return Err(waits("there is no time left"));
-        }
         tally.records += 1;
-        let event = letter::delivery(message);
-        let answer = self
-            .functions
-            .call(&self.clock, deadline, async |functions| functions.invoke(function, event.clone()).await);
-        match answer.await? {
-            Invoked::Answered(answer) if is_safe(&answer) => {
-                tally.redriven += 1;
-                Ok(End::Done)
+        let event = letter::delivery(Some(message));
+        for _ in 0..DEATHS_MAX {
+            if !self.has_time(deadline) {
+                return Err(waits("there is no time left"));
             }
-            Invoked::Answered(_) => Err(waits("its function still answers with failures")),
-            Invoked::Died => Err(waits("its function dies of it")),
+            match self.invoke(function, &event, deadline).await? {
+                Invoked::Answered(answer) if is_safe(&answer) => {
+                    tally.redriven += 1;
+                    return Ok(End::Done);
+                }
+                Invoked::Answered(_) => return Err(waits("its function still answers with failures")),
+                Invoked::Died => {}
+            }
         }
+        self.must_live(function, &letter::delivery(None), deadline).await?;
+        let record = Kept {
+            sequence: message.id.as_str().into(),
+            arrived_at: message.sent_at.unwrap_or_else(|| self.clock.now()),
+            partition_key: String::new(),
+            data: event.into_bytes(),
+        };
+        let source = Source { stream: INBOX.to_owned(), shard: String::new() };
+        self.put_away(&source, &record, DIED, DIED_DETAIL.into(), deadline).await?;
+        tally.quarantined += 1;
+        Ok(End::Done)
     }
 
     /// Reads a letter's records back, page by page, and hands them to its function.
@@ -298,11 +319,7 @@ where
             if !self.has_time(deadline) {
                 return Err(waits("there is no time left"));
             }
-            let event = letter.event(records);
-            let answer = self.functions.call(&self.clock, deadline, async |functions| {
-                functions.invoke(&letter.function, event.clone()).await
-            });
-            let answer = answer.await?;
+            let answer = self.invoke(&letter.function, &letter.event(records), deadline).await?;
             if answer == Invoked::Died {
                 *held_until = self.clock.now().plus_ms(HELD_MS);
             }
@@ -323,12 +340,10 @@ where
                         deaths += 1;
                         if deaths < DEATHS_MAX {
                             waiting.push(records);
-                        } else if !self.lives(letter, deadline).await? {
-                            return Err(waits("its function dies of no records at all"));
                         } else {
-                            let detail =
-                                "the function that was to handle this record died on it, and again alone";
-                            self.put_away(letter, record, "function_died", detail.into(), deadline).await?;
+                            self.must_live(&letter.function, &letter.event(&[]), deadline).await?;
+                            let source = letter.source();
+                            self.put_away(&source, record, DIED, DIED_DETAIL.into(), deadline).await?;
                             tally.quarantined += 1;
                             deaths = 0;
                         }
@@ -343,14 +358,18 @@ where
         Ok(())
     }
 
-    /// Whether the function lives through an event without records: one that does not start, because a dependency is down
-    /// or because it is broken, has not died of a record.
-    async fn lives(&self, letter: &Letter, deadline: Micros) -> Result<bool, Error> {
-        let event = letter.event(&[]);
-        let answer = self.functions.call(&self.clock, deadline, async |functions| {
-            functions.invoke(&letter.function, event.clone()).await
-        });
-        Ok(answer.await? != Invoked::Died)
+    /// Has the letter wait unless its function lives through an event without records: one that does not start, because a
+    /// dependency is down or because it is broken, has not died of a record.
+    async fn must_live(&self, function: &str, empty: &str, deadline: Micros) -> Result<(), Error> {
+        match self.invoke(function, empty, deadline).await? {
+            Invoked::Answered(_) => Ok(()),
+            Invoked::Died => Err(waits("its function dies of no records at all")),
+        }
+    }
+
+    async fn invoke(&self, function: &str, event: &str, deadline: Micros) -> Result<Invoked, Error> {
+        let invoke = async |functions: &F| functions.invoke(function, event.to_owned()).await;
+        self.functions.call(&self.clock, deadline, invoke).await
     }
 
     /// What a stream has forgotten nobody can bring back: the letter itself stays in the quarantine as its trace.
@@ -367,12 +386,12 @@ where
             partition_key: String::new(),
             data: Vec::new(),
         };
-        self.put_away(letter, &record, "forgotten", detail.into(), deadline).await
+        self.put_away(&letter.source(), &record, "forgotten", detail.into(), deadline).await
     }
 
     async fn put_away(
         &self,
-        letter: &Letter,
+        source: &Source,
         record: &Kept,
         reason: &'static str,
         detail: Cow<'static, str>,
@@ -385,10 +404,8 @@ where
             at: record.arrived_at,
             payload: record.data.clone(),
         };
-        let Some(page) = quarantine::page("redrive", &letter.source(), &[entry]) else { return Ok(()) };
-        let body = Bytes::from(page.body);
-        let put = async |store: &S| store.put(&page.key, body.clone()).await;
-        self.quarantine.call(&self.clock, deadline, put).await
+        let Some(page) = quarantine::page("redrive", source, &[entry]) else { return Ok(()) };
+        put_object(&self.quarantine, &page.key, page.body, &self.clock, deadline).await
     }
 }
 

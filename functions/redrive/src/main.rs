@@ -7,10 +7,7 @@ use millrace_aws::{
     sqs::SqsQueue, telemetry,
 };
 use millrace_core::guard::Guard;
-use millrace_redrive::Deps;
-
-/// How long a function may take, milliseconds: a little longer than the longest in the template.
-const CALL_MS: u64 = 125_000;
+use millrace_redrive::{CALL_MS, Deps};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
@@ -34,7 +31,7 @@ async fn main() -> Result<(), Error> {
         ),
         inbox: inbox.map(|(url, function)| (Guard::patient("dead letters", queue(&url)), function)),
         streams: Guard::patient("streams", History::new(&config)),
-        functions: Guard::patient("functions", Lambda::lasting(&config, CALL_MS)),
+        functions: Guard::patient("functions", Lambda::lasting(&config, CALL_MS.into())),
         quarantine: Guard::patient("quarantine", Bucket::new(&config, quarantine)),
         clock: SystemClock,
     };

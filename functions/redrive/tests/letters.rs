@@ -80,13 +80,11 @@ fn redrive(
         clock: VirtualClock::at(Micros::new(1_573_850_000_000_000).unwrap()),
     };
     let tally = run(deps.handle(order, deps.clock.now().plus_ms(800_000)));
-    let mut quarantined = Vec::new();
-    for page in deps.quarantine.port().objects().into_values() {
-        let mut room = Vec::new();
-        let line: Value = serde_json::from_slice(decode::inflate(&page, &mut room).unwrap()).unwrap();
-        let text = |name: &str| line[name].as_str().unwrap().to_owned();
-        quarantined.push((text("reason"), text("payload")));
-    }
+    let text = |line: &Value, name: &str| line[name].as_str().unwrap().to_owned();
+    let quarantined = quarantined(deps.quarantine.port())
+        .iter()
+        .map(|line| (text(line, "reason"), text(line, "payload")))
+        .collect();
     Done {
         tally,
         left: deps.letters[0].1.port().sent(),
@@ -95,6 +93,15 @@ fn redrive(
         calls: calls.take(),
         waiting: run(deps.letters[0].1.port().receive()).unwrap().len(),
     }
+}
+
+/// The lines of the quarantine, one in each object.
+fn quarantined(store: &Store) -> Vec<Value> {
+    let line = |page: Vec<u8>| {
+        let mut room = Vec::new();
+        serde_json::from_slice(decode::inflate(&page, &mut room).unwrap()).unwrap()
+    };
+    store.objects().into_values().map(line).collect()
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "that is how a function answers")]
@@ -161,19 +168,16 @@ fn spilled_events_that_drain_gave_up_on_go_back_to_the_spill_queue() {
     assert_eq!((done.tally.done, done.tally.left), (1, 2));
 }
 
-#[test]
-fn messages_that_queue_gave_up_on_are_handed_to_it_again_with_their_ids() {
-    let answers = RefCell::new(vec![
-        Err(Kind::Permanent),
-        Ok(Invoked::Died),
-        Ok(Invoked::Answered(r#"{"batchItemFailures":[{"itemIdentifier":"m0"}]}"#.into())),
-        safe(),
-    ]);
+/// What becomes of one message that `queue` gave up on, run by run; and the events that `queue` got, and what was put away.
+fn redrive_message(
+    orders: &[Order],
+    answer: impl Fn(&Value) -> Result<Invoked, Kind>,
+) -> (Vec<Tally>, Vec<Value>, Vec<Value>) {
     let events = RefCell::new(Vec::new());
     let functions = Played(|function: &str, event: String| {
         assert_eq!(function, "queue");
         events.borrow_mut().push(serde_json::from_str::<Value>(&event).unwrap());
-        answers.borrow_mut().remove(0)
+        answer(&events.borrow()[events.borrow().len() - 1])
     });
     let deps = Deps {
         letters: vec![],
@@ -187,15 +191,50 @@ fn messages_that_queue_gave_up_on_are_handed_to_it_again_with_their_ids() {
         quarantine: Guard::patient("quarantine", Store::default()),
         clock: VirtualClock::at(Micros::new(1_573_850_000_000_000).unwrap()),
     };
-    let again = |order| run(deps.handle(order, deps.clock.now().plus_ms(800_000)));
-    assert_eq!(again(Order { dry_run: true }), Tally { letters: 1, left: 1, ..Tally::default() });
-    for _ in 0..3 {
-        assert_eq!(again(RUN), Tally { letters: 1, left: 1, records: 1, ..Tally::default() });
-    }
-    assert_eq!(again(RUN), Tally { letters: 1, done: 1, records: 1, redriven: 1, ..Tally::default() });
-    assert!(deps.inbox.as_ref().unwrap().0.port().sent().is_empty());
-    let record = &events.borrow()[3]["Records"][0];
+    let again = |order: &Order| run(deps.handle(*order, deps.clock.now().plus_ms(800_000)));
+    let tallies: Vec<_> = orders.iter().map(again).collect();
+    let left = deps.inbox.as_ref().unwrap().0.port().sent().len();
+    assert_eq!(left, tallies[tallies.len() - 1].left, "what is not left is deleted");
+    let quarantined = quarantined(deps.quarantine.port());
+    (tallies, events.take(), quarantined)
+}
+
+#[test]
+fn messages_that_queue_gave_up_on_are_handed_to_it_again_with_their_ids() {
+    let answers = RefCell::new(vec![
+        Err(Kind::Permanent),
+        Ok(Invoked::Answered(r#"{"batchItemFailures":[{"itemIdentifier":"m0"}]}"#.into())),
+        Ok(Invoked::Died),
+        safe(),
+    ]);
+    let answer = |_: &Value| answers.borrow_mut().remove(0);
+    let (tallies, events, quarantined) = redrive_message(&[Order { dry_run: true }, RUN, RUN, RUN], answer);
+    let waits = Tally { letters: 1, left: 1, ..Tally::default() };
+    let done = Tally { letters: 1, done: 1, records: 1, redriven: 1, ..Tally::default() };
+    assert_eq!(tallies, [waits, Tally { records: 1, ..waits }, Tally { records: 1, ..waits }, done]);
+    let record = &events[3]["Records"][0];
     assert_eq!((&record["messageId"], &record["body"]), (&json!("m0"), &json!("hello")));
+    assert!(quarantined.is_empty(), "it has a second chance");
+}
+
+#[test]
+fn a_message_that_kills_its_function_alone_goes_to_the_quarantine_whole() {
+    let answer = |event: &Value| if event["Records"][0].is_null() { safe() } else { Ok(Invoked::Died) };
+    let (tallies, events, quarantined) = redrive_message(&[RUN], answer);
+    assert_eq!(tallies, [Tally { letters: 1, done: 1, records: 1, quarantined: 1, ..Tally::default() }]);
+    assert_eq!(events.len(), 3, "it gets a second chance, and then none gets a chance");
+    let entry = &quarantined[0];
+    assert_eq!((&entry["stage"], &entry["reason"]), (&json!("redrive"), &json!("function_died")));
+    assert_eq!((&entry["source"]["stream"], &entry["source"]["sequence"]), (&json!("inbox"), &json!("m0")));
+    let payload: Value = serde_json::from_str(entry["payload"].as_str().unwrap()).unwrap();
+    assert_eq!(payload, events[0], "the function can be called with it");
+}
+
+#[test]
+fn a_function_that_does_not_start_has_not_died_of_a_message() {
+    let (tallies, _, quarantined) = redrive_message(&[RUN], |_| Ok(Invoked::Died));
+    assert_eq!(tallies, [Tally { letters: 1, left: 1, records: 1, ..Tally::default() }]);
+    assert!(quarantined.is_empty());
 }
 
 #[test]

@@ -17,7 +17,10 @@ use serde_json::{Map, Value, json};
 use std::collections::HashMap;
 use std::time::Duration;
 
-/// How often a page may be empty though the stream says that there is more: it covers some part of the shard.
+/// How many pages in a row may be empty though the stream says that there is more. AWS says that it might take several, and not
+/// how many. With their pauses so many take a minute, of the fourteen that `redrive` has for all letters: one that points into
+/// a gap without an end waits for the next run, and the letters behind it do not.
+/// <https://docs.aws.amazon.com/kinesis/latest/APIReference/API_GetRecords.html>
 const EMPTY_MAX: usize = 250;
 
 /// How long to wait behind an empty page: a shard of Kinesis lets itself be read five times a second, by all together.

@@ -46,19 +46,19 @@ pub struct Answer {
 #[derive(Debug, thiserror::Error)]
 pub enum NoAnswer {
     /// The method or the address is none.
-    #[error("the address is none")]
+    #[error("the address is no URL that can be asked: it begins with https:// and has no blanks in it")]
     Address,
     /// A header's name is none.
-    #[error("the header's name is none")]
+    #[error("the header's name has a sign in it that HTTP does not take")]
     HeaderName,
     /// A header's value is none.
-    #[error("the header's value is none")]
+    #[error("the header's value, with the token in it, has a sign in it that HTTP does not take")]
     HeaderValue,
     /// There was none in time.
     #[error("no answer in time")]
     Late,
     /// The server cannot be reached, or hung up.
-    #[error("no answer")]
+    #[error("no answer: the server cannot be reached, or hung up")]
     Unreachable(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The body broke off.
     #[error("the answer broke off")]

@@ -9,7 +9,8 @@
 //! | `history`, `functions` | what only `redrive` needs of the SDK: streams read again, functions called |
 //! | [`clock`] | the port that tells the time |
 //! | [`telemetry`] | logs and metrics, without personal data |
-//! | [`transformer`] | the wiring that `transform`, `changes` and `metrics` share |
+//! | [`transformer`] | the wiring that `transform`, `changes` and `files` share, and of the pipeline alone `metrics` and `firehose` |
+//! | [`sink`] | the wiring that `lake` and `review` share |
 //! | [`serve`] | the Lambda runtime, with the deadline in the core's words |
 
 #[cfg(feature = "sdk")]
@@ -37,6 +38,8 @@ pub mod secrets;
 pub mod serve;
 pub mod settings;
 mod shape;
+#[cfg(feature = "sdk")]
+pub mod sink;
 pub mod source;
 #[cfg(feature = "sdk")]
 pub mod sqs;

@@ -38,9 +38,9 @@ impl<F: Fn(&str) -> Option<String>> Env<F> {
         text.unwrap_or_default()
     }
 
-    /// The variable's whole number; 0, and remembered as missing, where it is none.
+    /// The variable's whole number, of days, hours, seconds or bytes; 0, and remembered as missing, where it is none or less.
     pub fn number(&mut self, name: &'static str) -> i64 {
-        let number = self.text(name).parse().ok();
+        let number = self.text(name).parse().ok().filter(|number| *number >= 0);
         if number.is_none() && !self.missing.contains(&name) {
             self.missing.push(name);
         }
@@ -84,10 +84,14 @@ mod tests {
 
     #[test]
     fn all_missing_variables_are_named_at_once() {
-        let mut env = Env::new(|name| (name == "A").then(|| "7".to_owned()));
+        let mut env = Env::new(|name| match name {
+            "A" => Some("7".to_owned()),
+            "E" => Some("-7".to_owned()),
+            _ => None,
+        });
         assert_eq!((env.text("A"), env.text("B"), env.text("C")), ("7".into(), String::new(), String::new()));
-        assert_eq!((env.number("A"), env.number("D")), (7, 0));
+        assert_eq!((env.number("A"), env.number("D"), env.number("E")), (7, 0, 0));
         let why = format!("{:?}", env.check().unwrap_err());
-        assert!(why.contains("B, C, D;") && !why.contains("A,"), "{why}");
+        assert!(why.contains("B, C, D, E;") && !why.contains("A,"), "{why}");
     }
 }

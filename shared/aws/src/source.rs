@@ -227,17 +227,15 @@ impl BatchResponse {
     /// The answer for a batch that came this far; logs what stopped it.
     #[must_use]
     pub fn after(stuck: Option<Stuck>) -> Self {
-        let Some(Stuck { from, why }) = stuck else { return Self::safe() };
-        tracing::error!(%from, why = why.chain(), "the batch is not safe, the stream sends it again from here");
-        Self::first_unsafe(&from)
+        let Some(stuck) = stuck else { return Self::safe() };
+        tell(&stuck);
+        Self::first_unsafe(&stuck.from)
     }
 
     /// The answer of a sink that came this far; logs what stopped it.
     #[must_use]
     pub fn of(landed: &Landed) -> Self {
-        if let Some(Stuck { from, why }) = &landed.stuck {
-            tracing::error!(%from, why = why.chain(), "the batch is not safe, the stream sends it again from here");
-        }
+        landed.stuck.iter().for_each(tell);
         landed.again().map_or_else(Self::safe, Self::first_unsafe)
     }
 
@@ -248,6 +246,10 @@ impl BatchResponse {
             batch_item_failures: ids.into_iter().map(|item_identifier| Item { item_identifier }).collect(),
         }
     }
+}
+
+fn tell(Stuck { from, why }: &Stuck) {
+    tracing::error!(%from, why = why.chain(), "the batch is not safe, the stream sends it again from here");
 }
 
 #[cfg(test)]

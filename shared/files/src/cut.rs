@@ -52,6 +52,8 @@ pub struct Room {
     pub(crate) bytes: Vec<u8>,
     json: String,
     spans: Vec<Span>,
+    /// Where the items of an array end, with what separates them.
+    ends: Vec<usize>,
 }
 
 /// A row of a chunk: where its JSON stands, or its bytes where there is a flaw.
@@ -136,25 +138,15 @@ impl Chunk {
                 Ok(())
             }
             Kind::Items => {
-                let (mut rest, mut number) = (self.room.bytes.as_slice(), first);
-                while !rest.is_empty() {
-                    let item = item(rest);
-                    let (bytes, left) = rest.split_at(item.map_or(rest.len(), |end| end));
-                    rest = left;
-                    let bytes =
-                        bytes.strip_suffix(b",").or_else(|| bytes.strip_suffix(b"]")).unwrap_or(bytes);
-                    let bytes = bytes.trim_ascii();
-                    if !bytes.is_empty() {
-                        take(Piece { number, bytes, flaw: None })?;
-                        number += 1;
-                    }
+                for (number, bytes) in (first..).zip(items(&self.room.bytes, &self.room.ends)) {
+                    take(Piece { number, bytes, flaw: None })?;
                 }
                 Ok(())
             }
             Kind::Rows(columns) => {
-                let Room { bytes, json, spans } = &mut self.room;
+                let Room { bytes, json, spans, .. } = &mut self.room;
                 rows(bytes, first, &columns.0, &columns.1, json, spans);
-                let Room { bytes, json, spans } = &self.room;
+                let Room { bytes, json, spans, .. } = &self.room;
                 for Span { number, start, end, flaw } in spans {
                     let text = if flaw.is_some() { bytes.as_slice() } else { json.as_bytes() };
                     let bytes = text.get(*start..*end).unwrap_or_default();
@@ -291,14 +283,20 @@ impl Cutter {
             return Some(Chunk::new(begin, end, room, Kind::Flawed(reject("too_large", detail))));
         }
         let window = rest.get(..CHUNK);
-        let length = match window.and_then(|window| self.last(window)) {
+        room.ends.clear();
+        let length = match window.and_then(|window| self.last(window, &mut room.ends)) {
             Some(length) => length,
-            // All that is left.
-            None if window.is_none() && self.ended => rest.len(),
+            None if window.is_none() && self.ended => {
+                self.all(rest, &mut room.ends);
+                rest.len()
+            }
             None if window.is_none() => return None,
             // A record that is longer than a chunk.
             None => match self.first(rest) {
-                Some(length) => length,
+                Some(length) => {
+                    room.ends.push(length);
+                    length
+                }
                 None if rest.len() > RECORD_MAX => {
                     let kept = rest.get(..RECORD_MAX).unwrap_or_default().to_vec();
                     self.long = Some(Long { kept, length: RECORD_MAX as u64 });
@@ -312,26 +310,42 @@ impl Cutter {
         let mut room = std::mem::take(room);
         room.bytes.clear();
         room.bytes.extend_from_slice(bytes);
-        let records = if matches!(self.kind, Kind::Items) { items(bytes) } else { lines(bytes) };
+        let records = match self.kind {
+            Kind::Items => items(bytes, &room.ends).count() as u64,
+            _ => lines(bytes),
+        };
         let end = Mark { at: self.at.at + length as u64, number: self.at.number + records };
         let begin = std::mem::replace(&mut self.at, end);
         self.start += length;
         Some(Chunk::new(begin, end, room, self.kind.clone()))
     }
 
-    /// Where the last record ends that ends in these bytes and of which nothing else says otherwise.
-    fn last(&self, bytes: &[u8]) -> Option<usize> {
+    /// Where the last record ends that ends in these bytes and of which nothing else says otherwise. Where all items of an
+    /// array do is noted on the way.
+    fn last(&self, bytes: &[u8], items: &mut Vec<usize>) -> Option<usize> {
         let newline = || memrchr(b'\n', bytes).map(|newline| newline + 1);
         match &self.kind {
             Kind::Lines | Kind::Flawed(_) => newline(),
             Kind::Object => None,
             // Without a quote all line ends are ends of rows.
             Kind::Rows(columns) if memchr(columns.0.quote, bytes).is_none() => newline(),
-            Kind::Rows(columns) => last(bytes, |rest| match row::end(rest, &columns.0, false) {
+            Kind::Rows(columns) => ends(bytes, |rest| match row::end(rest, &columns.0, false) {
                 End::At(length) | End::Bad(length) => Some(length),
                 End::Beyond => None,
-            }),
-            Kind::Items => last(bytes, item),
+            })
+            .last(),
+            Kind::Items => {
+                items.extend(ends(bytes, item));
+                items.last().copied()
+            }
+        }
+    }
+
+    /// Notes where the items of an array end in the bytes that are left, of which the last may have nothing behind it.
+    fn all(&self, bytes: &[u8], items: &mut Vec<usize>) {
+        if matches!(self.kind, Kind::Items) {
+            items.extend(ends(bytes, item).filter(|end| *end < bytes.len()));
+            items.push(bytes.len());
         }
     }
 
@@ -356,23 +370,21 @@ impl Cutter {
     }
 }
 
-/// The sum of what records have that end in these bytes.
-fn last(bytes: &[u8], end: impl Fn(&[u8]) -> Option<usize>) -> Option<usize> {
+/// Where the records end that end in these bytes, by how long the first of some bytes is.
+fn ends(bytes: &[u8], length: impl Fn(&[u8]) -> Option<usize>) -> impl Iterator<Item = usize> {
     let mut at = 0;
-    while let Some(length) = bytes.get(at..).filter(|rest| !rest.is_empty()).and_then(&end) {
-        at += length;
-    }
-    (at > 0).then_some(at)
+    std::iter::from_fn(move || {
+        at += bytes.get(at..).filter(|rest| !rest.is_empty()).and_then(&length)?;
+        Some(at)
+    })
 }
 
-/// How many items there are; what is empty is none.
-fn items(bytes: &[u8]) -> u64 {
-    let (mut rest, mut count) = (bytes, 0);
-    while !rest.is_empty() {
-        let (item, left) = rest.split_at(item(rest).unwrap_or(rest.len()));
-        rest = left;
-        let item = item.strip_suffix(b",").or_else(|| item.strip_suffix(b"]")).unwrap_or(item);
-        count += u64::from(!item.trim_ascii().is_empty());
-    }
-    count
+/// The items of an array, without what separates them; what is empty is none.
+fn items<'b>(bytes: &'b [u8], ends: &[usize]) -> impl Iterator<Item = &'b [u8]> {
+    let starts = std::iter::once(0).chain(ends.iter().copied());
+    let item = |(start, end): (usize, &usize)| {
+        let item = bytes.get(start..*end).unwrap_or_default();
+        item.strip_suffix(b",").or_else(|| item.strip_suffix(b"]")).unwrap_or(item).trim_ascii()
+    };
+    starts.zip(ends).map(item).filter(|item| !item.is_empty())
 }

@@ -18,6 +18,7 @@ use memchr::memchr_iter;
 use millrace_core::quarantine::Reject;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
+use std::collections::HashSet;
 
 /// How much of a file's text decides what it is, bytes: an event is no longer, nor the names of ten thousand columns.
 pub const HEAD: usize = 1 << 20;
@@ -231,10 +232,17 @@ fn is_header(cells: &[String]) -> bool {
     count > 0 && named.len() == count && !cells.iter().any(|cell| is_number(cell))
 }
 
-/// The columns' names; one that is empty gets its number.
+/// The columns' names; one that is empty gets its number, with a sign behind it where another one is called so.
 fn names(cells: &[String]) -> Vec<String> {
+    let given: HashSet<_> = cells.iter().map(|cell| cell.trim()).collect();
     let name = |(at, cell): (usize, &String)| match cell.trim() {
-        "" => format!("column_{}", at + 1),
+        "" => {
+            let mut name = format!("column_{}", at + 1);
+            while given.contains(name.as_str()) {
+                name.push('_');
+            }
+            name
+        }
         name => name.to_owned(),
     };
     cells.iter().enumerate().map(name).collect()
@@ -288,6 +296,11 @@ mod tests {
         check("a|b\nx,y|2\n", expect![[r#"csv '|' '"' ["a", "b"] from byte 4, line 2"#]]);
         check("'a','b'\n'1,5','2'\n", expect![[r#"csv ',' '\'' ["a", "b"] from byte 8, line 2"#]]);
         check("\"a\nb\",c\n1,2\n", expect![[r#"csv ',' '"' ["a\nb", "c"] from byte 8, line 3"#]]);
+        // No two columns have the same name.
+        check(
+            "column_2,,column_2_\n1,2,3\n",
+            expect![[r#"csv ',' '"' ["column_2", "column_2__", "column_2_"] from byte 20, line 2"#]],
+        );
         // A header alone, and none.
         check("a,b", expect![[r#"csv ',' '"' ["a", "b"] from byte 3, line 1"#]]);
         check("x,1\ny,2\n", expect![[r#"csv ',' '"' ["column_1", "column_2"] from byte 0, line 1"#]]);

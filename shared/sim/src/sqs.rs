@@ -75,11 +75,13 @@ impl Queue {
 
     /// Takes a message.
     pub fn take(&self, body: String) {
-        let mut messages = self.messages.borrow_mut();
         let now = self.account.now();
-        let id = format!("{}-{}", self.name, messages.len());
-        messages.push(Message { id, body, sent_at: now, receives: 0, visible_at: now, deleted: false });
-        drop(messages);
+        let id = format!("{}-{}", self.name, self.messages.borrow().len());
+        self.hold(Message { id, body, sent_at: now, receives: 0, visible_at: now, deleted: false });
+    }
+
+    fn hold(&self, message: Message) {
+        self.messages.borrow_mut().push(message);
         self.bell.ring();
     }
 
@@ -111,8 +113,8 @@ impl Queue {
             if let Some((_, max)) = &self.dead
                 && message.receives >= *max
             {
+                dying.push(Message { receives: 0, visible_at: now, ..message.clone() });
                 message.deleted = true;
-                dying.push(message.body.clone());
                 continue;
             }
             if received.len() < max {
@@ -122,12 +124,12 @@ impl Queue {
             }
         }
         drop(messages);
-        for body in dying {
+        for message in dying {
             self.account.tell(|| {
-                format!("{}: a message was received too often and goes to its dead letters", self.name)
+                format!("{}: {} was received too often and goes to its dead letters", self.name, message.id)
             });
             if let Some((dead, _)) = &self.dead {
-                dead.take(body);
+                dead.hold(message);
             }
         }
         received

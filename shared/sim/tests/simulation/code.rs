@@ -159,17 +159,13 @@ impl Code for Binary {
                     Box::new(TransformInstance { stack: Rc::clone(stack), transformer })
                 }
                 Which::Changes => Box::new(Changes(self.transformer("changes", version, Forgetful).await?)),
-                Which::Files => {
-                    let inbox = || s3::Client(Rc::clone(&stack.files));
-                    Box::new(Files(millrace_files_function::Deps {
-                        transformer: self.transformer("files", version, Forgetful).await?,
-                        inbox: Guard::patient("inbox", inbox()),
-                        manifests: Guard::patient("manifests", self.bent(inbox())),
-                        state: Guard::patient("state table", self.table()),
-                        queue: Guard::patient("files queue", sqs::Client(Rc::clone(&stack.spill))),
-                        sizes: Sizes { range: 1, batch: 1 },
-                    }))
-                }
+                Which::Files => Box::new(Files(millrace_files_function::Deps {
+                    transformer: self.transformer("files", version, Forgetful).await?,
+                    inbox: Guard::patient("inbox", s3::Client(Rc::clone(&stack.files))),
+                    state: Guard::patient("state table", self.table()),
+                    queue: Guard::patient("files queue", sqs::Client(Rc::clone(&stack.spill))),
+                    sizes: Sizes { range: 1, batch: 1 },
+                })),
                 Which::Lake => {
                     let pipeline = Pipeline::compile(PIPELINE, &files::NONE).unwrap();
                     let driver = Driver {
@@ -279,16 +275,20 @@ struct Inbox {
 impl Instance for Inbox {
     fn invoke<'a>(&'a mut self, payload: &'a Value, ends: Micros) -> Local<'a, Result<Answer, String>> {
         Box::pin(async move {
-            let before = self.stack.raw.records().len();
-            let event = mutant::named_anew(payload, self.stack.mutant);
-            let (answered, tally) = queue::handle(read(&event)?, deadline(ends), &self.deps).await;
-            let mut answer = answer(&answered, &tally);
-            let some_failed = answer.payload["batchItemFailures"][0].is_object();
-            if some_failed && self.stack.raw.records().len() > before {
-                self.stack.drained_in_part.set(true);
-            }
-            answer.payload = mutant::answer(answer.payload, payload, self.stack.mutant);
-            Ok(answer)
+            let poison = self.stack.poison(payload, "queue");
+            let work = async {
+                let before = self.stack.raw.records().len();
+                let event = mutant::named_anew(payload, self.stack.mutant);
+                let (answered, tally) = queue::handle(read(&event)?, deadline(ends), &self.deps).await;
+                let mut answer = answer(&answered, &tally);
+                let some_failed = answer.payload["batchItemFailures"][0].is_object();
+                if some_failed && self.stack.raw.records().len() > before {
+                    self.stack.drained_in_part.set(true);
+                }
+                answer.payload = mutant::answer(answer.payload, payload, self.stack.mutant);
+                Ok(answer)
+            };
+            poisoned(poison, work).await
         })
     }
 }

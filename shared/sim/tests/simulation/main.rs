@@ -126,10 +126,11 @@ fn bugs_on_purpose_are_found() {
 }
 
 /// What takes hours until it happens does happen in some runs: a stream forgets what a dead letter points to, spilled messages
-/// that drain gave up come back.
+/// that drain gave up come back, and a message that queue dies of is put away.
 #[test]
 fn what_is_seldom_happens() {
-    let mut seldom = BTreeMap::from([("forgotten", None), ("spilled again", None)]);
+    let mut seldom =
+        BTreeMap::from([("forgotten", None), ("spilled again", None), ("message put away", None)]);
     for seed in 0..1_000 {
         logs::keep();
         let mut run = world::play(&Scenario::new(seed), false);
@@ -138,7 +139,9 @@ fn what_is_seldom_happens() {
         }
         let forgets = run.redrive.counted().iter().any(|counts| counts["forgotten"].as_u64() > Some(0));
         let again = !run.stack.spill_dead.all().is_empty() && run.stack.spill_dead.waiting().is_empty();
-        for (name, happened) in [("forgotten", forgets), ("spilled again", again)] {
+        let away = run.stack.quarantine.objects().keys().any(|key| key.contains("/redrive-inbox-"));
+        for (name, happened) in [("forgotten", forgets), ("spilled again", again), ("message put away", away)]
+        {
             if happened {
                 seldom.entry(name).and_modify(|first| *first = first.or(Some(seed)));
             }

@@ -1,7 +1,7 @@
 //! What must be true after every run, judged by what clients were told and by the bytes in the stores.
 
 use crate::logs;
-use crate::scenario::{CANARY, CANARY_IP, Event, Kind, Way};
+use crate::scenario::{CANARY, CANARY_IP, Event, Kind, Scenario, Way};
 use crate::truth::{self, Place, Row};
 use crate::world::{NEXT_KEY, Run};
 use millrace_core::record::order;
@@ -191,7 +191,7 @@ impl Found {
         let raw_dead = raw_dead.flat_map(|(_, (.., payloads))| payloads.iter().flatten());
         let clean_dead = self.clean.iter().filter(|(at, _)| self.is_gone(at)).map(|(_, place)| &place.serial);
         let dead: BTreeSet<u32> = raw_dead.chain(clean_dead).chain(&self.dead_spilled).copied().collect();
-        let mut mates = self.mates(&run.scenario.events);
+        let mut mates = self.mates(&run.scenario);
         if run.scenario.kills() {
             // Who died twice on a record, by chance, cannot know that it was not the record.
             mates.extend(&self.deadly);
@@ -265,9 +265,10 @@ impl Found {
         self.dead.contains(at) || self.forgotten.contains(at)
     }
 
-    /// The events that share a record with one which kills its function.
-    fn mates(&self, events: &[Event]) -> BTreeSet<u32> {
-        let poison: BTreeSet<u32> = events
+    /// The events that share a record or a message with one which kills its function.
+    fn mates(&self, scenario: &Scenario) -> BTreeSet<u32> {
+        let poison: BTreeSet<u32> = scenario
+            .events
             .iter()
             .filter(|event| event.kind >= Kind::PanicsTransform)
             .map(|event| event.serial)
@@ -279,7 +280,11 @@ impl Found {
         for (at, place) in &self.clean {
             records.entry(at).or_default().insert(place.serial);
         }
-        records.into_values().filter(|record| !record.is_disjoint(&poison)).flatten().collect()
+        let messages = scenario.sends.iter().filter(|send| send.way == Way::Message).map(|send| {
+            send.events.iter().map(|place| scenario.events[*place].serial).collect::<BTreeSet<_>>()
+        });
+        let all = records.into_values().chain(messages);
+        all.filter(|record| !record.is_disjoint(&poison)).flatten().collect()
     }
 
     /// Only what failed is sent again: where no answer is lost, RawStream has an event as often as clients sent it.

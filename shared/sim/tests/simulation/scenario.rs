@@ -40,6 +40,8 @@ pub(crate) enum Kind {
     PanicsLake,
     /// `lake` dies of it.
     KillsLake,
+    /// `queue` dies of the message that it is in.
+    KillsQueue,
 }
 
 /// An event, or one body of it: two bodies may have the same id.
@@ -109,6 +111,8 @@ pub(crate) struct Scenario {
     pub(crate) rest: Duration,
     /// How often a spilled message is received before it is a dead letter.
     pub(crate) spill_receives: u32,
+    /// How often a message of the inbox queue is.
+    pub(crate) inbox_receives: u32,
     /// Whether the functions bear at last what was poison to them.
     pub(crate) is_mended: bool,
     /// A bug on purpose.
@@ -135,6 +139,7 @@ impl Scenario {
             redrives: Vec::new(),
             rest: Duration::from_hours(1),
             spill_receives: 100, // as in the template
+            inbox_receives: 100,
             is_mended: chance.percent(50),
             mutant: None,
         };
@@ -208,13 +213,32 @@ impl Scenario {
                 let (until, how) = (START.plus_ms(1_000_000), CallFault::Refused(Refusal::Transient));
                 self.faults = vec![Fault::Spell { service: "raw", from: START, until, percent: 100, how }];
                 self.spill_receives = 2;
-                let mut met = BTreeSet::new();
-                let events = &self.events;
-                self.sends
-                    .retain(|send| send.events.iter().all(|place| met.insert(events[*place].id.clone())));
+                self.send_once();
+            }
+            // A message kills queue, alone and with those that share a batch with it, until it is given up.
+            3 => {
+                self.inbox_receives = 2;
+                self.rest = Duration::from_mins(15); // as in the template: ids have to be known still
+                self.send_once();
+                self.sends.retain(|send| send.at < moment_max());
+                let event = self.event(None, 0, Kind::KillsQueue);
+                let place = self.sends.iter().position(|send| send.way == Way::Message);
+                let place = place.unwrap_or_else(|| {
+                    let send = Send { at: moment(chance), way: Way::Message, events: Vec::new(), tries: 1 };
+                    self.sends.push(send);
+                    self.sends.len() - 1
+                });
+                self.sends[place].events.push(event);
             }
             _ => {}
         }
+    }
+
+    /// Nobody sends anything twice.
+    fn send_once(&mut self) {
+        let mut met = BTreeSet::new();
+        let events = &self.events;
+        self.sends.retain(|send| send.events.iter().all(|place| met.insert(events[*place].id.clone())));
     }
 
     /// Now and then the key is rotated, or new functions are deployed, and events go on to come until long after.
@@ -351,16 +375,18 @@ impl Scenario {
 
     /// Whether nothing makes a client, ingest, drain or queue send again what did arrive.
     pub(crate) fn puts_once(&self) -> bool {
-        self.faults.iter().all(|fault| match fault {
-            Fault::Call { service, how, .. } | Fault::Spell { service, how, .. } => {
-                !["api", "raw", "spill", "inbox", "lambda"].contains(service)
-                    || matches!(how, CallFault::Partial(..) | CallFault::Refused(_))
-            }
-            Fault::Invocation { function, .. } => !["ingest", "drain", "queue"].contains(function),
-            Fault::At { what, .. } => {
-                !matches!(what, Happening::DeliveredTwice("spill" | "inbox" | "inbox-dead"))
-            }
-        })
+        let queue_lives = !self.events.iter().any(|event| event.kind == Kind::KillsQueue);
+        queue_lives
+            && self.faults.iter().all(|fault| match fault {
+                Fault::Call { service, how, .. } | Fault::Spell { service, how, .. } => {
+                    !["api", "raw", "spill", "inbox", "lambda"].contains(service)
+                        || matches!(how, CallFault::Partial(..) | CallFault::Refused(_))
+                }
+                Fault::Invocation { function, .. } => !["ingest", "drain", "queue"].contains(function),
+                Fault::At { what, .. } => {
+                    !matches!(what, Happening::DeliveredTwice("spill" | "inbox" | "inbox-dead"))
+                }
+            })
     }
 
     /// Whether the spill queue takes all that it is sent.
@@ -413,6 +439,10 @@ fn settings(chance: &Chance, window_max_ms: u64) -> Settings {
 /// Within the two minutes in which most happens.
 fn moment(chance: &Chance) -> Micros {
     START.plus_ms(i64::try_from(chance.below(120_000)).unwrap())
+}
+
+fn moment_max() -> Micros {
+    START.plus_ms(120_000)
 }
 
 fn kind(chance: &Chance, way: Way, poison: bool) -> Kind {
@@ -567,6 +597,7 @@ impl Event {
             Kind::KillsTransform => fields["poison"] = json!("kills-transform"),
             Kind::PanicsLake => fields["poison"] = json!("panics-lake"),
             Kind::KillsLake => fields["poison"] = json!("kills-lake"),
+            Kind::KillsQueue => fields["poison"] = json!("kills-queue"),
             _ => {}
         }
         fields

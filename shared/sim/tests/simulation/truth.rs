@@ -73,6 +73,10 @@ pub(crate) fn serials(plain: &[u8]) -> Vec<u32> {
 /// The numbers of the events in a line of the quarantine.
 pub(crate) fn quarantined(line: &Value) -> Vec<u32> {
     let text = line["payload"].as_str().expect("a payload");
+    if line["source"]["stream"] == "inbox" {
+        let event: Value = serde_json::from_str(text).expect("an event of Lambda");
+        return serials(event["Records"][0]["body"].as_str().expect("a message").as_bytes());
+    }
     if line["encoding"] == "utf8" {
         return serials(text.as_bytes());
     }

@@ -152,7 +152,7 @@ impl Stack {
             quarantine: Bucket::new(account, "quarantine"),
             spill: queue("spill", 180_000, Some((Rc::clone(&spill_dead), scenario.spill_receives))),
             spill_dead,
-            inbox: queue("inbox", 180_000, Some((Rc::clone(&inbox_dead), 100))),
+            inbox: queue("inbox", 180_000, Some((Rc::clone(&inbox_dead), scenario.inbox_receives))),
             inbox_dead,
             transform_dead: queue("transform-dead", 900_000, None),
             changes_dead: queue("changes-dead", 900_000, None),
@@ -215,9 +215,12 @@ impl Stack {
         let records = payload["Records"].as_array()?;
         let has = |how: &str| {
             records.iter().any(|record| {
-                let data = BASE64_STANDARD.decode(record["kinesis"]["data"].as_str().unwrap()).unwrap();
-                let text =
-                    if stage == "lake" { truth::frame(&data).0.into_bytes() } else { truth::plain(&data) };
+                let data = || BASE64_STANDARD.decode(record["kinesis"]["data"].as_str().unwrap()).unwrap();
+                let text = match stage {
+                    "queue" => record["body"].as_str().unwrap().as_bytes().to_vec(),
+                    "lake" => truth::frame(&data()).0.into_bytes(),
+                    _ => truth::plain(&data()),
+                };
                 truth::find(&text, format!("{how}-{stage}").as_bytes()).is_some()
             })
         };
