@@ -12,7 +12,8 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     println!("cargo::rerun-if-env-changed=MILLRACE_PIPELINE");
-    let name = std::env::var_os("MILLRACE_PIPELINE").map_or_else(|| PathBuf::from("pipeline.toml"), PathBuf::from);
+    let name =
+        std::env::var_os("MILLRACE_PIPELINE").map_or_else(|| PathBuf::from("pipeline.toml"), PathBuf::from);
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(&name);
     println!("cargo::rerun-if-changed={}", file.display());
     println!("cargo::rustc-env=PIPELINE_FILE={}", file.display());
