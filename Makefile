@@ -21,8 +21,11 @@ SEED ?= 1
 chaos: tools ## The stack on a bad day, and each event looked for: make chaos SECONDS=60 SEED=1
 	@.tools/aws/bin/python local/chaos.py --seconds $(SECONDS) --seed $(SEED)
 
-sources: tools ## Queues, topics, buses, devices and a feed: from real clients to rows
+sources: tools ## Webhooks, queues, topics, buses, devices and a feed: from real clients to rows
 	@.tools/aws/bin/python local/sources.py
+
+prices: tools ## A pipeline of the cookbook, by file and by tenant: from a CSV and two write keys to rows
+	@.tools/aws/bin/python local/prices.py
 
 least-privilege: tools ## Each permission of each function taken away in turn: something has to fail
 	@.tools/aws/bin/python local/least_privilege.py
@@ -142,4 +145,4 @@ tools: .tools/build/ready .tools/aws/ready
 	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
 	@touch $@
 
-.PHONY: demo access chaos sources least-privilege kpl up down invoke test sim fuzz bench check fmt check-rust check-core check-pipeline lint-template check-vtl bench-functions build deploy clean help tools
+.PHONY: demo access chaos sources prices least-privilege kpl up down invoke test sim fuzz bench check fmt check-rust check-core check-pipeline lint-template check-vtl bench-functions build deploy clean help tools

@@ -23,6 +23,7 @@ from stack import Failed, step
 
 CLICKSTREAM = stack.ROOT / "events" / "clickstream.ndjson"
 PURCHASES = stack.ROOT / "events" / "purchases.csv"
+LISTENER = "millrace-local-files-listener"
 CONNECTIONS = 6
 BALANCED_WITHIN_S = 180
 DELIVERED_WITHIN_S = 30
@@ -186,6 +187,7 @@ def deliver(outputs: dict) -> None:
 
 def drop_file(outputs: dict) -> list:
     """Drops a CSV into the inbox, as `aws s3 cp` would, and once more, which does nothing. Hands back its rows, as JSON."""
+    listen(outputs)
     bucket = stack.client(outputs["EndpointUrl"], "s3")
     for _ in range(2):
         bucket.upload_file(str(PURCHASES), outputs["InboxBucket"], "inbox/purchases.csv")
@@ -193,8 +195,19 @@ def drop_file(outputs: dict) -> list:
         return [json.dumps(row).encode() for row in csv.DictReader(file)]
 
 
+def listen(outputs: dict) -> None:
+    """Subscribes a queue to the topic of files, as somebody subscribes a mail address."""
+    queues = stack.client(outputs["EndpointUrl"], "sqs")
+    sns = {"Effect": "Allow", "Principal": {"Service": "sns.amazonaws.com"}, "Action": "sqs:SendMessage", "Resource": "*"}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [sns]})
+    url = queues.create_queue(QueueName=LISTENER, Attributes={"Policy": policy})["QueueUrl"]
+    queue = queues.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    topics = stack.client(outputs["EndpointUrl"], "sns")
+    topics.subscribe(TopicArn=outputs["FilesTopic"], Protocol="sqs", Endpoint=queue, Attributes={"RawMessageDelivery": "true"})
+
+
 def show_manifest(outputs: dict) -> None:
-    """What is told of the file, beside the inbox."""
+    """What is told of the file, beside the inbox and to who listens."""
     bucket, name = stack.client(outputs["EndpointUrl"], "s3"), outputs["InboxBucket"]
     deadline = time.monotonic() + BALANCED_WITHIN_S
     while not (found := bucket.list_objects_v2(Bucket=name, Prefix="manifests/").get("Contents")):
@@ -204,6 +217,13 @@ def show_manifest(outputs: dict) -> None:
     manifest = json.load(bucket.get_object(Bucket=name, Key=found[0]["Key"])["Body"])
     print("\nThe file's manifest")
     table(["file", "state", *manifest["rows"]], [[manifest["key"], manifest["state"], *manifest["rows"].values()]])
+    queues = stack.client(outputs["EndpointUrl"], "sqs")
+    url = queues.get_queue_url(QueueName=LISTENER)["QueueUrl"]
+    told = queues.receive_message(QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=20).get("Messages", [])
+    if len(told) != 1:
+        raise Failed(f"the topic of files was told {len(told)} times of one file")
+    print("\nWhat the topic of files was told, its beginning")
+    print(f"  {' '.join(told[0]['Body'].split())[:120]}")
 
 
 # ---- balance ----

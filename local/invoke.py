@@ -17,6 +17,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+import answers
 import stack
 from stack import Failed
 
@@ -24,6 +25,9 @@ SETTINGS = {
     "RAW_STREAM": "RawStream",
     "CLEAN_STREAM": "CleanStream",
     "SPILL_QUEUE_URL": "SpillQueueUrl",
+    "SPILL_DLQ_URL": "SpillDlqUrl",
+    "INBOX_DLQ_URL": "InboxDlqUrl",
+    "QUEUE_FUNCTION": "QueueFunction",
     "INBOX_BUCKET": "InboxBucket",
     "LAKE_BUCKET": "LakeBucket",
     "QUARANTINE_BUCKET": "QuarantineBucket",
@@ -31,11 +35,11 @@ SETTINGS = {
     "TOKEN_KEY_SECRET": "TokenKeySecret",
     "STATE_TABLE": "StateTable",
     "METRICS_TABLE": "MetricsTable",
-    "STATE_TABLE": "StateTable",
     "WEBHOOK_SECRETS": "WebhookSecrets",
-    "STATE_TABLE": "StateTable",
-    "STATE_TABLE": "StateTable",
 }
+# What `pull` finds: a page that is the array of its items.
+FEED = [{"id": "m1", "eventType": "mention", "timestamp": "2026-11-20T13:05:00Z", "text": "hello"}]
+LETTERS = ["TransformDlqUrl", "LakeDlqUrl", "ChangesDlqUrl", "MetricsDlqUrl", "ReviewDlqUrl"]
 
 
 def main() -> int:
@@ -75,18 +79,16 @@ def start(name: str, outputs: dict) -> tuple:
     url = f"127.0.0.1:{stack.free_port()}"
     settings = {
         **stack.client_environment(outputs["EndpointUrl"]),
-        **{variable: outputs[output] for variable, output in SETTINGS.items()},
+        **{variable: outputs[output] for variable, output in SETTINGS.items() if output in outputs},
         "TABLE_NAME": "orders",
         "DEDUPE_WINDOW_SECONDS": "3600",
         "STREAM_RETENTION_HOURS": "24",
         "METRICS_DAYS": "400",
         "CHECK_URL": "http://127.0.0.1:9",  # nobody is there: what wants a check comes again
-        "DEDUPE_WINDOW_SECONDS": "3600",
-        "STREAM_RETENTION_HOURS": "24",
         "ACCESS": "open",
         "REQUEST_BYTES": "10485760",
-        "DEDUPE_WINDOW_SECONDS": "3600",
-        "STREAM_RETENTION_HOURS": "24",
+        "DEAD_LETTER_QUEUE_URLS": " ".join(outputs[name] for name in LETTERS if name in outputs),
+        "FEED_URL": answers.Server(lambda *_: (200, FEED)).url if name == "pull" else "",
         "AWS_REGION": outputs["Region"],
         "AWS_LAMBDA_FUNCTION_NAME": name,
         "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",

@@ -1,23 +1,40 @@
-"""What comes from a queue, a topic, an event bus, devices and a feed: from real clients to rows in the lake.
+"""What comes as webhooks, from a queue, a topic, an event bus, devices and a feed: from real clients to rows in the lake.
 
-Brings the stack up, sends with boto3 (SQS, SNS, EventBridge) and paho (MQTT over WebSockets, signed), lets EventBridge Scheduler read a
-feed that stands on this machine, and looks for each event in Athena. What is bad has to be in the quarantine, and what the function
-gave up on comes back by `redrive`. Then it takes the stack down. Exit code 0 only if all is found.
+Brings the stack up, sends webhooks that the vendors' own libraries signed, sends with boto3 (SQS, SNS, EventBridge) and paho (MQTT over
+WebSockets, signed), lets EventBridge Scheduler read a feed that stands on this machine, and looks for each event in Athena. What is bad has
+to be in the quarantine, what is forged or replayed is refused, and what the function gave up on comes back by `redrive`. Then it takes
+the stack down. Exit code 0 only if all is found.
 """
 
 import json
 import threading
 import time
 import urllib.parse
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
 import demo
 import feed
+import slack_sdk.signature
 import stack
+import standardwebhooks
+import stripe
+from access import request
 from stack import Failed, step
 
 FOUND_WITHIN_S = 180
 PAGES = [3, 3, 1]  # items of the feed's pages
+# With the secrets of vendors, and requests that those libraries of theirs signed which are not Python.
+WEBHOOKS = stack.ROOT / "functions" / "ingest" / "tests" / "webhooks"
+
+
+class Sent(NamedTuple):
+    """What went in at a door: by which client, which events have to land, how many are bad, and how many were refused."""
+
+    client: str
+    markers: list
+    bad: int = 0
+    refused: int = 0
 
 
 def main() -> int:
@@ -30,7 +47,7 @@ def main() -> int:
 
 
 def event(marker: str, **more) -> dict:
-    """An event that is known by its session."""
+    """An event that is known by its session; one without a session by its id."""
     now = datetime.now(UTC).isoformat()
     return {"id": f"id-{marker}", "eventType": "view", "timestamp": now, "sessionId": marker, "price": 20, **more}
 
@@ -43,17 +60,19 @@ def nameless(marker: str, *without: str) -> dict:
 def show(outputs: dict) -> int:
     sent = {}
     with step("send"):
-        for door, send in [("queue", queue), ("dead letters", dead), ("topic", topic), ("event bus", bus), ("devices", devices)]:
+        for door, send in [
+            ("webhooks", webhooks), ("queue", queue), ("dead letters", dead), ("topic", topic), ("event bus", bus), ("devices", devices),
+        ]:  # fmt: skip
             sent[door] = send(outputs)
-        sent["feed"] = ("EventBridge Scheduler", [f"feed-{page}-{item}" for page, items in enumerate(PAGES) for item in range(items)], 0)
+        sent["feed"] = Sent("EventBridge Scheduler", [f"feed-{page}-{item}" for page, items in enumerate(PAGES) for item in range(items)])
     with step("find"):
         landed, bad = find(outputs, sent)
     rows = [
-        [door, client, len(markers) + rejected, sum(landed.get(marker, 0) for marker in markers), rejected]
-        for door, (client, markers, rejected) in sent.items()
+        [door, of.client, len(of.markers) + of.bad + of.refused, sum(landed[marker] for marker in of.markers), of.bad, of.refused]
+        for door, of in sent.items()
     ]
     print()
-    demo.table(["door", "client", "sent", "landed", "quarantined"], rows)
+    demo.table(["door", "client", "sent", "landed", "quarantined", "refused"], rows)
     print()
     demo.table(["reason", "in the quarantine"], [[reason, count] for reason, count in bad.items()])
     return 0
@@ -62,7 +81,73 @@ def show(outputs: dict) -> int:
 # ---- the doors, each by its client ----
 
 
-def queue(outputs: dict) -> tuple:
+def webhooks(outputs: dict) -> Sent:
+    """One webhook of each vendor, each once more as a replay, and forged ones."""
+    sources = (WEBHOOKS / "secrets.json").read_text()
+    stack.client(outputs["EndpointUrl"], "secretsmanager").put_secret_value(SecretId=outputs["WebhookSecrets"], SecretString=sources)
+    secrets = {name: source["secrets"][0] for name, source in json.loads(sources).items()}
+    now = datetime.now(UTC)
+    # GitHub and Shopify sign no time, so what was signed once is good for ever; neither has a library in Python.
+    by_node = {each["name"]: each for each in json.loads((WEBHOOKS / "signed_by_node.json").read_text())}
+    right = {
+        "evt_1": stripe_webhook("evt_1", secrets["stripe"], now),
+        "Ev1": slack_webhook("Ev1", secrets["slack"], now),
+        "msg_1": standard_webhook("msg_1", secrets["acme"], now),
+        **{
+            by_node[name]["headers"][header]: (by_node[name]["source"], by_node[name]["headers"], by_node[name]["body"])
+            for name, header in [("github", "x-github-delivery"), ("shopify", "x-shopify-webhook-id")]
+        },
+    }
+    source, headers, body = stripe_webhook("evt_2", secrets["stripe"], now)
+    forged = [
+        ("another body", (source, headers, body.replace("6450", "1")), "wrong-signature"),
+        ("another secret", slack_webhook("Ev2", "somebody else's secret", now), "wrong-signature"),
+        ("no signature", ("acme", {}, body), "no-signature"),
+        # Whoever recorded a request sends it again after its time.
+        ("an old one", stripe_webhook("evt_3", secrets["stripe"], now - timedelta(minutes=6)), "wrong-time"),
+        ("another source", ("paypal", headers, body), "no-source"),
+    ]
+    for id, webhook in right.items():
+        for expected in ({"accepted": 1, "rejected": []}, {"accepted": 0, "known": 1, "rejected": []}):
+            if (answer := post(outputs, *webhook)) != expected:
+                raise Failed(f"the webhook {id} is answered {answer}, not {expected}")
+    for what, webhook, expected in forged:
+        if (answer := post(outputs, *webhook)).get("type") != f"urn:millrace:problem:{expected}":
+            raise Failed(f"a webhook with {what} is answered {answer}, not {expected}")
+    return Sent("stripe, slack_sdk, standardwebhooks, @octokit, @shopify", list(right), refused=len(right) + len(forged))
+
+
+def post(outputs: dict, source: str, headers: dict, body: str) -> dict:
+    headers = {"content-type": "application/json", **headers}
+    return json.loads(request(outputs["ApiUrl"], "POST", f"/v1/webhooks/{source}", body.encode(), headers)[1])
+
+
+def stripe_webhook(id: str, secret: str, when: datetime) -> tuple:
+    charge = {"id": f"ch_{id}", "object": "charge", "amount": 6450, "currency": "eur", "status": "succeeded"}
+    at = int(when.timestamp())
+    body = json.dumps({"id": id, "object": "event", "created": at, "type": "charge.succeeded", "data": {"object": charge}})
+    # The library verifies; of signing it has the half that its own tests use.
+    signature = stripe.WebhookSignature._compute_signature(f"{at}.{body}", secret)
+    header = f"t={at},v1={signature}"
+    stripe.WebhookSignature.verify_header(body, header, secret)
+    return "stripe", {"stripe-signature": header}, body
+
+
+def slack_webhook(id: str, secret: str, when: datetime) -> tuple:
+    at = str(int(when.timestamp()))
+    event = {"type": "app_mention", "user": "U02345678", "text": "hello", "channel": "C04567890"}
+    body = json.dumps({"type": "event_callback", "event_id": id, "event_time": int(at), "event": event})
+    signature = slack_sdk.signature.SignatureVerifier(secret).generate_signature(timestamp=at, body=body)
+    return "slack", {"x-slack-request-timestamp": at, "x-slack-signature": signature}, body
+
+
+def standard_webhook(id: str, secret: str, when: datetime) -> tuple:
+    body = json.dumps({"type": "invoice.paid", "timestamp": when.isoformat(), "data": {"invoice": "in_1"}})
+    signature = standardwebhooks.Webhook(secret).sign(id, when, body)
+    return "acme", {"webhook-id": id, "webhook-timestamp": str(int(when.timestamp())), "webhook-signature": signature}, body
+
+
+def queue(outputs: dict) -> Sent:
     """One event a message, an array, lines, one twice, one with an attribute; and a text that is no event."""
     queues = stack.client(outputs["EndpointUrl"], "sqs")
     url = outputs["InboxQueueUrl"]
@@ -72,38 +157,38 @@ def queue(outputs: dict) -> tuple:
         queues.send_message(QueueUrl=url, MessageBody=body)
     attributes = {"tenant": {"DataType": "String", "StringValue": "acme"}}
     queues.send_message(QueueUrl=url, MessageBody=json.dumps(event("attribute")), MessageAttributes=attributes)
-    return "boto3", ["one", "unnamed", "attribute", *(f"{kind}-{n}" for kind in ("line", "item") for n in range(3))], 1
+    return Sent("boto3", ["one", "unnamed", "attribute", *(f"{kind}-{n}" for kind in ("line", "item") for n in range(3))], bad=1)
 
 
-def dead(outputs: dict) -> tuple:
+def dead(outputs: dict) -> Sent:
     """Messages that the function gave up on."""
     stack.client(outputs["EndpointUrl"], "sqs").send_message(QueueUrl=outputs["InboxDlqUrl"], MessageBody=json.dumps(nameless("dead")))
     stack.client(outputs["EndpointUrl"], "lambda").invoke(FunctionName=outputs["RedriveFunction"], Payload=b"{}")
-    return "redrive", ["dead"], 0
+    return Sent("redrive", ["dead"])
 
 
-def topic(outputs: dict) -> tuple:
+def topic(outputs: dict) -> Sent:
     topics = stack.client(outputs["EndpointUrl"], "sns")
     attributes = {"tenant": {"DataType": "String", "StringValue": "acme"}}
     topics.publish(TopicArn=outputs["InboxTopic"], Message=json.dumps(nameless("topic", "timestamp")), Subject="hello", MessageAttributes=attributes)
     topics.publish(TopicArn=outputs["InboxTopic"], Message="hello")
-    return "boto3", ["topic"], 1
+    return Sent("boto3", ["topic"], bad=1)
 
 
-def bus(outputs: dict) -> tuple:
+def bus(outputs: dict) -> Sent:
     buses = stack.client(outputs["EndpointUrl"], "events")
     detail = json.dumps(nameless("bus", "timestamp", "eventType"))
     entry = {"EventBusName": outputs["InboxBus"], "Source": "com.example.shop", "DetailType": "view", "Detail": detail}
     answer = buses.put_events(Entries=[entry])
     if answer["FailedEntryCount"]:
         raise Failed(f"put_events: {answer}")
-    return "boto3", ["bus"], 0
+    return Sent("boto3", ["bus"])
 
 
-def devices(outputs: dict) -> tuple:
+def devices(outputs: dict) -> Sent:
     """Two readings over MQTT, as AWS takes it from who has no certificate: over WebSockets, signed."""
     publish(outputs, [("millrace/th-1/reading", json.dumps(event(f"device-{n}"))) for n in range(2)])
-    return "paho-mqtt", ["device-0", "device-1"], 0
+    return Sent("paho-mqtt", ["device-0", "device-1"])
 
 
 def publish(outputs: dict, messages: list) -> None:
@@ -139,12 +224,12 @@ def publish(outputs: dict, messages: list) -> None:
 
 
 def find(outputs: dict, sent: dict) -> tuple:
-    """How often each event is in the lake, by its session, and what is in the quarantine, by reason."""
-    wanted = {marker for _, markers, _ in sent.values() for marker in markers}
-    rejected = sum(count for *_, count in sent.values())
+    """How often each event is in the lake, and what is in the quarantine, by reason."""
+    wanted = {marker for of in sent.values() for marker in of.markers}
+    rejected = sum(of.bad for of in sent.values())
     deadline = time.monotonic() + FOUND_WITHIN_S
     while True:
-        landed, bad = count(outputs, f'SELECT session_id, count(*) FROM "{outputs["Table"]}" GROUP BY session_id'), {}
+        landed, bad = count(outputs, f'SELECT coalesce(session_id, id), count(*) FROM "{outputs["Table"]}" GROUP BY 1'), {}
         if wanted <= landed.keys():
             bad = count(outputs, f'SELECT reason, count(*) FROM "{outputs["QuarantineTable"]}" GROUP BY reason')
             if sum(bad.values()) >= rejected:

@@ -86,12 +86,12 @@ def up(before=None, keeps: bool = False, **parameters) -> dict:
     return outputs
 
 
-def build() -> None:
+def build(*options: str) -> None:
     """All functions in one go: after it `sam build`, which asks for the same one by one, finds them fresh and copies."""
     os.environ["CARGO_PROFILE_RELEASE_LTO"] = "false"  # builds faster; they do the same
     arm = ["--arm64"] if architecture() == "arm64" else []
     run("cargo", "lambda", "build", "--release", *arm, *(word for name in FUNCTIONS for word in ("--bin", name)))
-    sam("build", client_environment("http://127.0.0.1:1"))
+    sam("build", client_environment("http://127.0.0.1:1"), *options)
 
 
 def start(before=None, keeps: bool = False) -> str:
@@ -145,9 +145,9 @@ def restart() -> None:
     serve()
 
 
-def deploy(url: str, **parameters) -> dict:
+def deploy(url: str, *options: str, **parameters) -> dict:
     """`sam deploy`, as to AWS, and the stack's outputs with what a client needs to reach it."""
-    sam("deploy", client_environment(url), **parameters)
+    sam("deploy", client_environment(url), *options, **parameters)
     stacks = client(url, "cloudformation").describe_stacks(StackName="millrace-local")["Stacks"]
     outputs = {output["OutputKey"]: output["OutputValue"] for output in stacks[0]["Outputs"]}
     outputs |= {
@@ -265,17 +265,19 @@ def free_port() -> int:
 # ---- running tools ----
 
 
-def sam(command: str, env: dict, **parameters) -> None:
-    config = (ROOT / "samconfig.toml").read_text().partition(f"[local.{command}.parameters]")[2]
+def sam(command: str, env: dict, *options: str, **parameters) -> None:
+    """`options` and `parameters` are over those of samconfig.toml."""
+    file = ROOT / "samconfig.toml"  # which it would look for beside the template
+    config = file.read_text().partition(f"[local.{command}.parameters]")[2]
     ours = re.search(r'parameter_overrides = "(.*)"', config)[1]
     # On an Arm machine the local functions are Arm's, too.
     overrides = [*ours.replace("x86_64", architecture()).split(), *(f"{name}={value}" for name, value in parameters.items())]
-    run("sam", command, "--config-env", "local", "--parameter-overrides", *overrides, env=env)
+    run("sam", command, "--config-file", str(file), "--config-env", "local", *options, "--parameter-overrides", *overrides, env=env)
 
 
 def run(*command: str, env=None) -> None:
     """Runs a tool of the build environment; its output is for the eyes only if it fails or a terminal looks on."""
-    log = STATE / f"{command[0]}-{command[1]}.log"
+    log = STATE / f"{Path(command[0]).name}-{command[1]}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as file:
         target = None if sys.stdout.isatty() else file

@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// The `pipeline.toml` that this build carries; the build checked it.
-pub const PIPELINE: &str = include_str!("../../../pipeline.toml");
+pub const PIPELINE: &str = include_str!(env!("PIPELINE_FILE"));
 
 /// The files that its steps name.
 pub static FILES: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/files.rs"));

@@ -1,0 +1,123 @@
+"""Another pipeline on the whole way: the cookbook's price list, dropped as a CSV, and sent by two suppliers.
+
+Builds the functions that a price goes through with cookbook/price-list/pipeline.toml in place of pipeline.toml, and one line more: the lake
+is partitioned by tenant. Brings a stack up with them that reads files by the queue (`FilesMode=queue`, no state machine) and asks for write
+keys, drops cookbook/price-list/prices.csv, lets each supplier send prices by a key of its own, and asks Athena for each one's rows. Then it
+takes the stack down. Exit code 0 only if they are the right ones.
+"""
+
+import contextlib
+import json
+import os
+import shutil
+import time
+from pathlib import Path
+
+import demo
+import stack
+from access import millrace, request
+from stack import Failed, step
+
+COOKBOOK = stack.ROOT / "cookbook" / "price-list"
+FOLDER = stack.STATE / "prices"
+BUILT = FOLDER / "sam"
+FUNCTIONS = {"ingest": "IngestFunction", "transform": "TransformFunction", "files": "FilesFunction", "lake": "LakeFunction"}
+FOUND_WITHIN_S = 60
+# What a price list is for: sku, price, discount, net.
+OF_FILE = [("L-100", 64.5, 6.45, 58.05), ("S-7", 12.0, None, 12.0)]
+SUPPLIERS = {
+    "acme": [("A-1", 80.0, 8.0, 72.0), ("A-2", 50.0, None, 50.0)],
+    "globex": [("G-1", 100.0, 10.0, 90.0)],
+}
+TOO_CHEAP = {"sku": "A-3", "price": "10", "valid_from": "20.01.2026"}
+NO_TENANT = "none"
+
+
+def main() -> int:
+    with stack.by_itself():
+        with step("build"):
+            build()
+        with step("start"):
+            url = stack.start()
+        with step("deploy"):
+            template = str(BUILT / "template.yaml")
+            outputs = stack.deploy(url, "--template-file", template, Access="keys", RawRoute="false", FilesMode="queue")
+        with step("send"):
+            send(outputs)
+        with step("find"):
+            found = find(outputs)
+        return show(outputs, found)
+
+
+def build() -> None:
+    """The template with the columns of this pipeline, and four functions with the pipeline itself. They are debug builds, whose dependencies
+    the tests have built already."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    pipeline, template = FOLDER / "pipeline.toml", FOLDER / "template.yaml"
+    text = (COOKBOOK / "pipeline.toml").read_text()
+    pipeline.write_text(text.replace("[lake]\n", '[lake]\npartition_by = "tenant"\n'))
+    shutil.copy(stack.ROOT / "template.yaml", template)
+    bins = [word for name in ("millrace", *FUNCTIONS) for word in ("--bin", name)]
+    stack.run("cargo", "build", "--locked", "--workspace", "--features", "millrace-cli/aws", *bins, env={"MILLRACE_PIPELINE": str(pipeline)})
+    debug = Path(os.environ.get("CARGO_TARGET_DIR", stack.ROOT / "target"), "debug")
+    os.environ["MILLRACE"] = str(debug / "millrace")
+    stack.run(os.environ["MILLRACE"], "check", "--fix", "--template", str(template), str(pipeline))
+    stack.build("--template-file", str(template), "--base-dir", str(stack.ROOT), "--build-dir", str(BUILT))
+    for name, resource in FUNCTIONS.items():
+        shutil.copy(debug / name, BUILT / resource / "bootstrap")
+
+
+def send(outputs: dict) -> None:
+    """The file, twice, which is once; and each supplier's prices."""
+    demo.listen(outputs)
+    bucket = stack.client(outputs["EndpointUrl"], "s3")
+    for _ in range(2):
+        bucket.upload_file(str(COOKBOOK / "prices.csv"), outputs["InboxBucket"], "inbox/prices.csv")
+    for tenant, rows in SUPPLIERS.items():
+        key = millrace(outputs, "create", "--tenant", tenant)
+        prices = [{"sku": sku, "price": str(price), "valid_from": "20.01.2026", "tenant": "claimed"} for sku, price, *_ in rows]
+        body = json.dumps([*prices, TOO_CHEAP]).encode()
+        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {key}"}
+        status, answer = request(outputs["ApiUrl"], "POST", "/v1/events", body, headers)
+        if status != 202 or json.loads(answer)["accepted"] != len(rows) + 1:
+            raise Failed(f"POST /v1/events answers {status}: {answer!r}")
+
+
+def find(outputs: dict) -> dict:
+    """The rows of each tenant, by a query that names it, as soon as they are there."""
+    wanted = {NO_TENANT: OF_FILE, **SUPPLIERS}
+    deadline = time.monotonic() + FOUND_WITHIN_S
+    while (found := {tenant: rows_of(outputs, tenant) for tenant in wanted}) != wanted:
+        if time.monotonic() > deadline:
+            demo.report_trouble(outputs, demo.count(outputs), [])
+            raise Failed(f"after {FOUND_WITHIN_S} s the rows are {found}")
+        time.sleep(0.5)
+    return found
+
+
+def rows_of(outputs: dict, tenant: str) -> list:
+    """What Athena finds of a tenant, and that it lies where nobody else's does."""
+    rows = []
+    with contextlib.suppress(Failed):  # a place without a file is an error to the local one
+        query = f"""SELECT sku, price, discount, net FROM "{outputs['Table']}" WHERE tenant = '{tenant}' ORDER BY sku"""
+        rows = demo.athena(outputs, query)[1]
+    objects = stack.client(outputs["EndpointUrl"], "s3").list_objects_v2(Bucket=outputs["LakeBucket"], Prefix=f"events/tenant={tenant}/event_date=")
+    if rows and not objects.get("Contents"):
+        raise Failed(f"nothing lies under the partition of {tenant}")
+    return [(sku, *(None if cell is None else float(cell) for cell in cells)) for sku, *cells in rows]
+
+
+def show(outputs: dict, found: dict) -> int:
+    demo.show_manifest(outputs)
+    bad = demo.athena(outputs, f'SELECT stage, reason, count(*) FROM "{outputs["QuarantineTable"]}" GROUP BY 1, 2 ORDER BY 1')
+    print("\nThe rows of each tenant")
+    demo.table(["tenant", "sku", "price", "discount", "net"], [[tenant, *row] for tenant, rows in found.items() for row in rows])
+    print("\nThe quarantine by reason")
+    demo.table(["stage", "reason", "records"], bad[1])
+    if [row[:2] for row in bad[1]] != [["clean.cast", "cannot_cast"], ["file", "missing_columns"]]:
+        raise Failed("which is not what is bad in the list")
+    return 0
+
+
+if __name__ == "__main__":
+    stack.main_guard(main)
