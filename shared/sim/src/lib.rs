@@ -337,6 +337,20 @@ impl MetricTable for Rows {
         }
         Ok(*first == attempt)
     }
+
+    async fn reaches(&self, metric: &str, begin: &str) -> Result<Vec<(String, String)>, Error> {
+        if let Fault::Fails(kind) = self.faults.next() {
+            return Err(error(kind));
+        }
+        Ok(reaches(self.rows.borrow().values().map(|(row, _)| row), metric, begin))
+    }
+}
+
+/// Where the rows of a metric stand, and how far each reaches, of those whose places begin so.
+fn reaches<'a>(rows: impl Iterator<Item = &'a Row>, metric: &str, begin: &str) -> Vec<(String, String)> {
+    rows.filter(|row| row.metric == metric && row.place.starts_with(begin))
+        .map(|row| (row.place.clone(), row.reaches.clone()))
+        .collect()
 }
 
 /// Write keys in memory, by hash, and what was sent with each within a minute.
