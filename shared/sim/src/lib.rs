@@ -8,7 +8,7 @@
 //! | --- | --- |
 //! | [`chance`], [`executor`] | randomness from a seed; tasks in virtual time |
 //! | [`fault`], [`account`] | what goes wrong, as a list; the network, and the story of a run |
-//! | [`kinesis`], [`sqs`], [`s3`], [`dynamodb`], [`secrets`] | the services, one file each |
+//! | [`kinesis`], [`sqs`], [`fifo`], [`s3`], [`dynamodb`], [`secrets`], [`firehose`] | the services, one file each |
 //! | [`lambda`] | functions: instances, timeouts, crashes, versions |
 //! | [`stream_mapping`], [`queue_mapping`] | what brings streams and queues to functions |
 //!
@@ -19,6 +19,8 @@ pub mod chance;
 pub mod dynamodb;
 pub mod executor;
 pub mod fault;
+pub mod fifo;
+pub mod firehose;
 pub mod kinesis;
 pub mod lambda;
 pub mod queue_mapping;
