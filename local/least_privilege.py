@@ -190,6 +190,7 @@ class Stage:
             ("changes", "Quarantine", "s3:PutObject"): (self.changes_bad,),
             ("changes", "Key", "secretsmanager:GetSecretValue"): (self.changes,),
             ("metrics", "Put", "dynamodb:UpdateItem"): (self.metrics,),
+            ("metrics", "Put", "dynamodb:Query"): (self.metrics_again,),
             ("metrics", "Key", "secretsmanager:GetSecretValue"): (self.metrics,),
             ("files", "Read", "s3:GetObject"): (self.files,),
             ("files", "Tell", "s3:PutObject"): (self.files,),
@@ -234,9 +235,9 @@ class Stage:
         self.log = base64.b64decode(answer.get("LogResult", "")).decode(errors="replace")
         return {"died": body} if "FunctionError" in answer else body
 
-    def batch(self, function: str, records: list) -> str | None:
+    def batch(self, function: str, records: list, **more) -> str | None:
         """What is wrong with a batch of a stream or queue, if not all of it is safe."""
-        answer = self.invoke(function, {"Records": records})
+        answer = self.invoke(function, {"Records": records} | more)
         return None if answer == {"batchItemFailures": []} else f"{answer}"
 
     def ingest(self) -> str | None:
@@ -291,20 +292,24 @@ class Stage:
     def transform_bad(self) -> str | None:
         return self.transform(b"no event")
 
-    def changes(self, function: str = "changes", **more) -> str | None:
+    def changes(self, function: str = "changes", given_up: dict | None = None, **more) -> str | None:
         record = sample("changes")["Records"][0]
         number = next(self.numbers)
         record["eventID"] = f"{time.time_ns()}"
         record["dynamodb"] |= {"SequenceNumber": f"{time.time_ns()}{number:03}", "ApproximateCreationDateTime": int(time.time())}
         record["dynamodb"]["Keys"]["orderId"] = record["dynamodb"]["NewImage"]["orderId"] = {"S": f"o-{time.time_ns()}"}
         record["dynamodb"]["NewImage"] |= more
-        return self.batch(function, [record])
+        return self.batch(function, [record], **({"givenUp": given_up} if given_up else {}))
 
     def changes_bad(self) -> str | None:
         return self.changes(price={"S": "dear"})
 
     def metrics(self) -> str | None:
         return self.changes("metrics")
+
+    def metrics_again(self) -> str | None:
+        """Hands a change over as redrive does."""
+        return self.changes("metrics", given_up={"shard": "shardId-1", "last": str(time.time_ns())})
 
     def files(self, **more) -> str | None:
         """Reads a file, task by task, as the state machine does."""

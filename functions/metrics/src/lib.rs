@@ -9,8 +9,8 @@
 //! state already is known by its position.
 //!
 //! **Without a window**, which is how dead letters are redriven, each change makes rows of its own, at a place that its
-//! position tells: however often it comes, and with whichever others. A failure is an answer here, for `redrive` takes an error
-//! for the death of the function.
+//! position tells: however often it comes, and with whichever others. What an attempt wrote before its batch was given up has
+//! it already, and is looked for first. A failure is an answer here, for `redrive` takes an error for the death of the function.
 //!
 //! What is bad was put into the quarantine by `changes`, which has the same records; here it is counted.
 
@@ -137,9 +137,16 @@ async fn alone<T: MetricTable, K: Secret, C: Clock>(
         }
     }
     let tally = fold.end();
-    let written = metric::write(&deps.table, &rows, &deps.clock, deadline, told).await;
-    let (stuck, tally) = match written {
-        Ok(()) => (None, Tally { rows: rows.len(), ..tally }),
+    let written = async {
+        if let Some(batch) = event.given_up() {
+            let batch = (batch.shard.as_str(), batch.last.as_str());
+            rows = metric::missing(&deps.table, rows, batch, &deps.clock, deadline).await?;
+        }
+        metric::write(&deps.table, &rows, &deps.clock, deadline, told).await?;
+        Ok(rows.len())
+    };
+    let (stuck, tally) = match written.await {
+        Ok(rows) => (None, Tally { rows, ..tally }),
         Err(why) => (Some(Stuck { from: first.unwrap_or_default().into(), why }), Tally::default()),
     };
     (Answer { batch: BatchResponse::after(stuck), state: None }, tally)

@@ -244,6 +244,32 @@ fn without_a_window_a_table_that_is_down_is_an_answer() {
 }
 
 #[test]
+fn what_an_attempt_wrote_before_its_batch_was_given_up_is_not_counted_again() {
+    let redriven = |records: &[Value], last: &str| json!({"redriven": true, "givenUp": {"shard": "shardId-7", "last": last}, "Records": records});
+    let [one, two, three] = ["1", "2", "3"].map(|sequence| insert(sequence, "ann", sequence));
+    let mut function = Function::new(Rows::default());
+    let (answer, _) = function.invoke(&window(std::slice::from_ref(&one), json!({}), false)).unwrap();
+    // It wrote its rows, nobody heard of it, and the window ended without its records.
+    function.invoke(&window(&[two.clone(), three.clone()], answer["state"].clone(), true)).unwrap();
+    function.invoke(&window(&[], answer["state"].clone(), true)).unwrap();
+    let rows = function.rows();
+    for records in [&[two.clone(), three.clone()][..], std::slice::from_ref(&three)] {
+        let (answer, tally) = function.invoke(&redriven(records, "3")).unwrap();
+        assert_eq!((answer, tally.rows), (json!({"batchItemFailures": []}), 0));
+    }
+    assert_eq!(function.rows(), rows);
+    // The same of a batch that a later one went on from, without it.
+    let (answer, _) = function.invoke(&window(&[insert("5", "ann", "5")], json!({}), false)).unwrap();
+    function.invoke(&window(&[insert("6", "ann", "6")], answer["state"].clone(), true)).unwrap();
+    function.invoke(&window(&[insert("7", "ann", "7")], answer["state"].clone(), true)).unwrap();
+    let (_, tally) = function.invoke(&redriven(&[insert("6", "ann", "6")], "6")).unwrap();
+    assert_eq!(tally.rows, 2, "the rows of 7 are over those of 6");
+    let mut down = Function::new(Rows::failing(vec![Fault::Fails(Kind::Transient); 1000]));
+    let (answer, _) = down.invoke(&redriven(&[three], "3")).unwrap();
+    assert_eq!(answer, json!({"batchItemFailures": [{"itemIdentifier": "3"}]}));
+}
+
+#[test]
 fn what_is_bad_or_filtered_is_counted_and_the_rest_goes_on() {
     let mut function = Function::new(Rows::default());
     let mut draft = insert("3", "ann", "1");

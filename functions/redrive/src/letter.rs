@@ -42,12 +42,21 @@ struct Batch {
     stream_arn: String,
 }
 
-/// An event like the event source mapping's, and a word that it comes late.
+/// An event like the event source mapping's, and a word that it comes late, and with what it was given up.
 #[derive(serde::Serialize)]
-struct Event {
+struct Event<'a> {
     redriven: bool,
+    #[serde(rename = "givenUp")]
+    given_up: GivenUp<'a>,
     #[serde(rename = "Records")]
     records: Vec<Box<RawValue>>,
+}
+
+/// The batch that was given up.
+#[derive(serde::Serialize)]
+struct GivenUp<'a> {
+    shard: &'a str,
+    last: &'a str,
 }
 
 impl Letter {
@@ -74,7 +83,8 @@ impl Letter {
     /// The event that the function would have got for these records, marked as one that comes late.
     pub(crate) fn event(&self, records: &[Kept]) -> String {
         let records: Vec<_> = records.iter().map(|record| self.record(record)).collect();
-        let event = Event { redriven: true, records: records.into_iter().flatten().collect() };
+        let given_up = GivenUp { shard: &self.shard.shard, last: self.end.as_str() };
+        let event = Event { redriven: true, given_up, records: records.into_iter().flatten().collect() };
         serde_json::to_string(&event).unwrap_or_default() // JSON makes JSON
     }
 
@@ -192,6 +202,9 @@ mod tests {
             );
             assert!(letter.function.ends_with(":transform") && letter.shard.shard == "shardId-000000000001");
             assert_eq!(letter.is_of_table(), info == "DDBStreamBatchInfo");
+            let event: Value = serde_json::from_str(&letter.event(&[])).unwrap();
+            let given_up = json!({"shard": "shardId-000000000001", "last": "107"});
+            assert_eq!(event, json!({"redriven": true, "givenUp": given_up, "Records": []}));
         }
         assert_eq!(Letter::read("hello"), None);
         assert_eq!(Letter::read("{}"), None);

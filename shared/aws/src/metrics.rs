@@ -9,6 +9,7 @@ use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
 use aws_types::SdkConfig;
 use millrace_core::metric::Row;
 use millrace_core::port::{Error, MetricTable};
+use std::collections::HashMap;
 use std::time::Duration;
 
 /// A table, by name. Its items have a `metric` and a `place`, texts, which are their key; `window`, the moment when it began,
@@ -62,6 +63,39 @@ impl MetricTable for MetricsTable {
             Err(error) => Err(failed(format!("write a row to the table {}", self.name), error)),
         }
     }
+
+    async fn reaches(&self, metric: &str, begin: &str) -> Result<Vec<(String, String)>, Error> {
+        let (mut found, mut from) = (Vec::new(), None);
+        loop {
+            let call = self
+                .client
+                .query()
+                .table_name(&self.name)
+                .consistent_read(true)
+                .key_condition_expression("#metric = :metric AND begins_with(#place, :begin)")
+                .projection_expression("#place, #reaches")
+                .expression_attribute_names("#metric", "metric")
+                .expression_attribute_names("#place", "place")
+                .expression_attribute_names("#reaches", "reaches")
+                .expression_attribute_values(":metric", AttributeValue::S(metric.to_owned()))
+                .expression_attribute_values(":begin", AttributeValue::S(begin.to_owned()))
+                .set_exclusive_start_key(from);
+            let answer = Box::pin(call.send()).await; // boxed: the SDK's futures are large
+            let what = || format!("query the rows of {metric} in the table {}", self.name);
+            let answer = answer.map_err(|error| failed(what(), error.into_service_error()))?;
+            found.extend(answer.items().iter().filter_map(place));
+            from = answer.last_evaluated_key;
+            if from.is_none() {
+                return Ok(found);
+            }
+        }
+    }
+}
+
+/// Where an item stands, and how far it reaches.
+fn place(item: &HashMap<String, AttributeValue>) -> Option<(String, String)> {
+    let text = |name: &str| item.get(name).and_then(|value| value.as_s().ok()).cloned();
+    Some((text("place")?, text("reaches")?))
 }
 
 /// What a row has beside its key.

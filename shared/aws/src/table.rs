@@ -26,6 +26,17 @@ pub struct TableEvent {
     is_final: bool,
     #[serde(rename = "isWindowTerminatedEarly", default)]
     is_early: bool,
+    #[serde(rename = "givenUp", default)]
+    given_up: Option<GivenUp>,
+}
+
+/// The batch that was given up, where records of it are redriven: `redrive` says so.
+#[derive(Debug, Deserialize)]
+pub struct GivenUp {
+    /// The shard.
+    pub shard: String,
+    /// The last record's sequence number.
+    pub last: String,
 }
 
 /// The part of a tumbling window that an invocation is for.
@@ -72,6 +83,12 @@ impl TableEvent {
             shard: self.shard.as_deref().unwrap_or_default(),
             ends: self.is_final || self.is_early,
         })
+    }
+
+    /// The batch that the records were given up with; none where it is not redriven.
+    #[must_use]
+    pub fn given_up(&self) -> Option<&GivenUp> {
+        self.given_up.as_ref()
     }
 
     /// The records, in the shard's order.

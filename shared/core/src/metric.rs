@@ -509,6 +509,41 @@ pub async fn write<T: MetricTable, C: Clock>(
     written
 }
 
+/// Leaves out those rows of a given up record, of which each has some, that have it already: an attempt at its batch wrote rows
+/// before it failed. The batch was of this shard, and this was its last record.
+///
+/// A row that ends within the batch is of such an attempt, and has all records from its first one on. A row that goes on
+/// behind the batch is of later ones, and was made without it.
+pub async fn missing<T: MetricTable, C: Clock>(
+    table: &Guard<T>,
+    rows: Vec<Row>,
+    (shard, last): (&str, &str),
+    clock: &C,
+    deadline: Micros,
+) -> Result<Vec<Row>, Error> {
+    let look = |row: Row| async move {
+        let begin = format!("{}/{}/{shard}/", row.window.rfc3339(), row.key);
+        let call = async |table: &T| table.reaches(&row.metric, &begin).await;
+        let there = table.call(clock, deadline, call).await?;
+        let record = digits(&row.reaches);
+        let has_it = |(place, reaches): &(String, String)| {
+            let (first, reaches) = (place.strip_prefix(&begin), digits(reaches));
+            first.is_some_and(|first| record::order(first, record).is_le())
+                && record::order(record, reaches).is_le()
+                && record::order(reaches, last).is_le()
+        };
+        let is_there = there.iter().any(has_it);
+        Ok::<_, Error>((!is_there).then_some(row))
+    };
+    let rows: Vec<_> = stream::iter(rows).map(look).buffered(ROWS_AT_ONCE).try_collect().await?;
+    Ok(rows.into_iter().flatten().collect())
+}
+
+/// A sequence number without the zeros before it.
+fn digits(reaches: &str) -> &str {
+    reaches.trim_start_matches('0')
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -168,6 +168,13 @@ pub trait MetricTable {
     /// Writes a row over the one in its place, if that does not reach further, and says whether this attempt was the first
     /// to write one there.
     fn put(&self, row: &Row, attempt: u64) -> impl Future<Output = Result<bool, Error>>;
+
+    /// The rows of a metric whose places begin so: each one's place, and how far it reaches.
+    fn reaches(
+        &self,
+        metric: &str,
+        begin: &str,
+    ) -> impl Future<Output = Result<Vec<(String, String)>, Error>>;
 }
 
 /// Which shards of a stream came from which.

@@ -166,4 +166,11 @@ impl MetricTable for RowsClient {
         };
         self.0.account.call(self.0.name, effect).await
     }
+
+    async fn reaches(&self, metric: &str, begin: &str) -> Result<Vec<(String, String)>, Error> {
+        let (table, metric, begin) = (Rc::clone(&self.0), metric.to_owned(), begin.to_owned());
+        let effect =
+            move |_| Ok(crate::reaches(table.items.borrow().values().map(|(row, _)| row), &metric, &begin));
+        self.0.account.call(self.0.name, effect).await
+    }
 }

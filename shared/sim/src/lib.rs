@@ -8,7 +8,7 @@
 //! | --- | --- |
 //! | [`chance`], [`executor`] | randomness from a seed; tasks in virtual time |
 //! | [`fault`], [`account`] | what goes wrong, as a list; the network, and the story of a run |
-//! | [`kinesis`], [`sqs`], [`s3`], [`dynamodb`], [`secrets`] | the services, one file each |
+//! | [`kinesis`], [`sqs`], [`fifo`], [`s3`], [`dynamodb`], [`secrets`], [`firehose`] | the services, one file each |
 //! | [`lambda`] | functions: instances, timeouts, crashes, versions |
 //! | [`stream_mapping`], [`queue_mapping`] | what brings streams and queues to functions |
 //!
@@ -19,6 +19,8 @@ pub mod chance;
 pub mod dynamodb;
 pub mod executor;
 pub mod fault;
+pub mod fifo;
+pub mod firehose;
 pub mod kinesis;
 pub mod lambda;
 pub mod queue_mapping;
@@ -337,6 +339,20 @@ impl MetricTable for Rows {
         }
         Ok(*first == attempt)
     }
+
+    async fn reaches(&self, metric: &str, begin: &str) -> Result<Vec<(String, String)>, Error> {
+        if let Fault::Fails(kind) = self.faults.next() {
+            return Err(error(kind));
+        }
+        Ok(reaches(self.rows.borrow().values().map(|(row, _)| row), metric, begin))
+    }
+}
+
+/// Where the rows of a metric stand, and how far each reaches, of those whose places begin so.
+fn reaches<'a>(rows: impl Iterator<Item = &'a Row>, metric: &str, begin: &str) -> Vec<(String, String)> {
+    rows.filter(|row| row.metric == metric && row.place.starts_with(begin))
+        .map(|row| (row.place.clone(), row.reaches.clone()))
+        .collect()
 }
 
 /// Write keys in memory, by hash, and what was sent with each within a minute.

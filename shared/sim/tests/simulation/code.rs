@@ -1,13 +1,16 @@
 //! The functions as Lambda runs them: what each `main.rs` wires, here over the services of the simulated account.
 
+use crate::firehose::Firehose;
+use crate::metrics::Metrics;
 use crate::mutant::{self, Bent, Mutant};
+use crate::review::Review;
 use crate::scenario::Scenario;
 use crate::world::{RETENTION_MS, Stack};
 use millrace_aws::serve::MARGIN_MS;
 use millrace_core::batch::Batch;
 use millrace_core::checkpoint::Checkpoints;
 use millrace_core::files;
-use millrace_core::frame::Reader;
+use millrace_core::frame::{Encoding, Reader};
 use millrace_core::guard::Guard;
 use millrace_core::keys::Keys;
 use millrace_core::pipeline::{EventSettings, Pipeline};
@@ -60,6 +63,9 @@ pub(crate) enum Which {
     Files,
     Lake,
     Redrive,
+    Metrics,
+    Review,
+    Firehose,
 }
 
 /// Starts instances of a function in a stack.
@@ -74,22 +80,37 @@ impl Binary {
         Self { which, stack: Rc::clone(stack), skew_ms: scenario.skew_ms }
     }
 
-    fn clock(&self) -> SkewedClock {
+    pub(crate) fn clock(&self) -> SkewedClock {
         let width = u64::try_from(2 * self.skew_ms).unwrap();
         let ahead = i64::try_from(self.stack.account.chance().between(0, width)).unwrap() - self.skew_ms;
         SkewedClock::new(&self.stack.account, ahead)
     }
 
-    fn bent<P>(&self, port: P) -> Bent<P> {
+    pub(crate) fn bent<P>(&self, port: P) -> Bent<P> {
         Bent::new(port, &self.stack)
     }
 
-    fn table(&self) -> dynamodb::Client {
+    pub(crate) fn table(&self) -> dynamodb::Client {
         dynamodb::Client(Rc::clone(&self.stack.state))
     }
 
-    fn quarantine(&self) -> Guard<Bent<s3::Client>> {
+    pub(crate) fn quarantine(&self) -> Guard<Bent<s3::Client>> {
         Guard::patient("quarantine", self.bent(s3::Client(Rc::clone(&self.stack.quarantine))))
+    }
+
+    /// The pipeline of a version, its key and a clock.
+    pub(crate) async fn pipeline(
+        &self,
+        version: u32,
+    ) -> Result<(Pipeline, Keys<Bent<secrets::Client>>, SkewedClock), String> {
+        let pipeline = if version > 1 { format!("{PIPELINE}{LATER}") } else { PIPELINE.to_owned() };
+        let pipeline = mutant::pipeline(pipeline, self.stack.mutant);
+        let pipeline = Pipeline::compile(&pipeline, &files::NONE).unwrap();
+        let clock = self.clock();
+        let secret = Guard::patient("token key", self.bent(secrets::Client(Rc::clone(&self.stack.secret))));
+        let deadline = clock.now().plus_ms(START_MS);
+        let keys = Keys::fetch(secret, &clock, deadline, |secret| pipeline.key(secret)).await;
+        Ok((pipeline, keys.map_err(|why| why.to_string())?, clock))
     }
 
     async fn transformer<M>(
@@ -98,13 +119,8 @@ impl Binary {
         version: u32,
         memory: M,
     ) -> Result<Transform<M>, String> {
-        let pipeline = if version > 1 { format!("{PIPELINE}{LATER}") } else { PIPELINE.to_owned() };
-        let pipeline = mutant::pipeline(pipeline, self.stack.mutant);
-        let pipeline = Pipeline::compile(&pipeline, &files::NONE).unwrap();
-        let clock = self.clock();
-        let secret = Guard::patient("token key", self.bent(secrets::Client(Rc::clone(&self.stack.secret))));
-        let deadline = clock.now().plus_ms(START_MS);
-        let keys = Keys::fetch(secret, &clock, deadline, |secret| pipeline.key(secret)).await;
+        let (pipeline, keys, clock) = self.pipeline(version).await?;
+        let encoding = if self.stack.kpl { Encoding::Kpl } else { Encoding::Frames };
         Ok(Transformer {
             function,
             clean: Guard::patient("CleanStream", kinesis::Client(Rc::clone(&self.stack.clean))),
@@ -112,8 +128,8 @@ impl Binary {
             memory,
             clock,
             pipeline,
-            keys: keys.map_err(|why| why.to_string())?,
-            batch: Batch::default(),
+            keys,
+            batch: Batch::writing(encoding),
         })
     }
 }
@@ -203,11 +219,10 @@ impl Code for Binary {
                     ];
                     let reader = kinesis::Reader { account: stack.account.clone(), streams };
                     let functions = stack.functions.borrow().clone();
+                    let letters = stack.letters_of_streams();
                     let client = lambda::Client { account: stack.account.clone(), functions };
                     Box::new(Redrive(millrace_redrive::Deps {
-                        letters: [&stack.transform_dead, &stack.changes_dead, &stack.lake_dead]
-                            .map(named)
-                            .into(),
+                        letters: letters.into_iter().map(named).collect(),
                         spilled: (
                             dead(&stack.spill_dead),
                             Guard::patient("spill queue", sqs::Client(Rc::clone(&stack.spill))),
@@ -219,6 +234,9 @@ impl Code for Binary {
                         clock: self.clock(),
                     }))
                 }
+                Which::Metrics => Box::new(Metrics::start(self, version).await?),
+                Which::Review => Box::new(Review::start(self, PIPELINE)),
+                Which::Firehose => Box::new(Firehose::start(self, version).await?),
             };
             Ok(started)
         })
@@ -226,15 +244,15 @@ impl Code for Binary {
 }
 
 /// The moment by which a handler should be done, as `serve` tells it.
-fn deadline(of_lambda: Micros) -> Micros {
+pub(crate) fn deadline(of_lambda: Micros) -> Micros {
     of_lambda.plus_ms(-MARGIN_MS)
 }
 
-fn read<T: serde::de::DeserializeOwned>(payload: &Value) -> Result<T, String> {
+pub(crate) fn read<T: serde::de::DeserializeOwned>(payload: &Value) -> Result<T, String> {
     serde_json::from_value(payload.clone()).map_err(|why| why.to_string())
 }
 
-fn answer(payload: &impl Serialize, counts: &impl Serialize) -> Answer {
+pub(crate) fn answer(payload: &impl Serialize, counts: &impl Serialize) -> Answer {
     Answer { payload: json!(payload), counts: json!(counts) }
 }
 

@@ -3,7 +3,7 @@
 use crate::scenario::{Event, Kind, START, Scenario, Send, Way};
 use crate::{play, wrong};
 use millrace_sim::fault::{CallFault, Fault, Happening, InvocationFault};
-use millrace_sim::stream_mapping::Settings;
+use millrace_sim::stream_mapping::{Settings, Tumbling};
 use std::time::Duration;
 
 /// A scenario in which nothing happens by chance but times on the network.
@@ -21,6 +21,10 @@ fn quiet(seed: u64) -> Scenario {
         faults: Vec::new(),
         redrives: Vec::new(),
         is_mended: false,
+        metrics: None,
+        review: None,
+        firehose: None,
+        kpl: false,
         skew_ms: 0,
         raw_shards: 1,
         clean_shards: 1,
@@ -90,6 +94,31 @@ fn a_late_deletion_takes_nothing_that_landed() {
             }
         }
     }
+    assert_eq!(failed(&scenarios), []);
+}
+
+/// A table's changes are in rows already when the invocation that ends their window is given up, and then are redriven.
+#[test]
+fn what_was_counted_before_it_was_given_up_counts_once() {
+    let scenarios = (0..20).map(|seed| {
+        let mut scenario = quiet(seed);
+        let tumbling = Some(Tumbling { length_ms: 10_000, state_max: 1_000_000 });
+        scenario.metrics = Some(Settings {
+            batch_size: 2,
+            window_ms: 30_000,
+            retries_max: 1,
+            age_max_ms: 21_600_000,
+            tumbling,
+        });
+        for (ms, user) in [(1_000, 0), (4_000, 1), (6_000, 0), (12_000, 0), (24_000, 0)] {
+            let event = good(&mut scenario, user);
+            send(&mut scenario, ms, Way::Change, event);
+        }
+        let lost = |nth| Fault::Invocation { function: "metrics", nth, how: InvocationFault::AnswerLost };
+        scenario.faults.extend((1..3).map(lost));
+        scenario
+    });
+    let scenarios: Vec<_> = scenarios.collect();
     assert_eq!(failed(&scenarios), []);
 }
 

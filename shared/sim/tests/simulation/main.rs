@@ -11,10 +11,14 @@
 )]
 
 mod code;
+mod firehose;
 mod found;
+mod kpl;
 mod logs;
+mod metrics;
 mod mutant;
 mod oracle;
+mod review;
 mod scenario;
 mod story;
 mod truth;
@@ -177,6 +181,7 @@ fn a_seed_makes_the_same_run_each_time() {
                 run.stack.lake.objects(),
                 run.stack.quarantine.objects(),
                 run.stack.state.items(),
+                run.stack.rows.rows(),
             )
         };
         let (one, other) = (run(), run());

@@ -5,9 +5,10 @@ use crate::world::{KEY, Stack};
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use bytes::Bytes;
 use millrace_core::guard::Health;
+use millrace_core::metric::Row;
 use millrace_core::port::{
-    self, Between, Clock, Entry, Error, Functions, Inbox, Invoked, Item, KeyTable, ObjectStore, Page, Put,
-    PutRecords, Secret, When, Written,
+    self, Between, Clock, Entry, Error, Functions, Inbox, Invoked, Item, KeyTable, MetricTable, ObjectStore,
+    Page, Post, Put, PutRecords, Reply, Secret, When, Written,
 };
 use millrace_core::time::Micros;
 use millrace_core::window::{Bounds, Known, Knows, Memory, Outgoing};
@@ -50,27 +51,45 @@ pub(crate) enum Mutant {
     LetterDeletedFirst,
     /// Redrive takes a function that does not start for one that died of its record.
     StartTakenForPoison,
+    /// Metrics goes on with the state that it answered last, not with the one that it is handed.
+    StateKept,
+    /// Metrics gives a row a place of its own each time that it writes it.
+    RowPlacedAnew,
+    /// Metrics counts what was given up, though an attempt at it had written rows.
+    GivenUpCounted,
+    /// Review approves what it cannot ask about.
+    DownApproves,
+    /// Review puts what is held into the queue after its answer, if at all.
+    HeldAfterAnswer,
+    /// Firehose drops what is bad, as if a step had filtered it.
+    BadDropped,
 }
 
 impl Mutant {
     /// All of them, each with the seed of a run that finds it.
-    pub(crate) const ALL: [(Self, u64); 16] = [
+    pub(crate) const ALL: [(Self, u64); 22] = [
         (Self::AcceptedBeforePut, 8),
         (Self::AllEntriesAgain, 8),
         (Self::DrainForgets, 18),
         (Self::NamedAnew, 35),
         (Self::NoPositionRule, 6),
-        (Self::WrongItem, 6),
-        (Self::QuarantineAfterAnswer, 26),
+        (Self::WrongItem, 4),
+        (Self::QuarantineAfterAnswer, 9),
         (Self::NotAnonymized, 0),
         (Self::LogsPayload, 0),
-        (Self::KeyKept, 6),
-        (Self::CheckpointBeforePut, 6),
-        (Self::NotSuperseded, 75),
-        (Self::ClaimsUnasked, 165),
-        (Self::LogExpires, 4),
+        (Self::KeyKept, 7),
+        (Self::CheckpointBeforePut, 4),
+        (Self::NotSuperseded, 85),
+        (Self::ClaimsUnasked, 228),
+        (Self::LogExpires, 2),
         (Self::LetterDeletedFirst, 21),
-        (Self::StartTakenForPoison, 84),
+        (Self::StartTakenForPoison, 139),
+        (Self::StateKept, 34),
+        (Self::RowPlacedAnew, 1),
+        (Self::GivenUpCounted, 86),
+        (Self::DownApproves, 4),
+        (Self::HeldAfterAnswer, 74),
+        (Self::BadDropped, 6),
     ];
 }
 
@@ -135,6 +154,13 @@ impl<P: ObjectStore + Clone + 'static> ObjectStore for Bent<P> {
             });
             return Ok(());
         }
+        if self.has(Mutant::HeldAfterAnswer) && !key.contains('/') {
+            let (port, key) = (self.port.clone(), key.to_owned());
+            self.stack.account.executor().spawn(async move {
+                let _ = port.put(&key, body).await;
+            });
+            return Ok(());
+        }
         self.port.put(key, body).await
     }
 
@@ -156,6 +182,33 @@ impl<P: KeyTable> KeyTable for Bent<P> {
             item.expires_at = Micros::EPOCH;
         }
         self.port.put(&item, when).await
+    }
+}
+
+/// The table of metrics.
+impl<P: MetricTable> MetricTable for Bent<P> {
+    async fn put(&self, row: &Row, attempt: u64) -> Result<bool, Error> {
+        if self.has(Mutant::RowPlacedAnew) {
+            let mut row = row.clone();
+            row.place = format!("{}/{attempt}", row.place);
+            return self.port.put(&row, attempt).await;
+        }
+        self.port.put(row, attempt).await
+    }
+
+    async fn reaches(&self, metric: &str, begin: &str) -> Result<Vec<(String, String)>, Error> {
+        if self.has(Mutant::GivenUpCounted) { Ok(Vec::new()) } else { self.port.reaches(metric, begin).await }
+    }
+}
+
+/// The check that review asks.
+impl<P: Post> Post for Bent<P> {
+    async fn post(&self, key: &str, json: &str) -> Result<Reply, Error> {
+        let reply = self.port.post(key, json).await;
+        if self.has(Mutant::DownApproves) && reply.is_err() {
+            return Ok(Reply { status: 200, body: br#"{"decision":"approve"}"#.to_vec() });
+        }
+        reply
     }
 }
 
@@ -248,6 +301,25 @@ pub(crate) fn named_anew(payload: &Value, mutant: Option<Mutant>) -> Value {
         }
     }
     payload
+}
+
+/// The event that metrics gets, which had answered with this state.
+pub(crate) fn state_kept(payload: &Value, last: &Value, mutant: Option<Mutant>) -> Value {
+    let mut payload = payload.clone();
+    if mutant == Some(Mutant::StateKept) && last.is_object() {
+        payload["state"] = last.clone();
+    }
+    payload
+}
+
+/// What firehose answers.
+pub(crate) fn dropped(mut answer: Value, mutant: Option<Mutant>) -> Value {
+    for record in answer["records"].as_array_mut().into_iter().flatten() {
+        if mutant == Some(Mutant::BadDropped) && record["result"] == "ProcessingFailed" {
+            record["result"] = json!("Dropped");
+        }
+    }
+    answer
 }
 
 /// The text of the first record of a batch.

@@ -1,9 +1,9 @@
 //! What must be true after every run, judged by what clients were told and by the bytes in the stores.
 
-use crate::logs;
 use crate::scenario::{CANARY, CANARY_IP, Event, Kind, Scenario, Way};
 use crate::truth::{self, Place, Row};
 use crate::world::{NEXT_KEY, Run};
+use crate::{firehose, kpl, logs, metrics, review};
 use millrace_core::record::order;
 use millrace_core::time::Micros;
 use millrace_core::token::TokenKey;
@@ -17,25 +17,27 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 /// A record, by its stream, shard and sequence number.
-type At = (String, String, String);
+pub(crate) type At = (String, String, String);
 
 /// What the stores hold at the end of a run.
 #[derive(Debug, Default)]
-struct Found {
+pub(crate) struct Found {
     /// Of each record that functions read how many records came before it, its partition key, and the events of each of
     /// its payloads, in their order.
-    read: BTreeMap<At, (u64, String, Vec<Vec<u32>>)>,
+    pub(crate) read: BTreeMap<At, (u64, String, Vec<Vec<u32>>)>,
     /// The events of the clean stream, in the order in which it took them, and in which record each is.
     clean: Vec<(At, Place)>,
-    rows: Vec<Row>,
+    /// Those of it where it carries aggregates, as often as they are there.
+    pub(crate) plain: Vec<u32>,
+    pub(crate) rows: Vec<Row>,
     /// The bad events, each with the record that it was in, once for each record.
     quarantined: BTreeSet<(String, u32)>,
     /// Of these the ones in records that killed their function.
-    deadly: BTreeSet<u32>,
+    pub(crate) deadly: BTreeSet<u32>,
     /// What a stage answered for.
     acked: BTreeSet<At>,
     /// What was given up at some time, and what is given up still.
-    given_up: BTreeSet<At>,
+    pub(crate) given_up: BTreeSet<At>,
     dead: BTreeSet<At>,
     /// What streams had forgotten when it was to be redriven: of that there is a trace in the quarantine.
     forgotten: BTreeSet<At>,
@@ -46,9 +48,9 @@ struct Found {
     /// What was told of files.
     manifests: Vec<Value>,
     /// What must hold no personal data, with its name.
-    public: Vec<(String, Vec<u8>)>,
+    pub(crate) public: Vec<(String, Vec<u8>)>,
     /// The tokens of the clean stream: when it took them, of which event, and the token.
-    tokens: Vec<(Micros, u32, String)>,
+    pub(crate) tokens: Vec<(Micros, u32, String)>,
 }
 
 /// How long after a rotation all tokens are of the new key: until a function asks anew, and while a batch is on its way.
@@ -69,6 +71,10 @@ pub(crate) fn judge(run: &Run) -> Vec<String> {
     found.counts_are_true(run, &mut wrong);
     found.manifests_are_true(run, &mut wrong);
     found.other_counts_are_true(run, &mut wrong);
+    metrics::judge(run, &found, &mut wrong);
+    review::judge(run, &found, &mut wrong);
+    firehose::judge(run, &mut wrong);
+    kpl::judge(run, &found, &mut wrong);
     found.no_personal_data(&mut wrong);
     found.tokens_are_of_their_time(run, &mut wrong);
     if run.scenario.puts_once() {
@@ -106,6 +112,10 @@ impl Found {
             );
         }
         for (shard, record) in stack.clean.records() {
+            if run.scenario.kpl {
+                found.take_aggregate(&record);
+                continue;
+            }
             let (text, places) = truth::frame(&record.data);
             let at = at(&stack.clean, &shard, &record);
             let tokens = truth::tokens(&text).into_iter();
@@ -176,6 +186,19 @@ impl Found {
         for item in stack.state.items() {
             let text = [item.key.as_bytes(), item.position.as_bytes(), &item.body].concat();
             found.public.push((format!("the item {}", item.position), text));
+        }
+        for message in stack.held.messages() {
+            found.public.push((format!("the held message {}", message.key), message.body));
+        }
+        for row in stack.rows.rows() {
+            found
+                .public
+                .push((format!("a row of {}", row.metric), [row.place, row.key].concat().into_bytes()));
+        }
+        for mapping in [&run.metrics, &run.review].into_iter().flatten() {
+            let letters = mapping.dead.all().into_iter();
+            let name = format!("dead letters of {}", mapping.function.name);
+            found.public.extend(letters.map(|message| (name.clone(), message.body.into_bytes())));
         }
         found.public.push(("the answers".into(), run.told.answers.borrow().clone().into_bytes()));
         found.public.push(("the logs".into(), logs::of_this_thread()));
@@ -258,6 +281,21 @@ impl Found {
                 }
             }
         }
+    }
+
+    /// What this mapping gave up and is given up still, or was forgotten.
+    pub(crate) fn gone(&self, mapping: &StreamMapping) -> BTreeSet<At> {
+        let stream = &mapping.stream;
+        let kept = |record: &Record| stream.keeps(record);
+        let forgotten = self.put_away.get("forgotten");
+        let is_forgotten =
+            |message: &Message| forgotten.is_some_and(|traces| traces.contains(&trace(stream, message)));
+        let all = mapping.dead.all();
+        let waiting = mapping.dead.waiting();
+        let waiting = waiting.iter().flat_map(|message| range(stream, message, kept));
+        let lost = all.iter().filter(|message| is_forgotten(message));
+        let lost = lost.flat_map(|message| range(stream, message, |_| true));
+        waiting.chain(lost).collect()
     }
 
     /// Whether a record is a dead letter, or was forgotten as one.
@@ -396,30 +434,41 @@ impl Found {
                             }
                         }
                     }
+                    if run.scenario.kpl {
+                        // An aggregate does not tell which one of two of the same id went out.
+                        let [all, _, filtered, passed, bad] = truth;
+                        let names = ["in", "filtered", "out+duplicates", "quarantined"];
+                        check(mapping, acked, &names, &[all, filtered, passed, bad]);
+                        continue;
+                    }
                     check(mapping, acked, &["in", "out", "filtered", "duplicates", "quarantined"], &truth);
                 }
             });
         }
         // A sink counts what it worked on. Lanes fail one by one, so what it landed may come again in a batch, and is
         // skipped then.
-        let mapping = &run.drawn;
-        mapping.acked(|all| {
-            for acked in all {
-                let events = |record: &Rc<Record>| {
-                    let at = at(&mapping.stream, &acked.shard, record);
-                    self.clean.iter().filter(|(in_record, _)| *in_record == at).count()
-                };
-                let events = acked.records.iter().map(events).sum();
-                if acked.is_whole {
-                    check(mapping, acked, &["in", "landed+skipped", "quarantined"], &[events, events, 0]);
-                } else {
-                    let counted = number(&acked.counts, "in");
-                    check(mapping, acked, &["landed+skipped", "quarantined"], &[counted, 0]);
+        let mut sink = |mapping: &Rc<StreamMapping>| {
+            mapping.acked(|all| {
+                for acked in all {
+                    let events = |record: &Rc<Record>| {
+                        let at = at(&mapping.stream, &acked.shard, record);
+                        self.clean.iter().filter(|(in_record, _)| *in_record == at).count()
+                    };
+                    let events = acked.records.iter().map(events).sum();
+                    if acked.is_whole {
+                        check(mapping, acked, &["in", "landed+skipped", "quarantined"], &[events, events, 0]);
+                    } else {
+                        let counted = number(&acked.counts, "in");
+                        check(mapping, acked, &["landed+skipped", "quarantined"], &[counted, 0]);
+                    }
                 }
-            }
-        });
-        let landed: usize = mapping.function.counted().iter().map(|counts| number(counts, "landed")).sum();
-        let rows = self.rows.len();
+            });
+        };
+        sink(&run.drawn);
+        run.review.iter().for_each(sink);
+        let landed: usize = run.drawn.function.counted().iter().map(|counts| number(counts, "landed")).sum();
+        // What no lake is fed with is not its to count.
+        let rows = if run.scenario.kpl { 0 } else { self.rows.len() };
         if landed > rows || landed < rows && run.scenario.sink_is_well() {
             wrong.push(format!("lake counted {landed} events as landed, and {rows} are there"));
         }
@@ -477,7 +526,9 @@ impl Found {
         for (name, reason) in [("quarantined", "function_died"), ("forgotten", "forgotten")] {
             let (told, there) = (sum(&run.redrive, name), self.put_away.get(reason).map_or(0, BTreeSet::len));
             // A letter that is left, or delivered twice, has its records counted again.
-            let is_exact = sum(&run.redrive, "left") == 0 && run.scenario.letters_come_once();
+            // What two functions gave up has one entry, which does not say of which of them.
+            let is_shared = run.metrics.is_some() || run.review.is_some();
+            let is_exact = sum(&run.redrive, "left") == 0 && run.scenario.letters_come_once() && !is_shared;
             if run.scenario.redrive_ends() && (told < there || is_exact && told > there) {
                 wrong.push(format!("redrive counted {told} as {name}, and {there} are in the quarantine"));
             }
@@ -517,7 +568,7 @@ fn number(counts: &Value, name: &str) -> usize {
 }
 
 /// A record as lanes name it: a table's stream has its label in the shard's place.
-fn at(stream: &Stream, shard: &str, record: &Record) -> At {
+pub(crate) fn at(stream: &Stream, shard: &str, record: &Record) -> At {
     let shard = match stream.arn.split_once("/stream/") {
         Some((_, label)) => label.replace(':', "-"),
         None => shard.to_owned(),

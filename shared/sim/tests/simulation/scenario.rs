@@ -1,5 +1,6 @@
 //! What happens in a run, all of it drawn from its seed: who sends what and when, how the stack is set up, what goes wrong.
 
+use crate::{firehose, metrics, review};
 use millrace_core::port::Kind as Refusal;
 use millrace_core::time::Micros;
 use millrace_sim::chance::Chance;
@@ -115,6 +116,14 @@ pub(crate) struct Scenario {
     pub(crate) inbox_receives: u32,
     /// Whether the functions bear at last what was poison to them.
     pub(crate) is_mended: bool,
+    /// How `metrics` reads the table's changes, where it does.
+    pub(crate) metrics: Option<Settings>,
+    /// How `review` reads CleanStream, where it does.
+    pub(crate) review: Option<Settings>,
+    /// What is sent through Firehose, if anything is.
+    pub(crate) firehose: Option<firehose::Plan>,
+    /// Whether CleanStream carries KPL aggregates instead of frames.
+    pub(crate) kpl: bool,
     /// A bug on purpose.
     pub(crate) mutant: Option<crate::mutant::Mutant>,
 }
@@ -141,6 +150,10 @@ impl Scenario {
             spill_receives: 100, // as in the template
             inbox_receives: 100,
             is_mended: chance.percent(50),
+            metrics: None,
+            review: None,
+            firehose: None,
+            kpl: Chance::new(seed, "kpl").percent(6),
             mutant: None,
         };
         scenario.send(&chance);
@@ -154,6 +167,9 @@ impl Scenario {
         scenario.change_late(&chance);
         scenario.drop_files(&Chance::new(seed, "files"));
         scenario.take_long(&Chance::new(seed, "long"));
+        metrics::draw(&mut scenario, &Chance::new(seed, "metrics"));
+        review::draw(&mut scenario, &Chance::new(seed, "review"));
+        firehose::draw(&mut scenario, &Chance::new(seed, "firehose"));
         scenario
     }
 
@@ -321,7 +337,7 @@ impl Scenario {
         places.iter().any(|place| self.events.get(*place).is_some_and(|event| event.kind == Kind::Unnamed))
     }
 
-    fn event(&mut self, id: Option<String>, user: u32, kind: Kind) -> usize {
+    pub(crate) fn event(&mut self, id: Option<String>, user: u32, kind: Kind) -> usize {
         let serial = u32::try_from(self.events.len()).unwrap();
         let id = id.unwrap_or_else(|| format!("e-{serial}"));
         self.events.push(Event { serial, id, user, kind });
@@ -364,8 +380,8 @@ impl Scenario {
     pub(crate) fn kills(&self) -> bool {
         self.faults.iter().any(|fault| {
             let Fault::Invocation { function, how, .. } = fault else { return false };
-            // Nobody redrives files.
-            *function != "files"
+            // Nobody redrives files, nor what Firehose has.
+            !["files", "firehose"].contains(function)
                 && matches!(
                     how,
                     InvocationFault::Crash(_) | InvocationFault::Hang(_) | InvocationFault::AnswerLost
@@ -426,7 +442,7 @@ pub(crate) fn http(way: Way) -> bool {
     matches!(way, Way::Array | Way::Lines | Way::Gzip)
 }
 
-fn settings(chance: &Chance, window_max_ms: u64) -> Settings {
+pub(crate) fn settings(chance: &Chance, window_max_ms: u64) -> Settings {
     Settings {
         tumbling: None,
         batch_size: chance.pick(&[1, 3, 10, 100]),
@@ -437,7 +453,7 @@ fn settings(chance: &Chance, window_max_ms: u64) -> Settings {
 }
 
 /// Within the two minutes in which most happens.
-fn moment(chance: &Chance) -> Micros {
+pub(crate) fn moment(chance: &Chance) -> Micros {
     START.plus_ms(i64::try_from(chance.below(120_000)).unwrap())
 }
 
@@ -543,6 +559,31 @@ fn fault(chance: &Chance) -> Fault {
     }
 }
 
+/// Something that goes wrong with a function, or with the service that it calls.
+pub(crate) fn part_fault(chance: &Chance, function: &'static str, service: &'static str) -> Fault {
+    let nth = |most| u32::try_from(chance.below(most)).unwrap();
+    match chance.below(10) {
+        0..3 => Fault::Call { service, nth: nth(12), how: call_fault(chance) },
+        3..5 => {
+            let from = moment(chance);
+            let until = from.plus_ms(chance.pick(&[500, 30_000, 400_000]));
+            Fault::Spell { service, from, until, percent: chance.pick(&[50, 100]), how: call_fault(chance) }
+        }
+        _ => {
+            let after = nth(12);
+            let how = chance.pick(&[
+                InvocationFault::Crash(after),
+                InvocationFault::Hang(after),
+                InvocationFault::AnswerLost,
+                InvocationFault::AnswerLost,
+                InvocationFault::Throttled,
+                InvocationFault::Cold,
+            ]);
+            Fault::Invocation { function, nth: nth(12), how }
+        }
+    }
+}
+
 fn call_fault(chance: &Chance) -> CallFault {
     chance.pick(&[
         CallFault::Refused(Refusal::Transient),
@@ -563,9 +604,14 @@ pub(crate) const CANARY: &str = "canary";
 pub(crate) const CANARY_IP: &str = "198.51.100.1";
 
 impl Event {
+    /// When it was, as its body says.
+    pub(crate) fn time(&self) -> Micros {
+        START.plus_ms(-i64::from(self.user) * 1_800_000)
+    }
+
     /// Its body.
     pub(crate) fn body(&self) -> Vec<u8> {
-        let Self { serial, id, user, kind } = self;
+        let Self { serial, id, kind, .. } = self;
         if *kind == Kind::Garbage {
             return format!("{CANARY} \"serial\":{serial} is no JSON").into_bytes();
         }
@@ -575,7 +621,7 @@ impl Event {
             body["id"] = json!(id);
         }
         body["eventType"] = json!("view");
-        body["timestamp"] = json!((START.get() / 1000) - i64::from(*user) * 1_800_000);
+        body["timestamp"] = json!(self.time().get() / 1000);
         if *kind == Kind::Large {
             body["large"] = json!("x".repeat(400_000));
         }

@@ -60,6 +60,24 @@ fn shrunk(mut scenario: Scenario) -> Scenario {
                 }
             }
         }
+        if scenario.kpl {
+            attempt(&mut scenario, &|less| less.kpl = false);
+        }
+        if scenario.metrics.is_some() {
+            attempt(&mut scenario, &|less| less.metrics = None);
+        }
+        if scenario.review.is_some() {
+            attempt(&mut scenario, &|less| less.review = None);
+        }
+        if scenario.firehose.is_some() {
+            attempt(&mut scenario, &|less| less.firehose = None);
+        }
+        let puts = |scenario: &Scenario| scenario.firehose.as_ref().map_or(0, |plan| plan.puts.len());
+        for place in (0..puts(&scenario)).rev() {
+            attempt(&mut scenario, &|less| {
+                less.firehose.iter_mut().for_each(|plan| drop(plan.puts.remove(place)));
+            });
+        }
         for place in (0..scenario.redrives.len()).rev() {
             attempt(&mut scenario, &|less| {
                 less.redrives.remove(place);
@@ -90,6 +108,12 @@ pub(crate) fn tell(scenario: Scenario) -> String {
         .push(format!("\nSet up: {raw_shards} raw and {clean_shards} clean shards, clocks {skew_ms} ms off"));
     for (name, settings) in [("transform", transform), ("changes", changes), ("lake", lake)] {
         lines.push(format!("  {name}: {settings:?}"));
+    }
+    for (name, settings) in [("metrics", &scenario.metrics), ("review", &scenario.review)] {
+        lines.extend(settings.map(|settings| format!("  {name}: {settings:?}")));
+    }
+    if scenario.kpl {
+        lines.push("  CleanStream carries KPL aggregates".to_owned());
     }
     lines.push("\nFaults, as few as it takes:".to_owned());
     lines.extend(scenario.faults.iter().map(|fault| format!("  {fault}")));

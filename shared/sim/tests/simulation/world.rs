@@ -4,15 +4,17 @@ use crate::code::{Binary, Poison, TABLE, Which};
 use crate::mutant::Mutant;
 use crate::scenario::{CANARY_IP, Event, START, Scenario, Send, Way};
 use crate::truth;
+use crate::{firehose, review};
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use flate2::{Compression, write::GzEncoder};
 use millrace_core::kpl;
 use millrace_core::port::{Entry, Put, PutRecords as _, Queue as _};
 use millrace_sim::account::Account;
-use millrace_sim::dynamodb::Table;
+use millrace_sim::dynamodb::{Rows, Table};
 use millrace_sim::etag;
 use millrace_sim::executor::{End, first};
 use millrace_sim::fault::{CallFault, Happening};
+use millrace_sim::fifo;
 use millrace_sim::kinesis::{self, Stream};
 use millrace_sim::lambda::{Function, Outcome};
 use millrace_sim::queue_mapping;
@@ -54,6 +56,17 @@ pub(crate) struct Stack {
     pub(crate) transform_dead: Rc<Queue>,
     pub(crate) changes_dead: Rc<Queue>,
     pub(crate) lake_dead: Rc<Queue>,
+    /// Those of the functions that not every run has.
+    pub(crate) metrics_dead: Rc<Queue>,
+    pub(crate) review_dead: Rc<Queue>,
+    /// The table of metrics, and how many changes CloudWatch was told of.
+    pub(crate) rows: Rc<Rows>,
+    pub(crate) counted: Cell<u64>,
+    /// Who checks events, and the queue of those that are held.
+    pub(crate) check: Rc<review::Check>,
+    pub(crate) held: Rc<fifo::Queue>,
+    /// Whether CleanStream carries KPL aggregates.
+    pub(crate) kpl: bool,
     pub(crate) state: Rc<Table>,
     pub(crate) secret: Rc<Secret>,
     /// The functions that redrive calls.
@@ -70,6 +83,8 @@ pub(crate) struct Stack {
     /// Whether the functions bear what was poison to them.
     pub(crate) cured: Cell<bool>,
     poisonous: bool,
+    /// Whether there are metrics and review.
+    reads: (bool, bool),
 }
 
 /// What a client was told of an event.
@@ -88,6 +103,10 @@ pub(crate) struct Run {
     pub(crate) transform: Rc<StreamMapping>,
     pub(crate) changes: Rc<StreamMapping>,
     pub(crate) drawn: Rc<StreamMapping>,
+    pub(crate) metrics: Option<Rc<StreamMapping>>,
+    pub(crate) review: Option<Rc<StreamMapping>>,
+    pub(crate) delivery: Option<firehose::Delivery>,
+    pub(crate) firehose: Rc<Function>,
     pub(crate) ingest: Rc<Function>,
     pub(crate) drain: Rc<Function>,
     pub(crate) redrive: Rc<Function>,
@@ -157,6 +176,14 @@ impl Stack {
             transform_dead: queue("transform-dead", 900_000, None),
             changes_dead: queue("changes-dead", 900_000, None),
             lake_dead: queue("lake-dead", 900_000, None),
+            metrics_dead: queue("metrics-dead", 900_000, None),
+            review_dead: queue("review-dead", 900_000, None),
+            rows: Rows::new(account, "metrics table"),
+            counted: Cell::default(),
+            check: review::Check::new(account),
+            held: fifo::Queue::new(account, "review-queue"),
+            kpl: scenario.kpl,
+            reads: (scenario.metrics.is_some(), scenario.review.is_some()),
             state: Table::new(account, "table"),
             secret: Secret::new(account, KEY),
             functions: RefCell::default(),
@@ -202,9 +229,16 @@ impl Stack {
 
     /// How many dead letters there are.
     pub(crate) fn letters(&self) -> usize {
-        let streams = [&self.transform_dead, &self.changes_dead, &self.lake_dead];
-        let queues = streams.into_iter().chain([&self.spill_dead, &self.inbox_dead]);
+        let queues = self.letters_of_streams().into_iter().chain([&self.spill_dead, &self.inbox_dead]);
         queues.map(|queue| queue.waiting().len()).sum()
+    }
+
+    /// The dead letter queues of what reads streams.
+    pub(crate) fn letters_of_streams(&self) -> Vec<&Rc<Queue>> {
+        let (metrics, review) = self.reads;
+        let more = [metrics.then_some(&self.metrics_dead), review.then_some(&self.review_dead)];
+        let all = [&self.transform_dead, &self.changes_dead, &self.lake_dead];
+        all.into_iter().chain(more.into_iter().flatten()).collect()
     }
 
     /// What a batch does to this stage, where one of its records is poisonous.
@@ -248,7 +282,11 @@ pub(crate) fn play(scenario: &Scenario, tells: bool) -> Run {
     let files = function("files", Which::Files, 900);
     let lake = function("lake", Which::Lake, 120);
     let redrive = function("redrive", Which::Redrive, 840);
-    *stack.functions.borrow_mut() = [&queue, &transform, &changes, &lake].map(Rc::clone).into();
+    let metrics = function("metrics", Which::Metrics, 60);
+    let review = function("review", Which::Review, 60);
+    let firehose = function("firehose", Which::Firehose, 60);
+    *stack.functions.borrow_mut() =
+        [&queue, &transform, &changes, &lake, &metrics, &review].map(Rc::clone).into();
 
     queue_mapping::start(&account, &stack.spill, &drain, 10, 2);
     queue_mapping::start(&account, &stack.inbox, &queue, 10, 3);
@@ -260,7 +298,15 @@ pub(crate) fn play(scenario: &Scenario, tells: bool) -> Run {
     let of_raw = map(&stack.raw, &transform, dead, settings, kinesis);
     let (dead, settings) = (&stack.changes_dead, scenario.changes);
     let of_orders = map(&stack.orders, &changes, dead, settings, stream_mapping::table);
-    let of_clean = map(&stack.clean, &lake, &stack.lake_dead, scenario.lake, kinesis);
+    // Lake reads frames alone: a stream of something else it is not given.
+    let unread = scenario.kpl.then(|| Stream::new(&account, "nothing", String::new(), 1, RETENTION_MS));
+    let clean = unread.as_ref().unwrap_or(&stack.clean);
+    let of_clean = map(clean, &lake, &stack.lake_dead, scenario.lake, kinesis);
+    let (dead, render) = (&stack.metrics_dead, stream_mapping::table);
+    let of_changes = scenario.metrics.map(|settings| map(&stack.orders, &metrics, dead, settings, render));
+    let dead = &stack.review_dead;
+    let of_checked = scenario.review.map(|settings| map(&stack.clean, &review, dead, settings, kinesis));
+    let delivery = scenario.firehose.as_ref().map(|plan| firehose::start(&stack, &firehose, plan));
 
     let told = Rc::new(Ledger::default());
     for send in &scenario.sends {
@@ -276,8 +322,11 @@ pub(crate) fn play(scenario: &Scenario, tells: bool) -> Run {
     }
     let happenings: Vec<_> = account.faults().happenings().collect();
     for (at, what) in happenings {
-        let functions = [&ingest, &drain, &queue, &transform, &changes, &files, &lake].map(Rc::clone);
-        let mappings = [&of_raw, &of_orders, &of_clean].map(Rc::clone);
+        let functions = [&ingest, &drain, &queue, &transform, &changes, &files, &lake];
+        let functions: Vec<_> =
+            functions.into_iter().chain([&metrics, &review, &firehose]).map(Rc::clone).collect();
+        let mappings = [&of_raw, &of_orders, &of_clean].into_iter().chain(&of_changes).chain(&of_checked);
+        let mappings: Vec<_> = mappings.map(Rc::clone).collect();
         let (stack, account) = (Rc::clone(&stack), account.clone());
         account.clone().executor().spawn(async move {
             account.executor().sleep_until(at).await;
@@ -299,6 +348,10 @@ pub(crate) fn play(scenario: &Scenario, tells: bool) -> Run {
         transform: of_raw,
         changes: of_orders,
         drawn: of_clean,
+        metrics: of_changes,
+        review: of_checked,
+        delivery,
+        firehose,
         ingest,
         drain,
         redrive,
@@ -357,7 +410,8 @@ fn happen(what: Happening, stack: &Stack, functions: &[Rc<Function>], mappings: 
         Happening::Split(name) => stream(name).into_iter().for_each(|stream| stream.split()),
         Happening::Merge(name) => stream(name).into_iter().for_each(|stream| stream.merge()),
         Happening::DeliveredTwice(name) => {
-            let queues = [&stack.spill, &stack.inbox, &stack.transform_dead, &stack.lake_dead];
+            let queues =
+                [&stack.spill, &stack.inbox, &stack.transform_dead, &stack.lake_dead, &stack.review_dead];
             queues.into_iter().filter(|queue| queue.name == name).for_each(|queue| queue.deliver_twice());
         }
     }
@@ -576,13 +630,13 @@ fn request(way: Way, events: &[Event]) -> Value {
 }
 
 /// An aggregate of these payloads, of which every other one has gzip.
-fn aggregate(payloads: impl Iterator<Item = Vec<u8>>) -> Vec<u8> {
+pub(crate) fn aggregate(payloads: impl Iterator<Item = Vec<u8>>) -> Vec<u8> {
     let payloads = payloads.enumerate().map(|(n, plain)| if n % 2 == 1 { gzip(&plain) } else { plain });
     let payloads: Vec<_> = payloads.collect();
     kpl::write("any", &payloads.iter().map(Vec::as_slice).collect::<Vec<_>>())
 }
 
-fn gzip(plain: &[u8]) -> Vec<u8> {
+pub(crate) fn gzip(plain: &[u8]) -> Vec<u8> {
     let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
     gzip.write_all(plain).unwrap();
     gzip.finish().unwrap()
