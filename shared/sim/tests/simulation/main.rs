@@ -11,6 +11,7 @@
 )]
 
 mod code;
+mod feed;
 mod found;
 mod logs;
 mod mutant;
@@ -18,6 +19,7 @@ mod oracle;
 mod scenario;
 mod story;
 mod truth;
+mod webhooks;
 mod world;
 
 use crate::mutant::Mutant;
@@ -126,10 +128,11 @@ fn bugs_on_purpose_are_found() {
 }
 
 /// What takes hours until it happens does happen in some runs: a stream forgets what a dead letter points to, spilled messages
-/// that drain gave up come back.
+/// that drain gave up come back, a webhook is replayed when only the note of its id can tell.
 #[test]
 fn what_is_seldom_happens() {
-    let mut seldom = BTreeMap::from([("forgotten", None), ("spilled again", None)]);
+    let mut seldom =
+        BTreeMap::from([("forgotten", None), ("spilled again", None), ("known by its note", None)]);
     for seed in 0..1_000 {
         logs::keep();
         let mut run = world::play(&Scenario::new(seed), false);
@@ -138,7 +141,9 @@ fn what_is_seldom_happens() {
         }
         let forgets = run.redrive.counted().iter().any(|counts| counts["forgotten"].as_u64() > Some(0));
         let again = !run.stack.spill_dead.all().is_empty() && run.stack.spill_dead.waiting().is_empty();
-        for (name, happened) in [("forgotten", forgets), ("spilled again", again)] {
+        let known = run.stack.webhooks.knew_by_note.get();
+        let all = [("forgotten", forgets), ("spilled again", again), ("known by its note", known)];
+        for (name, happened) in all {
             if happened {
                 seldom.entry(name).and_modify(|first| *first = first.or(Some(seed)));
             }

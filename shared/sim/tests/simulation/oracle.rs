@@ -4,6 +4,7 @@ use crate::logs;
 use crate::scenario::{CANARY, CANARY_IP, Event, Kind, Way};
 use crate::truth::{self, Place, Row};
 use crate::world::{NEXT_KEY, Run};
+use crate::{feed, webhooks};
 use millrace_core::record::order;
 use millrace_core::time::Micros;
 use millrace_core::token::TokenKey;
@@ -69,6 +70,8 @@ pub(crate) fn judge(run: &Run) -> Vec<String> {
     found.counts_are_true(run, &mut wrong);
     found.manifests_are_true(run, &mut wrong);
     found.other_counts_are_true(run, &mut wrong);
+    webhooks::judge(run, &mut wrong);
+    feed::judge(run, &mut wrong);
     found.no_personal_data(&mut wrong);
     found.tokens_are_of_their_time(run, &mut wrong);
     if run.scenario.puts_once() {
@@ -241,19 +244,22 @@ impl Found {
             for event in &events {
                 let told = run.told.of(event.serial);
                 let there = landed(event) || is_bad(event);
-                if there && (told.sent == 0 || event.kind == Kind::NoId) {
+                let must_be_refused = matches!(event.kind, Kind::NoId | Kind::Forged);
+                if there && (told.sent == 0 || must_be_refused) {
                     wrong.push(format!("{id} is there, and nobody sent it, or it was refused"));
                 }
                 if is_bad(event) && is_good(event.kind) && !mates.contains(&event.serial) {
                     wrong.push(format!("{id} is in the quarantine, and is good"));
                 }
-                if told.refused != (event.kind == Kind::NoId) && (told.refused || told.accepted) {
+                if told.refused != must_be_refused && (told.refused || told.accepted) {
                     wrong.push(format!("{id} was refused or accepted, and should not have been"));
                 }
             }
             for row in rows {
                 let is_unnamed = events.iter().all(|event| event.kind == Kind::Unnamed);
-                if row.id != id && !(is_unnamed && row.id.starts_with("inbox-")) {
+                // By the message it came in, or as a hash of the bytes that it is in a feed.
+                let is_named = row.id.starts_with("inbox-") || row.id.len() == 32;
+                if row.id != id && !(is_unnamed && is_named) {
                     wrong.push(format!("{id} landed as {}", row.id));
                 }
             }
@@ -453,11 +459,12 @@ impl Found {
             let most: usize = records.iter().map(events).sum();
             // What drain or redrive sent once more is the same in the same place; so is what a client sent twice at once.
             let least: usize = records.iter().collect::<BTreeSet<_>>().into_iter().map(events).sum();
-            let (told, out) = (sum(&run.ingest, "spilled"), sum(&run.drain, "out"));
+            let told = sum(&run.ingest, "spilled") + sum(&run.webhooks, "spilled");
+            let out = sum(&run.drain, "out");
             let all_came = run.scenario.redrive_ends() && run.stack.spill_dead.waiting().is_empty();
             if !(least..=most).contains(&told) || all_came && told != out {
                 wrong.push(format!(
-                    "{least} to {most} events were spilled; ingest counted {told}, and drain {out} out"
+                    "{least} to {most} events were spilled; ingest and webhooks counted {told}, and drain {out} out"
                 ));
             }
         }

@@ -1,5 +1,7 @@
 //! What happens in a run, all of it drawn from its seed: who sends what and when, how the stack is set up, what goes wrong.
 
+use crate::feed::{self, Feed};
+use crate::webhooks::{self, Delivery};
 use millrace_core::port::Kind as Refusal;
 use millrace_core::time::Micros;
 use millrace_sim::chance::Chance;
@@ -28,10 +30,12 @@ pub(crate) enum Kind {
     Bad,
     /// It is no JSON; only a producer of its own can send it.
     Garbage,
-    /// Ingest refuses it: it has no id.
+    /// Ingest refuses it, or webhooks: it has no id.
     NoId,
-    /// It lands, though it has no id: it is known by the message that it came in.
+    /// It lands, though it has no id: it is known by the message that it came in, or by its bytes in a feed.
     Unnamed,
+    /// Webhooks refuses it: who sends it is not who it says.
+    Forged,
     /// `transform` panics over it.
     PanicsTransform,
     /// `transform` dies of it.
@@ -102,6 +106,8 @@ pub(crate) struct Scenario {
     pub(crate) skew_ms: i64,
     pub(crate) events: Vec<Event>,
     pub(crate) sends: Vec<Send>,
+    pub(crate) deliveries: Vec<Delivery>,
+    pub(crate) feed: Feed,
     pub(crate) faults: Vec<Fault>,
     /// When dead letters are redriven, while all may still go wrong.
     pub(crate) redrives: Vec<Micros>,
@@ -131,6 +137,8 @@ impl Scenario {
             skew_ms: chance.pick(&[0, 0, 50, 2_000]),
             events: Vec::new(),
             sends: Vec::new(),
+            deliveries: Vec::new(),
+            feed: Feed::default(),
             faults: Vec::new(),
             redrives: Vec::new(),
             rest: Duration::from_hours(1),
@@ -149,6 +157,8 @@ impl Scenario {
         scenario.change_late(&chance);
         scenario.drop_files(&Chance::new(seed, "files"));
         scenario.take_long(&Chance::new(seed, "long"));
+        webhooks::draw(&mut scenario, &Chance::new(seed, "webhooks"));
+        feed::draw(&mut scenario, &Chance::new(seed, "feed"));
         scenario
     }
 
@@ -297,7 +307,7 @@ impl Scenario {
         places.iter().any(|place| self.events.get(*place).is_some_and(|event| event.kind == Kind::Unnamed))
     }
 
-    fn event(&mut self, id: Option<String>, user: u32, kind: Kind) -> usize {
+    pub(crate) fn event(&mut self, id: Option<String>, user: u32, kind: Kind) -> usize {
         let serial = u32::try_from(self.events.len()).unwrap();
         let id = id.unwrap_or_else(|| format!("e-{serial}"));
         self.events.push(Event { serial, id, user, kind });
@@ -340,8 +350,8 @@ impl Scenario {
     pub(crate) fn kills(&self) -> bool {
         self.faults.iter().any(|fault| {
             let Fault::Invocation { function, how, .. } = fault else { return false };
-            // Nobody redrives files.
-            *function != "files"
+            // Nobody redrives these.
+            !["files", "webhooks", "pull"].contains(function)
                 && matches!(
                     how,
                     InvocationFault::Crash(_) | InvocationFault::Hang(_) | InvocationFault::AnswerLost
@@ -349,14 +359,18 @@ impl Scenario {
         })
     }
 
-    /// Whether nothing makes a client, ingest, drain or queue send again what did arrive.
+    /// Whether nothing makes a client, ingest, webhooks, pull, drain or queue send again what did arrive.
     pub(crate) fn puts_once(&self) -> bool {
         self.faults.iter().all(|fault| match fault {
             Fault::Call { service, how, .. } | Fault::Spell { service, how, .. } => {
-                !["api", "raw", "spill", "inbox", "lambda"].contains(service)
-                    || matches!(how, CallFault::Partial(..) | CallFault::Refused(_))
+                // Who waits for a secret has no time left for Kinesis, puts and spills at once.
+                let hurries = *service == "secrets" && !self.deliveries.is_empty();
+                let counts = ["api", "raw", "spill", "inbox", "lambda"].contains(service);
+                !hurries && (!counts || matches!(how, CallFault::Partial(..) | CallFault::Refused(_)))
             }
-            Fault::Invocation { function, .. } => !["ingest", "drain", "queue"].contains(function),
+            Fault::Invocation { function, .. } => {
+                !["ingest", "webhooks", "pull", "drain", "queue"].contains(function)
+            }
             Fault::At { what, .. } => {
                 !matches!(what, Happening::DeliveredTwice("spill" | "inbox" | "inbox-dead"))
             }
@@ -411,7 +425,7 @@ fn settings(chance: &Chance, window_max_ms: u64) -> Settings {
 }
 
 /// Within the two minutes in which most happens.
-fn moment(chance: &Chance) -> Micros {
+pub(crate) fn moment(chance: &Chance) -> Micros {
     START.plus_ms(i64::try_from(chance.below(120_000)).unwrap())
 }
 
@@ -552,7 +566,7 @@ impl Event {
         body.to_string().into_bytes()
     }
 
-    fn fields(&self) -> Value {
+    pub(crate) fn fields(&self) -> Value {
         let Self { serial, user, kind, .. } = self;
         let price = match kind {
             Kind::Filtered => json!(5),
