@@ -56,7 +56,7 @@ pub(crate) struct Feed {
 pub(crate) const TOKEN: &str = "feed-t0ken";
 
 /// The feed's address.
-pub(crate) const URL: &str = "https://feed.example/items?after={cursor}";
+const URL: &str = "https://feed.example/items?after={cursor}";
 
 const EVERY: Duration = Duration::from_mins(5);
 
@@ -66,7 +66,7 @@ const RUNS_MAX: u32 = 150;
 /// How long `pull` waits for a page, as in `functions/pull/src/http.rs`.
 const HANGS: Duration = Duration::from_secs(30);
 
-/// What was handed over this long ago may come again: `transform` knows it.
+/// For how long after it was handed over a page may come again by mistake: so long `transform` knows its items for sure.
 const AGAIN_MS: i64 = 1_500_000;
 
 /// Now and then there is a feed.
@@ -246,12 +246,12 @@ impl Server {
             self.wrong.borrow_mut().insert("the feed was asked while it wanted to be left alone".to_owned());
         }
         if header != Some(("Authorization", &format!("Bearer {TOKEN}"))) {
-            return Some(self.plain(401, &[], "who are you?"));
+            return Some(self.plain(401, "who are you?"));
         }
         let cursor = url.split_once("after=").map_or("p-0", |(_, cursor)| cursor);
         let Some(before) = self.before(cursor) else {
             self.wrong.borrow_mut().insert("the feed was asked for what it has not".to_owned());
-            return Some(self.plain(404, &[], "there is no such page"));
+            return Some(self.plain(404, "there is no such page"));
         };
         if fault.is_some() {
             self.troubles.set(self.troubles.get() + 1);
@@ -279,12 +279,12 @@ impl Server {
                         self.wait(&[("x-rate-limit-remaining", "0")], "x-rate-limit-reset", until)
                     }
                 };
-                Answer { headers, ..self.plain(429, &[], "not so fast") }
+                Answer { headers, ..self.plain(429, "not so fast") }
             }
-            Some(CallFault::Refused(_)) => self.plain(500, &[], "<html>something went wrong</html>"),
+            Some(CallFault::Refused(_)) => self.plain(500, "<html>something went wrong</html>"),
             Some(CallFault::Late(_)) => {
                 let headers = self.wait(&[], "retry-after", chance.pick(&[5, 120]));
-                Answer { headers, ..self.plain(503, &[], "we will be back soon") }
+                Answer { headers, ..self.plain(503, "we will be back soon") }
             }
             // The page before, from some cache.
             Some(CallFault::Partial(100, Refusal::Throttled)) => {
@@ -300,9 +300,9 @@ impl Server {
                 self.page(least + chance.place(before - least + 1))
             }
             Some(CallFault::Partial(..)) => match chance.below(5) {
-                0 => self.plain(200, &[], "<html>please log in</html>"),
-                1 => self.plain(200, &[], r#"{"error":"none of your business"}"#),
-                2 => self.plain(403, &[], "no"),
+                0 => self.plain(200, "<html>please log in</html>"),
+                1 => self.plain(200, r#"{"error":"none of your business"}"#),
+                2 => self.plain(403, "no"),
                 3 => {
                     let mut page = self.page(before);
                     page.body.truncate(page.body.len() / 2);
@@ -320,10 +320,9 @@ impl Server {
         })
     }
 
-    fn plain(&self, status: u16, headers: &[(&str, &str)], body: &str) -> Answer {
+    fn plain(&self, status: u16, body: &str) -> Answer {
         self.account.tell(|| format!("  feed: answers {status} {body}"));
-        let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        Answer { status, headers, body: body.as_bytes().to_vec() }
+        Answer { status, headers: Vec::new(), body: body.as_bytes().to_vec() }
     }
 
     /// The headers that say to wait, so many seconds or until that one.
