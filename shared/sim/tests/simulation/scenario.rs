@@ -384,6 +384,16 @@ impl Scenario {
         })
     }
 
+    /// Whether the quarantine answers whenever it took something.
+    pub(crate) fn quarantine_answers(&self) -> bool {
+        !self.faults.iter().any(|fault| match fault {
+            Fault::Call { service, how, .. } | Fault::Spell { service, how, .. } => {
+                *service == "quarantine" && !matches!(how, CallFault::Refused(_))
+            }
+            _ => false,
+        })
+    }
+
     /// Whether redrive comes to an end each time, and counts.
     pub(crate) fn redrive_ends(&self) -> bool {
         !self.faults.iter().any(|fault| matches!(fault, Fault::Invocation { function: "redrive", .. }))
