@@ -61,6 +61,10 @@ pub struct Tally {
 /// tried with Kinesis before the event is spilled.
 const ANSWER_MS: i64 = 5_000;
 
+/// How long the table may take to say whether it knows an id, milliseconds. The other half of the second is for Kinesis: a table
+/// that hangs keeps no event out.
+const LOOK_MS: i64 = 500;
+
 /// For how long an id is known, milliseconds: a week. Stripe sends again for three days, the others for less.
 /// <https://docs.stripe.com/webhooks#automatic-retries>
 const KNOWN_MS: i64 = 7 * 86_400_000;
@@ -198,6 +202,7 @@ impl<P, Q, T: KeyTable, S: Secret, C: Clock> Deps<P, Q, T, S, C> {
     /// `transform` knows it by its id.
     async fn knows(&self, key: &str, now: Micros, deadline: Micros) -> bool {
         let all = Between { after: "", before: None, backward: false };
+        let deadline = deadline.min(self.ingest.clock.now().plus_ms(LOOK_MS));
         let found = self.ids.call(&self.ingest.clock, deadline, async |ids| ids.page(key, all).await).await;
         found.inspect_err(no_note).is_ok_and(|page| page.items.iter().any(|item| item.expires_at > now))
     }

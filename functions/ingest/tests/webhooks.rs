@@ -513,6 +513,28 @@ fn a_vendor_is_answered_within_five_seconds_whatever_is_down() {
     assert!(deps.ingest.clock.now() <= at(NOW + 5));
 }
 
+/// A table that lets who asks wait.
+struct Hangs;
+
+impl KeyTable for Hangs {
+    async fn page(&self, _: &str, _: Between<'_>) -> Result<Page, Error> {
+        std::future::pending().await
+    }
+
+    async fn put(&self, _: &Item, _: When) -> Result<Written, Error> {
+        Ok(Written::Done)
+    }
+}
+
+/// Else nothing of the five seconds would be left for Kinesis and the spill queue.
+#[test]
+fn a_table_that_hangs_leaves_time_for_the_event() {
+    let held = Held::of(SECRETS);
+    let mut deps = deps(&held, Stream::default(), Messages::default(), Hangs);
+    assert_eq!(send(github(b"{}"), &mut deps).0.status_code, 202);
+    assert!(deps.ingest.clock.now() < at(NOW + 1));
+}
+
 /// What `transform` lets out of these records, as events and as counts.
 fn transformed(records: &[Entry]) -> (usize, Transformed) {
     let span = Span { window_ms: 3_600_000, retries_ms: 86_400_000, ids_max: 1_000_000 };

@@ -143,7 +143,7 @@ impl Feed {
         Ok(self.url.replace(CURSOR, &utf8_percent_encode(cursor, PLAIN).to_string()))
     }
 
-    /// Reads a page.
+    /// Reads a page, and sees that its cursor leads nowhere else.
     pub fn read<'a>(&self, body: &'a [u8]) -> Result<Page<'a>, NoPage> {
         let body = std::str::from_utf8(body).map_err(|_| NoPage::NotJson)?;
         let page: &RawValue = serde_json::from_str(body).map_err(|_| NoPage::NotJson)?;
@@ -152,6 +152,10 @@ impl Feed {
         let next = self.cursor.as_ref().and_then(|pointer| find(page, pointer)).and_then(text);
         if next.as_ref().is_some_and(|next| next.len() > CURSOR_MAX) {
             return Err(NoPage::LongCursor);
+        }
+        // Once noted, a cursor that leads astray would be asked for in all runs to come.
+        if let Some(next) = &next {
+            self.at(Some(next))?;
         }
         Ok(Page { items, next })
     }

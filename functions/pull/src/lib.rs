@@ -22,6 +22,7 @@ use millrace_core::guard::{Guard, Health};
 use millrace_core::pipeline::EventSettings;
 use millrace_core::port::{Clock, Entry, Error, KeyTable, Kind, PutRecords, Secret};
 use millrace_core::publish::{Left, publish};
+use millrace_core::retry::{Delay, Policy};
 use millrace_core::time::Micros;
 use millrace_core::token::fingerprint;
 use millrace_ingest::events::{self, RECORD_MAX, Stamp};
@@ -31,6 +32,12 @@ use std::time::Duration;
 
 /// The largest page, bytes.
 pub const PAGE_MAX: usize = 10 << 20;
+
+/// How to insist on a feed: three times more within some ten seconds. The next run comes soon.
+pub const PATIENCE: Policy = Policy {
+    delay: Delay::FullJitter { base: Duration::from_millis(1500), cap: Duration::from_secs(6) },
+    attempts_max: 4,
+};
 
 /// The largest record: a stream takes 1 MiB with the partition key.
 const STREAM_RECORD_MAX: usize = 1_000_000;
@@ -217,7 +224,8 @@ where
         let page = self.feed.read(&answer.body)?;
         let Parcel { entries, ids, count, unread } = self.pack(&page.items, known, now);
         let leads_on = page.next.is_some() && page.next != state.place.cursor;
-        if leads_on && count == 0 && !ids.is_empty() {
+        // The first page of a run is the last one of the run before, which may lead on now and have nothing new itself.
+        if leads_on && count == 0 && !ids.is_empty() && tally.pages > 0 {
             tracing::warn!("the feed hands over again what it had handed over, and says that there is more");
             tally.stale = 1;
             (tally.r#in, tally.known) = (tally.r#in + page.items.len(), tally.known + page.items.len());
@@ -268,7 +276,10 @@ where
             } else {
                 // `transform` looks again, and says in the quarantine why not.
                 parcel.unread += 1;
-                parcel.entries.push(Entry { partition_key: hash, data: piece.to_vec() });
+                // To it an array is its items, but this one is an item.
+                let is_array = piece.starts_with(b"[");
+                let data = if is_array { [b"[", piece, b"]"].concat() } else { piece.to_vec() };
+                parcel.entries.push(Entry { partition_key: hash, data });
             }
         }
         parcel.entries.extend(events::records(&accepted));

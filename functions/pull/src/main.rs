@@ -8,16 +8,8 @@ use millrace_aws::{
 };
 use millrace_core::guard::Guard;
 use millrace_core::pipeline::EventSettings;
-use millrace_core::retry::{Delay, Policy};
-use millrace_pull::{Deps, Feed, Header, NoFeed};
+use millrace_pull::{Deps, Feed, Header, NoFeed, PATIENCE};
 use serde::de::IgnoredAny;
-use std::time::Duration;
-
-/// How to insist on a feed: three times more within some ten seconds. The next run comes soon.
-const PATIENCE: Policy = Policy {
-    delay: Delay::FullJitter { base: Duration::from_millis(1500), cap: Duration::from_secs(6) },
-    attempts_max: 4,
-};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {

@@ -1,5 +1,6 @@
 //! The functions as Lambda runs them: what each `main.rs` wires, here over the services of the simulated account.
 
+use crate::feed;
 use crate::firehose::Firehose;
 use crate::metrics::Metrics;
 use crate::mutant::{self, Bent, Mutant};
@@ -19,10 +20,11 @@ use millrace_core::retry::Policy;
 use millrace_core::sink::Driver;
 use millrace_core::time::Micros;
 use millrace_core::transformer::Transformer;
+use millrace_core::webhook::Sources;
 use millrace_core::window::{Forgetful, Span, Window};
 use millrace_files_function::Sizes;
 use millrace_ingest::access::Access;
-use millrace_ingest::{drain, queue};
+use millrace_ingest::{drain, queue, webhooks};
 use millrace_lake::{Frames, Layout};
 use millrace_sim::account::SkewedClock;
 use millrace_sim::kinesis::Stream;
@@ -66,6 +68,8 @@ pub(crate) enum Which {
     Metrics,
     Review,
     Firehose,
+    Webhooks,
+    Pull,
 }
 
 /// Starts instances of a function in a stack.
@@ -87,7 +91,7 @@ impl Binary {
     }
 
     pub(crate) fn bent<P>(&self, port: P) -> Bent<P> {
-        Bent::new(port, &self.stack)
+        Bent::new(port, &self.stack, self.which)
     }
 
     pub(crate) fn table(&self) -> dynamodb::Client {
@@ -152,6 +156,39 @@ impl Code for Binary {
                     access: Access::Open,
                     body_max: 10 << 20,
                 })),
+                Which::Webhooks => {
+                    let clock = self.clock();
+                    let secret = self.bent(secrets::Client(Rc::clone(&stack.webhook_secrets)));
+                    let secret = Guard::patient("webhook secrets", secret);
+                    let until = clock.now().plus_ms(START_MS);
+                    let sources = Keys::fetch(secret, &clock, until, Sources::parse).await;
+                    let ingest = millrace_ingest::Deps {
+                        raw: Guard::patient("RawStream", self.bent(raw())),
+                        spill: Guard::new("spill queue", sqs::Client(Rc::clone(&stack.spill)), Policy::BRIEF),
+                        clock,
+                        event: EventSettings::read(PIPELINE).unwrap(),
+                        access: Access::Open,
+                        body_max: webhooks::BODY_MAX,
+                    };
+                    let sources = sources.map_err(|why| why.to_string())?;
+                    let ids = Guard::new("state table", self.bent(self.table()), Policy::BRIEF);
+                    Box::new(Webhooks(webhooks::Deps { ingest, sources, ids }))
+                }
+                Which::Pull => {
+                    let header = millrace_pull::Header::read("Authorization: Bearer {token}").unwrap();
+                    let token = secrets::Client(Rc::clone(&stack.feed_token));
+                    let feed = self.bent(feed::Client(Rc::clone(&stack.feed)));
+                    let deps = millrace_pull::Deps {
+                        feed: stack.feed.settings(),
+                        http: Guard::new("feed", feed, millrace_pull::PATIENCE),
+                        token: Some((header, Guard::patient("feed's token", token))),
+                        table: Guard::patient("state table", self.bent(self.table())),
+                        raw: Guard::patient("RawStream", self.bent(raw())),
+                        clock: self.clock(),
+                        event: EventSettings::read(PIPELINE).unwrap(),
+                    };
+                    Box::new(Pull { stack: Rc::clone(stack), deps })
+                }
                 Which::Drain => {
                     let deps = drain::Deps {
                         raw: Guard::patient("RawStream", raw()),
@@ -263,6 +300,46 @@ impl Instance for Ingest {
         Box::pin(async move {
             let (payload, tally) = millrace_ingest::handle(read(payload)?, deadline(ends), &self.0).await;
             Ok(answer(&payload, &tally))
+        })
+    }
+}
+
+struct Webhooks(
+    webhooks::Deps<
+        Bent<kinesis::Client>,
+        sqs::Client,
+        Bent<dynamodb::Client>,
+        Bent<secrets::Client>,
+        SkewedClock,
+    >,
+);
+
+impl Instance for Webhooks {
+    fn invoke<'a>(&'a mut self, payload: &'a Value, ends: Micros) -> Local<'a, Result<Answer, String>> {
+        Box::pin(async move {
+            let (payload, tally) = webhooks::handle(read(payload)?, deadline(ends), &mut self.0).await;
+            Ok(answer(&payload, &tally))
+        })
+    }
+}
+
+struct Pull {
+    stack: Rc<Stack>,
+    deps: millrace_pull::Deps<
+        Bent<feed::Client>,
+        secrets::Client,
+        Bent<dynamodb::Client>,
+        Bent<kinesis::Client>,
+        SkewedClock,
+    >,
+}
+
+impl Instance for Pull {
+    fn invoke<'a>(&'a mut self, _: &'a Value, ends: Micros) -> Local<'a, Result<Answer, String>> {
+        Box::pin(async move {
+            let (tally, done) = self.deps.handle(deadline(ends)).await;
+            self.stack.feed.counted.borrow_mut().push(json!(tally));
+            done.map(|()| answer(&tally, &tally)).map_err(|why| why.to_string())
         })
     }
 }

@@ -1,5 +1,6 @@
 //! What was found by thinking: each a scenario that a bug once broke, and that chance would hardly draw.
 
+use crate::feed::Feed;
 use crate::scenario::{Event, Kind, START, Scenario, Send, Way};
 use crate::{play, wrong};
 use millrace_sim::fault::{CallFault, Fault, Happening, InvocationFault};
@@ -18,6 +19,8 @@ fn quiet(seed: u64) -> Scenario {
     Scenario {
         events: Vec::new(),
         sends: Vec::new(),
+        deliveries: Vec::new(),
+        feed: Feed::default(),
         faults: Vec::new(),
         redrives: Vec::new(),
         is_mended: false,

@@ -11,6 +11,7 @@
 )]
 
 mod code;
+mod feed;
 mod firehose;
 mod found;
 mod kpl;
@@ -22,6 +23,7 @@ mod review;
 mod scenario;
 mod story;
 mod truth;
+mod webhooks;
 mod world;
 
 use crate::mutant::Mutant;
@@ -130,11 +132,13 @@ fn bugs_on_purpose_are_found() {
 }
 
 /// What takes hours until it happens does happen in some runs: a stream forgets what a dead letter points to, spilled messages
-/// that drain gave up come back, and a message that queue dies of is put away.
+/// that drain gave up come back, a message that queue dies of is put away, a webhook is replayed when only the note of its id
+/// can tell.
 #[test]
 fn what_is_seldom_happens() {
-    let mut seldom =
-        BTreeMap::from([("forgotten", None), ("spilled again", None), ("message put away", None)]);
+    let mut seldom = BTreeMap::from(
+        ["forgotten", "spilled again", "message put away", "known by its note"].map(|name| (name, None)),
+    );
     for seed in 0..1_000 {
         logs::keep();
         let mut run = world::play(&Scenario::new(seed), false);
@@ -144,8 +148,14 @@ fn what_is_seldom_happens() {
         let forgets = run.redrive.counted().iter().any(|counts| counts["forgotten"].as_u64() > Some(0));
         let again = !run.stack.spill_dead.all().is_empty() && run.stack.spill_dead.waiting().is_empty();
         let away = run.stack.quarantine.objects().keys().any(|key| key.contains("/redrive-inbox-"));
-        for (name, happened) in [("forgotten", forgets), ("spilled again", again), ("message put away", away)]
-        {
+        let known = run.stack.webhooks.knew_by_note.get();
+        let all = [
+            ("forgotten", forgets),
+            ("spilled again", again),
+            ("message put away", away),
+            ("known by its note", known),
+        ];
+        for (name, happened) in all {
             if happened {
                 seldom.entry(name).and_modify(|first| *first = first.or(Some(seed)));
             }

@@ -1,6 +1,6 @@
 //! `metrics` in the played account: what happens to it, how it is wired, and what its table must hold.
 
-use crate::code::{Binary, TABLE, answer, deadline, read};
+use crate::code::{Binary, TABLE, Which, answer, deadline, read};
 use crate::mutant::{self, Bent};
 use crate::oracle::Found;
 use crate::scenario::{CANARY, Event, Kind, Scenario, Send, Way, moment, part_fault, settings};
@@ -62,7 +62,10 @@ impl Metrics {
     pub(crate) async fn start(binary: &Binary, version: u32) -> Result<Self, String> {
         let stack = Rc::clone(&binary.stack);
         let (pipeline, keys, clock) = binary.pipeline(version).await?;
-        let table = Guard::patient("metrics table", Bent::new(RowsClient(Rc::clone(&stack.rows)), &stack));
+        let table = Guard::patient(
+            "metrics table",
+            Bent::new(RowsClient(Rc::clone(&stack.rows)), &stack, Which::Metrics),
+        );
         let deps = millrace_metrics::Deps { table, keys, pipeline, clock };
         Ok(Self { stack, deps, last: Value::Null })
     }

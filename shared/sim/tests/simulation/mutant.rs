@@ -1,6 +1,8 @@
 //! Bugs on purpose, to see that the simulation finds them: each bends a port or an answer of the functions as a bug would.
 
+use crate::code::Which;
 use crate::truth;
+use crate::webhooks::{Key, secrets};
 use crate::world::{KEY, Stack};
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use bytes::Bytes;
@@ -12,6 +14,8 @@ use millrace_core::port::{
 };
 use millrace_core::time::Micros;
 use millrace_core::window::{Bounds, Known, Knows, Memory, Outgoing};
+use millrace_pull::{Answer, Fetch};
+use millrace_sim::kinesis;
 use serde_json::{Value, json};
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -23,6 +27,16 @@ pub(crate) enum Mutant {
     AcceptedBeforePut,
     /// Ingest sends all entries of a call again where some failed.
     AllEntriesAgain,
+    /// Webhooks notes an id before its event is safe.
+    NotedBeforePut,
+    /// Webhooks takes what anybody signs.
+    AnySignature,
+    /// Webhooks does not care when a request was signed.
+    AnyTime,
+    /// Pull moves the cursor, then puts the items.
+    CursorBeforePut,
+    /// Pull does not hear that the feed wants to be left alone.
+    NotLeftAlone,
     /// Drain says that all went well, whatever failed.
     DrainForgets,
     /// Queue gives what has no id another one each time that its message comes.
@@ -67,22 +81,27 @@ pub(crate) enum Mutant {
 
 impl Mutant {
     /// All of them, each with the seed of a run that finds it.
-    pub(crate) const ALL: [(Self, u64); 22] = [
+    pub(crate) const ALL: [(Self, u64); 27] = [
         (Self::AcceptedBeforePut, 8),
         (Self::AllEntriesAgain, 8),
+        (Self::NotedBeforePut, 32),
+        (Self::AnySignature, 4),
+        (Self::AnyTime, 1),
+        (Self::CursorBeforePut, 53),
+        (Self::NotLeftAlone, 12),
         (Self::DrainForgets, 18),
         (Self::NamedAnew, 35),
         (Self::NoPositionRule, 6),
         (Self::WrongItem, 4),
-        (Self::QuarantineAfterAnswer, 9),
+        (Self::QuarantineAfterAnswer, 26),
         (Self::NotAnonymized, 0),
         (Self::LogsPayload, 0),
         (Self::KeyKept, 7),
         (Self::CheckpointBeforePut, 4),
-        (Self::NotSuperseded, 85),
-        (Self::ClaimsUnasked, 228),
-        (Self::LogExpires, 2),
-        (Self::LetterDeletedFirst, 21),
+        (Self::NotSuperseded, 4),
+        (Self::ClaimsUnasked, 80),
+        (Self::LogExpires, 6),
+        (Self::LetterDeletedFirst, 13),
         (Self::StartTakenForPoison, 139),
         (Self::StateKept, 34),
         (Self::RowPlacedAnew, 1),
@@ -97,13 +116,14 @@ impl Mutant {
 pub(crate) struct Bent<P> {
     port: P,
     stack: Rc<Stack>,
+    which: Which,
     /// What was said to be put and is not yet.
     late: Rc<RefCell<Vec<(String, Bytes)>>>,
 }
 
 impl<P> Bent<P> {
-    pub(crate) fn new(port: P, stack: &Rc<Stack>) -> Self {
-        Self { port, stack: Rc::clone(stack), late: Rc::default() }
+    pub(crate) fn new(port: P, stack: &Rc<Stack>, which: Which) -> Self {
+        Self { port, stack: Rc::clone(stack), which, late: Rc::default() }
     }
 
     fn has(&self, mutant: Mutant) -> bool {
@@ -121,7 +141,7 @@ impl<P: ObjectStore> Bent<P> {
     }
 }
 
-/// RawStream as ingest has it.
+/// RawStream as ingest, webhooks and pull have it.
 impl<P: PutRecords + Clone + 'static> PutRecords for Bent<P> {
     async fn put(&self, entries: &[Entry]) -> Result<Vec<Put>, Error> {
         if self.has(Mutant::AcceptedBeforePut) {
@@ -130,6 +150,10 @@ impl<P: PutRecords + Clone + 'static> PutRecords for Bent<P> {
                 let _ = port.put(&entries).await;
             });
             return Ok(done);
+        }
+        if self.has(Mutant::CursorBeforePut) && self.which == Which::Pull {
+            self.stack.unput.replace(entries.to_vec());
+            return Ok(vec![Put::Done; entries.len()]);
         }
         let mut puts = self.port.put(entries).await?;
         if self.has(Mutant::AllEntriesAgain) && puts.iter().any(|put| *put != Put::Done) {
@@ -169,19 +193,32 @@ impl<P: ObjectStore + Clone + 'static> ObjectStore for Bent<P> {
     }
 }
 
-/// The table as lake has it.
+/// The table as lake, webhooks and pull have it.
 impl<P: KeyTable> KeyTable for Bent<P> {
     async fn page(&self, key: &str, between: Between<'_>) -> Result<Page, Error> {
-        self.port.page(key, between).await
+        let page = self.port.page(key, between).await?;
+        if self.has(Mutant::NotedBeforePut) && self.which == Which::Webhooks && page.items.is_empty() {
+            let expires_at = self.stack.account.now().plus_ms(86_400_000);
+            let (key, position) = (key.to_owned(), "safe".to_owned());
+            let item = Item { key, position, version: 1, expires_at, body: Vec::new() };
+            self.port.put(&item, When::Always).await?;
+        }
+        Ok(page)
     }
 
     async fn put(&self, item: &Item, when: When) -> Result<Written, Error> {
-        let when = if self.has(Mutant::ClaimsUnasked) { When::Always } else { when };
+        let is_lake = self.which == Which::Lake;
+        let when = if self.has(Mutant::ClaimsUnasked) && is_lake { When::Always } else { when };
         let mut item = item.clone();
-        if self.has(Mutant::LogExpires) && when == When::Absent {
+        if self.has(Mutant::LogExpires) && is_lake && when == When::Absent {
             item.expires_at = Micros::EPOCH;
         }
-        self.port.put(&item, when).await
+        let written = self.port.put(&item, when).await?;
+        if self.has(Mutant::CursorBeforePut) && self.which == Which::Pull {
+            let late = self.stack.unput.take();
+            kinesis::Client(Rc::clone(&self.stack.raw)).put(&late).await?;
+        }
+        Ok(written)
     }
 }
 
@@ -233,14 +270,32 @@ impl<P: Inbox> Inbox for Bent<P> {
     }
 }
 
-/// The key of the tokens.
+/// The feed that pull asks.
+impl<P: Fetch> Fetch for Bent<P> {
+    async fn get(&self, url: &str, header: Option<(&str, &str)>) -> Result<Answer, Error> {
+        let mut answer = self.port.get(url, header).await?;
+        if self.has(Mutant::NotLeftAlone) {
+            answer.headers.clear();
+        }
+        Ok(answer)
+    }
+}
+
+/// The key of the tokens, and the secrets of the webhooks.
 impl<P: Secret> Secret for Bent<P> {
     async fn get(&self) -> Result<String, Error> {
-        if self.has(Mutant::KeyKept) {
-            let _ = self.port.get().await?;
+        let text = self.port.get().await?;
+        let is_webhooks = self.which == Which::Webhooks;
+        if self.has(Mutant::KeyKept) && !is_webhooks {
             return Ok(KEY.to_owned());
         }
-        self.port.get().await
+        if self.has(Mutant::AnySignature) && is_webhooks {
+            return Ok(secrets(&[Key::First, Key::Foreign]));
+        }
+        if self.has(Mutant::AnyTime) && is_webhooks {
+            return Ok(text.replace(r#""secrets""#, r#""tolerance_seconds":86400,"secrets""#));
+        }
+        Ok(text)
     }
 }
 

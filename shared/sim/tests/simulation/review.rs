@@ -1,6 +1,6 @@
 //! `review` in the played account: what happens to it, how it is wired, who is asked, and where events must be.
 
-use crate::code::{Binary, answer, deadline, read};
+use crate::code::{Binary, Which, answer, deadline, read};
 use crate::mutant::Bent;
 use crate::oracle::Found;
 use crate::scenario::{CANARY, CANARY_IP, Scenario, moment, part_fault, settings};
@@ -113,7 +113,7 @@ impl Review {
     pub(crate) fn start(binary: &Binary, pipeline: &str) -> Self {
         let stack = &binary.stack;
         let table = Guard::patient("state table", binary.bent(binary.table()));
-        let queue = Bent::new(fifo::Client(Rc::clone(&stack.held)), stack);
+        let queue = Bent::new(fifo::Client(Rc::clone(&stack.held)), stack, Which::Review);
         let driver = Driver {
             function: "review",
             checkpoints: Checkpoints::new("review", table, 2 * RETENTION_MS),
@@ -122,7 +122,11 @@ impl Review {
             clock: binary.clock(),
             reader: Reader::default(),
         };
-        let check = Guard::new("check", Bent::new(Asks(Rc::clone(&stack.check)), stack), Policy::BRIEF);
+        let check = Guard::new(
+            "check",
+            Bent::new(Asks(Rc::clone(&stack.check)), stack, Which::Review),
+            Policy::BRIEF,
+        );
         let desk = Desk::new(EventSettings::read(pipeline).unwrap());
         Self(millrace_review::Deps { driver, check, desk })
     }

@@ -1,5 +1,7 @@
 //! What happens in a run, all of it drawn from its seed: who sends what and when, how the stack is set up, what goes wrong.
 
+use crate::feed::{self, Feed};
+use crate::webhooks::{self, Delivery};
 use crate::{firehose, metrics, review};
 use millrace_core::port::Kind as Refusal;
 use millrace_core::time::Micros;
@@ -29,10 +31,12 @@ pub(crate) enum Kind {
     Bad,
     /// It is no JSON; only a producer of its own can send it.
     Garbage,
-    /// Ingest refuses it: it has no id.
+    /// Ingest refuses it, or webhooks: it has no id.
     NoId,
-    /// It lands, though it has no id: it is known by the message that it came in.
+    /// It lands, though it has no id: it is known by the message that it came in, or by its bytes in a feed.
     Unnamed,
+    /// Webhooks refuses it: who sends it is not who it says.
+    Forged,
     /// `transform` panics over it.
     PanicsTransform,
     /// `transform` dies of it.
@@ -105,6 +109,8 @@ pub(crate) struct Scenario {
     pub(crate) skew_ms: i64,
     pub(crate) events: Vec<Event>,
     pub(crate) sends: Vec<Send>,
+    pub(crate) deliveries: Vec<Delivery>,
+    pub(crate) feed: Feed,
     pub(crate) faults: Vec<Fault>,
     /// When dead letters are redriven, while all may still go wrong.
     pub(crate) redrives: Vec<Micros>,
@@ -144,6 +150,8 @@ impl Scenario {
             skew_ms: chance.pick(&[0, 0, 50, 2_000]),
             events: Vec::new(),
             sends: Vec::new(),
+            deliveries: Vec::new(),
+            feed: Feed::default(),
             faults: Vec::new(),
             redrives: Vec::new(),
             rest: Duration::from_hours(1),
@@ -170,6 +178,8 @@ impl Scenario {
         metrics::draw(&mut scenario, &Chance::new(seed, "metrics"));
         review::draw(&mut scenario, &Chance::new(seed, "review"));
         firehose::draw(&mut scenario, &Chance::new(seed, "firehose"));
+        webhooks::draw(&mut scenario, &Chance::new(seed, "webhooks"));
+        feed::draw(&mut scenario, &Chance::new(seed, "feed"));
         scenario
     }
 
@@ -380,8 +390,8 @@ impl Scenario {
     pub(crate) fn kills(&self) -> bool {
         self.faults.iter().any(|fault| {
             let Fault::Invocation { function, how, .. } = fault else { return false };
-            // Nobody redrives files, nor what Firehose has.
-            !["files", "firehose"].contains(function)
+            // Nobody redrives these, nor what Firehose has.
+            !["files", "webhooks", "pull", "firehose"].contains(function)
                 && matches!(
                     how,
                     InvocationFault::Crash(_) | InvocationFault::Hang(_) | InvocationFault::AnswerLost
@@ -389,16 +399,20 @@ impl Scenario {
         })
     }
 
-    /// Whether nothing makes a client, ingest, drain or queue send again what did arrive.
+    /// Whether nothing makes a client, ingest, webhooks, pull, drain or queue send again what did arrive.
     pub(crate) fn puts_once(&self) -> bool {
         let queue_lives = !self.events.iter().any(|event| event.kind == Kind::KillsQueue);
         queue_lives
             && self.faults.iter().all(|fault| match fault {
                 Fault::Call { service, how, .. } | Fault::Spell { service, how, .. } => {
-                    !["api", "raw", "spill", "inbox", "lambda"].contains(service)
-                        || matches!(how, CallFault::Partial(..) | CallFault::Refused(_))
+                    // Who waits for a secret has no time left for Kinesis, puts and spills at once.
+                    let hurries = *service == "secrets" && !self.deliveries.is_empty();
+                    let counts = ["api", "raw", "spill", "inbox", "lambda"].contains(service);
+                    !hurries && (!counts || matches!(how, CallFault::Partial(..) | CallFault::Refused(_)))
                 }
-                Fault::Invocation { function, .. } => !["ingest", "drain", "queue"].contains(function),
+                Fault::Invocation { function, .. } => {
+                    !["ingest", "webhooks", "pull", "drain", "queue"].contains(function)
+                }
                 Fault::At { what, .. } => {
                     !matches!(what, Happening::DeliveredTwice("spill" | "inbox" | "inbox-dead"))
                 }
@@ -409,6 +423,16 @@ impl Scenario {
     pub(crate) fn spill_is_well(&self) -> bool {
         !self.faults.iter().any(|fault| {
             matches!(fault, Fault::Call { service: "spill", .. } | Fault::Spell { service: "spill", .. })
+        })
+    }
+
+    /// Whether the quarantine answers whenever it took something.
+    pub(crate) fn quarantine_answers(&self) -> bool {
+        !self.faults.iter().any(|fault| match fault {
+            Fault::Call { service, how, .. } | Fault::Spell { service, how, .. } => {
+                *service == "quarantine" && !matches!(how, CallFault::Refused(_))
+            }
+            _ => false,
         })
     }
 
@@ -628,7 +652,7 @@ impl Event {
         body.to_string().into_bytes()
     }
 
-    fn fields(&self) -> Value {
+    pub(crate) fn fields(&self) -> Value {
         let Self { serial, user, kind, .. } = self;
         let price = match kind {
             Kind::Filtered => json!(5),

@@ -78,6 +78,21 @@ fn shrunk(mut scenario: Scenario) -> Scenario {
                 less.firehose.iter_mut().for_each(|plan| drop(plan.puts.remove(place)));
             });
         }
+        for place in (0..scenario.deliveries.len()).rev() {
+            attempt(&mut scenario, &|less| {
+                less.deliveries.remove(place);
+            });
+        }
+        for place in (0..scenario.deliveries.len()).rev() {
+            attempt(&mut scenario, &|less| {
+                less.deliveries[place].attacks.pop();
+            });
+        }
+        for place in (0..scenario.feed.items.len()).rev() {
+            attempt(&mut scenario, &|less| {
+                less.feed.items.remove(place);
+            });
+        }
         for place in (0..scenario.redrives.len()).rev() {
             attempt(&mut scenario, &|less| {
                 less.redrives.remove(place);

@@ -1,10 +1,11 @@
 //! The whole stack in a simulated account, and a run of it.
 
 use crate::code::{Binary, Poison, TABLE, Which};
+use crate::feed;
 use crate::mutant::Mutant;
 use crate::scenario::{CANARY_IP, Event, START, Scenario, Send, Way};
 use crate::truth;
-use crate::{firehose, review};
+use crate::{firehose, review, webhooks};
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use flate2::{Compression, write::GzEncoder};
 use millrace_core::kpl;
@@ -69,6 +70,13 @@ pub(crate) struct Stack {
     pub(crate) kpl: bool,
     pub(crate) state: Rc<Table>,
     pub(crate) secret: Rc<Secret>,
+    pub(crate) webhook_secrets: Rc<Secret>,
+    pub(crate) feed_token: Rc<Secret>,
+    pub(crate) feed: Rc<feed::Server>,
+    /// What senders of webhooks were told.
+    pub(crate) webhooks: webhooks::Book,
+    /// What pull has not put yet though it should have, where that is the bug.
+    pub(crate) unput: RefCell<Vec<Entry>>,
     /// The functions that redrive calls.
     pub(crate) functions: RefCell<Vec<Rc<Function>>>,
     /// The bug in the functions, if there is one on purpose.
@@ -108,6 +116,7 @@ pub(crate) struct Run {
     pub(crate) delivery: Option<firehose::Delivery>,
     pub(crate) firehose: Rc<Function>,
     pub(crate) ingest: Rc<Function>,
+    pub(crate) webhooks: Rc<Function>,
     pub(crate) drain: Rc<Function>,
     pub(crate) redrive: Rc<Function>,
     pub(crate) told: Rc<Ledger>,
@@ -135,7 +144,7 @@ pub(crate) const KEY: &str = r#"{"id": "k1", "key": "0123456789abcdef0123456789a
 pub(crate) const NEXT_KEY: &str = r#"{"id": "k2", "key": "fedcba9876543210fedcba9876543210", "previous": {"id": "k1", "key": "0123456789abcdef0123456789abcdef"}}"#;
 
 impl Ledger {
-    fn note(&self, event: &Event, note: impl FnOnce(&mut Told)) {
+    pub(crate) fn note(&self, event: &Event, note: impl FnOnce(&mut Told)) {
         note(self.told.borrow_mut().entry(event.serial).or_default());
     }
 
@@ -151,7 +160,7 @@ impl Ledger {
 }
 
 impl Stack {
-    fn new(account: &Account, scenario: &Scenario) -> Rc<Self> {
+    fn new(account: &Account, scenario: &Scenario, told: &Rc<Ledger>) -> Rc<Self> {
         let kinesis = |name, shards| {
             let arn = format!("arn:aws:kinesis:us-east-1:123456789012:stream/{name}");
             Stream::new(account, name, arn, shards, RETENTION_MS)
@@ -186,6 +195,11 @@ impl Stack {
             reads: (scenario.metrics.is_some(), scenario.review.is_some()),
             state: Table::new(account, "table"),
             secret: Secret::new(account, KEY),
+            webhook_secrets: Secret::new(account, &webhooks::secrets(&[webhooks::Key::First])),
+            feed_token: Secret::new(account, feed::TOKEN),
+            feed: feed::Server::new(account, scenario, told),
+            webhooks: webhooks::Book::default(),
+            unput: RefCell::default(),
             functions: RefCell::default(),
             mutant: scenario.mutant,
             ids_kept: RefCell::default(),
@@ -269,7 +283,8 @@ impl Stack {
 /// Plays a scenario to its end.
 pub(crate) fn play(scenario: &Scenario, tells: bool) -> Run {
     let account = Account::new(START, scenario.seed ^ scenario.variant << 32, scenario.faults.clone(), tells);
-    let stack = Stack::new(&account, scenario);
+    let told = Rc::new(Ledger::default());
+    let stack = Stack::new(&account, scenario, &told);
     let function = |name, which, seconds: i64| {
         Function::new(&account, name, seconds * 1_000, Box::new(Binary::new(which, &stack, scenario)))
     };
@@ -285,6 +300,8 @@ pub(crate) fn play(scenario: &Scenario, tells: bool) -> Run {
     let metrics = function("metrics", Which::Metrics, 60);
     let review = function("review", Which::Review, 60);
     let firehose = function("firehose", Which::Firehose, 60);
+    let webhooks = function("webhooks", Which::Webhooks, 15);
+    let pull = function("pull", Which::Pull, 300);
     *stack.functions.borrow_mut() =
         [&queue, &transform, &changes, &lake, &metrics, &review].map(Rc::clone).into();
 
@@ -308,7 +325,6 @@ pub(crate) fn play(scenario: &Scenario, tells: bool) -> Run {
     let of_checked = scenario.review.map(|settings| map(&stack.clean, &review, dead, settings, kinesis));
     let delivery = scenario.firehose.as_ref().map(|plan| firehose::start(&stack, &firehose, plan));
 
-    let told = Rc::new(Ledger::default());
     for send in &scenario.sends {
         let client = Client {
             stack: Rc::clone(&stack),
@@ -320,9 +336,16 @@ pub(crate) fn play(scenario: &Scenario, tells: bool) -> Run {
         let send = send.clone();
         account.executor().spawn(async move { client.send(send, events).await });
     }
+    webhooks::begin(webhooks::Sender {
+        stack: Rc::clone(&stack),
+        webhooks: Rc::clone(&webhooks),
+        told: Rc::clone(&told),
+        scenario: Rc::new(scenario.clone()),
+    });
+    feed::begin(&stack, &pull);
     let happenings: Vec<_> = account.faults().happenings().collect();
     for (at, what) in happenings {
-        let functions = [&ingest, &drain, &queue, &transform, &changes, &files, &lake];
+        let functions = [&ingest, &webhooks, &pull, &drain, &queue, &transform, &changes, &files, &lake];
         let functions: Vec<_> =
             functions.into_iter().chain([&metrics, &review, &firehose]).map(Rc::clone).collect();
         let mappings = [&of_raw, &of_orders, &of_clean].into_iter().chain(&of_changes).chain(&of_checked);
@@ -353,6 +376,7 @@ pub(crate) fn play(scenario: &Scenario, tells: bool) -> Run {
         delivery,
         firehose,
         ingest,
+        webhooks,
         drain,
         redrive,
         told,
@@ -400,7 +424,11 @@ fn happen(what: Happening, stack: &Stack, functions: &[Rc<Function>], mappings: 
         |name: &str| [&stack.raw, &stack.clean, &stack.orders].into_iter().find(|stream| stream.name == name);
     match what {
         Happening::Deploy => functions.iter().for_each(|function| function.deploy()),
-        Happening::Rotate => stack.secret.rotate(NEXT_KEY),
+        Happening::Rotate => {
+            stack.secret.rotate(NEXT_KEY);
+            let keys = [webhooks::Key::Second, webhooks::Key::First];
+            stack.webhook_secrets.rotate(&webhooks::secrets(&keys));
+        }
         Happening::Recycle(name) => {
             functions.iter().filter(|function| function.name == name).for_each(|function| function.recycle());
         }
@@ -527,7 +555,7 @@ impl Client {
     /// Posts the events; whether that is over.
     async fn post(&self, way: Way, events: &[Event]) -> bool {
         let account = &self.stack.account;
-        let answer = self.request(&request(way, events)).await;
+        let answer = through_api(account, &self.ingest, &request(way, events)).await;
         account.tell(|| match &answer {
             Some((status, body)) => format!("the client is told {status} {body}"),
             None => "the client is told nothing".into(),
@@ -561,37 +589,39 @@ impl Client {
             _ => false,
         }
     }
+}
 
-    /// What API Gateway does with a request.
-    /// <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html>
-    async fn request(&self, request: &Value) -> Option<(u16, String)> {
-        let account = &self.stack.account;
-        account.sleep(Duration::from_millis(account.chance().between(1, 50))).await;
-        let fault = account.faults().call("api", account.now());
-        if let Some(how) = fault {
-            account.tell(|| format!("  api: {how:?}"));
-        }
-        if let Some(CallFault::Refused(_)) = fault {
-            return Some((503, String::new()));
-        }
-        let (ingest, event) = (Rc::clone(&self.ingest), request.clone());
-        let work = account.detach(async move { ingest.invoke(&event).await });
-        let outcome = first(work, account.sleep(Duration::from_secs(30))).await;
-        account.sleep(Duration::from_millis(account.chance().between(1, 50))).await;
-        if matches!(fault, Some(CallFault::AnswerLost | CallFault::Late(_))) {
-            return None;
-        }
-        Some(match outcome {
-            Err(()) => (504, String::new()),
-            Ok(Outcome::Throttled) => (503, String::new()),
-            Ok(Outcome::Failed(_)) => (500, String::new()),
-            Ok(Outcome::Answered(answer)) => {
-                let status =
-                    answer.payload["statusCode"].as_u64().and_then(|status| u16::try_from(status).ok());
-                (status.unwrap(), answer.payload["body"].as_str().unwrap().to_owned())
-            }
-        })
+/// What API Gateway does with a request; none, where its sender hears nothing.
+/// <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html>
+pub(crate) async fn through_api(
+    account: &Account,
+    function: &Rc<Function>,
+    request: &Value,
+) -> Option<(u16, String)> {
+    account.sleep(Duration::from_millis(account.chance().between(1, 50))).await;
+    let fault = account.faults().call("api", account.now());
+    if let Some(how) = fault {
+        account.tell(|| format!("  api: {how:?}"));
     }
+    if let Some(CallFault::Refused(_)) = fault {
+        return Some((503, String::new()));
+    }
+    let (function, event) = (Rc::clone(function), request.clone());
+    let work = account.detach(async move { function.invoke(&event).await });
+    let outcome = first(work, account.sleep(Duration::from_secs(30))).await;
+    account.sleep(Duration::from_millis(account.chance().between(1, 50))).await;
+    if matches!(fault, Some(CallFault::AnswerLost | CallFault::Late(_))) {
+        return None;
+    }
+    Some(match outcome {
+        Err(()) => (504, String::new()),
+        Ok(Outcome::Throttled) => (503, String::new()),
+        Ok(Outcome::Failed(_)) => (500, String::new()),
+        Ok(Outcome::Answered(answer)) => {
+            let status = answer.payload["statusCode"].as_u64().and_then(|status| u16::try_from(status).ok());
+            (status.unwrap(), answer.payload["body"].as_str().unwrap().to_owned())
+        }
+    })
 }
 
 /// What the state machine does with a task: it tries again what fails, after growing pauses. The template's gives up in
