@@ -251,13 +251,16 @@ impl Event {
     }
 
     /// The value at a path that begins at another node.
+    #[inline]
     pub(crate) fn get_in(&self, top: Id, path: &Path) -> Option<Value<'_>> {
         self.find_in(top, path).map(|id| self.value(id))
     }
 
     /// The text at a path that begins at another node, where there is one.
+    #[inline]
     pub(crate) fn str_in(&self, top: Id, path: &Path) -> Option<&str> {
-        self.get_in(top, path).and_then(Value::as_str)
+        let node = self.node(self.find_in(top, path)?.0);
+        (node.kind == Kind::String).then(|| self.slice(node.data))
     }
 
     /// The value at a path, null counting as missing.
@@ -269,8 +272,7 @@ impl Event {
     /// The text at a path, where there is one.
     #[must_use]
     pub fn str(&self, path: &Path) -> Option<&str> {
-        let node = self.node(self.find(path)?.0);
-        (node.kind == Kind::String).then(|| self.slice(node.data))
+        self.str_in(Id(ROOT), path)
     }
 
     /// The bytes of a text, where the value is one: for who does not care that they are UTF-8.
