@@ -308,6 +308,45 @@ fn redaction_hides_what_has_a_form_and_is_looked_for() {
 }
 
 #[test]
+fn a_personal_name_any_way_down_is_told() {
+    check(
+        "[[step]]\nclean.lowercase = [\"**.email\", \"data.**.email\", \"**.name\"]\n",
+        expect![[r#"
+        pipeline.toml:8:20: warning: `**.email` looks personal, and no step anonymizes it
+          |
+        8 | clean.lowercase = ["**.email", "data.**.email", "**.name"]
+          |                    ^^^^^^^^^^
+          = add `anonymize.hmac = ["**.email"]` or another anonymize step; if it is nobody's, say so: `[check]`, `allow = ["**.email"]`
+        pipeline.toml:8:32: warning: `data.**.email` looks personal, and no step anonymizes it
+          |
+        8 | clean.lowercase = ["**.email", "data.**.email", "**.name"]
+          |                                ^^^^^^^^^^^^^^^
+          = add `anonymize.hmac = ["data.**.email"]` or another anonymize step; if it is nobody's, say so: `[check]`, `allow = ["data.**.email"]`
+    "#]],
+    );
+    check(
+        "[[step]]\nclean.lowercase = [\"**.email\"]\n[[step]]\nanonymize.hmac = [\"email\"]\n[[step]]\nanonymize.drop = [\"data.**.email\"]\n",
+        expect![[r#"
+            pipeline.toml:8:20: warning: `**.email` looks personal, and no step anonymizes it
+              |
+            8 | clean.lowercase = ["**.email"]
+              |                    ^^^^^^^^^^
+              = add `anonymize.hmac = ["**.email"]` or another anonymize step; if it is nobody's, say so: `[check]`, `allow = ["**.email"]`
+        "#]],
+    );
+    check(
+        "[[step]]\nclean.lowercase = [\"**.email\", \"data.**.phone\"]\n[[step]]\nanonymize.hmac = [\"**.email\"]\n[[step]]\nanonymize.redact = [\"data\"]\n[[step]]\nanonymize.keep_only = [\"id\", \"t\", \"at\", \"data\"]\n[[step]]\nclean.trim = [\"**.email\"]\n",
+        expect![[r#"
+            pipeline.toml:8:32: warning: `data.**.phone` looks personal, and has no form that `anonymize.redact` would find it by
+              |
+            8 | clean.lowercase = ["**.email", "data.**.phone"]
+              |                                ^^^^^^^^^^^^^^^
+              = add `anonymize.hmac = ["data.**.phone"]` or another anonymize step; if it is nobody's, say so: `[check]`, `allow = ["data.**.phone"]`
+        "#]],
+    );
+}
+
+#[test]
 fn what_goes_on_in_another_field_is_told() {
     check(
         "[[step]]\nclean.rename = { email = \"contact\" }\n[lake]\ncolumns = [{ name = \"contact\", type = \"string\" }]\n",
@@ -328,6 +367,46 @@ fn what_goes_on_in_another_field_is_told() {
                |                            ^^^^^^
                = add `anonymize.hmac = ["whom"]` or another anonymize step behind it; if it is nobody's, say so: `[check]`, `allow = ["whom"]`
         "#]],
+    );
+    // What a field holds goes with it: an object's e-mail address, and one that is taken of a list.
+    check(
+        "[[step]]\nclean.require = [\"user.email\", \"people[].phone\"]\n[[step]]\nclean.rename = { user = \"who\", people = \"data.all\" }\n[[step]]\nclean.rename = { who = \"whom\" }\n[[step]]\nanonymize.mask = [\"data.all[].phone\"]\n",
+        expect![[r#"
+            pipeline.toml:12:24: warning: `whom.email` holds what `user.email` held, by `clean.rename` in line 12, and no step anonymizes it
+               |
+            12 | clean.rename = { who = "whom" }
+               |                        ^^^^^^
+               = add `anonymize.hmac = ["whom.email"]` or another anonymize step behind it; if it is nobody's, say so: `[check]`, `allow = ["whom.email"]`
+        "#]],
+    );
+    check(
+        "[[step]]\nenrich.compute = { before = \"user\", old = \"user\", older = \"user\" }\n[[step]]\nanonymize.hmac = [\"user.email\", \"old.email\"]\n[[step]]\nanonymize.drop = [\"older\"]\n",
+        expect![[r#"
+            pipeline.toml:8:20: warning: `before` holds what `user.email` held, by `enrich.compute` in line 8, and no step anonymizes it
+              |
+            8 | enrich.compute = { before = "user", old = "user", older = "user" }
+              |                    ^^^^^^
+              = add `anonymize.hmac = ["before"]` or another anonymize step behind it; if it is nobody's, say so: `[check]`, `allow = ["before"]`
+        "#]],
+    );
+    check(
+        "[[step]]\nenrich.compute = { all = \"people.map(p, p.email)\", first = \"people[0].email\", many = \"people.map(p, size(p.email))\", good = \"people.filter(p, p.email != '')\" }\n",
+        expect![[r#"
+            pipeline.toml:8:20: warning: `all` holds what `people[].email` held, by `enrich.compute` in line 8, and no step anonymizes it
+              |
+            8 | enrich.compute = { all = "people.map(p, p.email)", first = "people[0].email", many = "people.map(p, size(p.email))", good = "people.filter(p, p.email != '')" }
+              |                    ^^^
+              = add `anonymize.hmac = ["all"]` or another anonymize step behind it; if it is nobody's, say so: `[check]`, `allow = ["all"]`
+            pipeline.toml:8:52: warning: `first` holds what `people[].email` held, by `enrich.compute` in line 8, and no step anonymizes it
+              |
+            8 | enrich.compute = { all = "people.map(p, p.email)", first = "people[0].email", many = "people.map(p, size(p.email))", good = "people.filter(p, p.email != '')" }
+              |                                                    ^^^^^
+              = add `anonymize.hmac = ["first"]` or another anonymize step behind it; if it is nobody's, say so: `[check]`, `allow = ["first"]`
+        "#]],
+    );
+    check(
+        "[[step]]\nanonymize.hmac = [\"user.email\"]\n[[step]]\nclean.rename = { user = \"who\" }\n",
+        expect![[""]],
     );
     // What was redacted of the field before says nothing of what it holds now.
     check(
