@@ -347,6 +347,32 @@ fn a_personal_name_any_way_down_is_told() {
 }
 
 #[test]
+fn what_a_table_or_a_query_brings_may_be_personal() {
+    let table: &[u8] = b"sku,email,phone\n1,ann@example.com,7\n";
+    let text = format!(
+        "{EVENT}{IP}[[step]]\nenrich.lookup = {{ from = \"sku\", into = \"customer\", table = \"t.csv\", key = \"sku\", fields = [\"phone\"] }}\n[[step]]\nenrich.url = {{ from = \"url\", into = \"page\", query = [\"q\", \"email\"] }}\n[lake]\ncolumns = [{{ name = \"customer.email\", type = \"string\" }}, {{ name = \"page.host\", type = \"string\" }}]\n"
+    );
+    let (_, warnings) = Pipeline::check(&text, &[("t.csv", table)].as_slice()).unwrap();
+    expect![[r#"
+        pipeline.toml:8:92: warning: `customer.phone` looks personal, and no step anonymizes it
+          |
+        8 | enrich.lookup = { from = "sku", into = "customer", table = "t.csv", key = "sku", fields = ["phone"] }
+          |                                                                                            ^^^^^^^
+          = add `anonymize.hmac = ["customer.phone"]` or another anonymize step; if it is nobody's, say so: `[check]`, `allow = ["customer.phone"]`
+        pipeline.toml:10:59: warning: `page.query.email` looks personal, and no step anonymizes it
+           |
+        10 | enrich.url = { from = "url", into = "page", query = ["q", "email"] }
+           |                                                           ^^^^^^^
+           = add `anonymize.hmac = ["page.query.email"]` or another anonymize step; if it is nobody's, say so: `[check]`, `allow = ["page.query.email"]`
+        pipeline.toml:12:21: warning: `customer.email` looks personal, and no step anonymizes it
+           |
+        12 | columns = [{ name = "customer.email", type = "string" }, { name = "page.host", type = "string" }]
+           |                     ^^^^^^^^^^^^^^^^
+           = add `anonymize.hmac = ["customer.email"]` or another anonymize step; if it is nobody's, say so: `[check]`, `allow = ["customer.email"]`
+    "#]].assert_eq(&warnings.render("pipeline.toml"));
+}
+
+#[test]
 fn what_goes_on_in_another_field_is_told() {
     check(
         "[[step]]\nclean.rename = { email = \"contact\" }\n[lake]\ncolumns = [{ name = \"contact\", type = \"string\" }]\n",

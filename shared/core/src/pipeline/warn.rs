@@ -233,7 +233,7 @@ pub(super) fn warnings(text: &str, parts: &Parts<'_>) -> Vec<Mistake> {
     let mut log = Log::default();
     let (mut hidden, mut sometimes_hidden): (Vec<Pattern>, Vec<Pattern>) = Default::default();
     let mut redacted: Vec<(Pattern, Kind)> = Vec::new();
-    let mut own: Vec<Pattern> = Vec::new();
+    let (mut own, mut brought): (Vec<Pattern>, Vec<Pattern>) = Default::default();
     let mut carried: Vec<Carried<'_>> = Vec::new();
     let personal = personal_fields(parts);
     for compiled in parts.steps {
@@ -309,6 +309,11 @@ pub(super) fn warnings(text: &str, parts: &Parts<'_>) -> Vec<Mistake> {
             log.entries.extend(reads.iter().map(|read| (Deed::Wrote(read.field.clone()), compiled)));
         }
         named.extend(reads);
+        named.extend(touches.brings.iter().map(|field| {
+            let at = words.find(text, field.names().next_back().unwrap_or_default());
+            Named { field: field.clone(), at }
+        }));
+        brought.extend(touches.brings);
         let spoils = if SPOILING.contains(&name) { touches.hides.as_slice() } else { &[] };
         log.entries.extend(spoils.iter().map(|fields| (Deed::Spoiled(fields.clone()), compiled)));
         log.entries.extend(touches.removes.into_iter().map(|fields| (Deed::Removed(fields), compiled)));
@@ -392,10 +397,11 @@ pub(super) fn warnings(text: &str, parts: &Parts<'_>) -> Vec<Mistake> {
         named.push(Named { field: field.clone(), at });
     }
 
+    let is_within = |these: &[Pattern], field: &Pattern| these.iter().any(|place| field.is_within(place));
     let is_hidden = |field: &Pattern| {
         hidden.iter().any(|pattern| pattern.covers(field))
             || redacted.iter().any(|(fields, kind)| kind_of(field) == Some(*kind) && fields.covers(field))
-            || own.iter().any(|path| field.is_within(path))
+            || is_within(&own, field) && !is_within(&brought, field)
             || log.remover(field).is_some()
     };
     let mut told = HashSet::new();
