@@ -288,11 +288,11 @@ fn redaction_hides_what_has_a_form_and_is_looked_for() {
             "[[step]]\nanonymize.redact = {{ fields = [\"email\"], find = [\"us_ssn\"] }}\n[[step]]\nanonymize.hmac = [\"userId\"]\n{columns}"
         ),
         expect![[r#"
-            pipeline.toml:12:21: warning: `email` looks personal, and has no form that `anonymize.redact` would find it by
-               |
-            12 | columns = [{ name = "email", type = "string" }, { name = "userId", type = "string" }]
-               |                     ^^^^^^^
-               = add `anonymize.hmac = ["email"]` or another anonymize step; if it is nobody's, say so: `[check]`, `allow = ["email"]`
+            pipeline.toml:8:32: warning: `email` looks personal, and has no form that `anonymize.redact` would find it by
+              |
+            8 | anonymize.redact = { fields = ["email"], find = ["us_ssn"] }
+              |                                ^^^^^^^
+              = add `anonymize.hmac = ["email"]` or another anonymize step; if it is nobody's, say so: `[check]`, `allow = ["email"]`
         "#]],
     );
     check(
@@ -343,6 +343,44 @@ fn a_personal_name_any_way_down_is_told() {
               |                                ^^^^^^^^^^^^^^^
               = add `anonymize.hmac = ["data.**.phone"]` or another anonymize step; if it is nobody's, say so: `[check]`, `allow = ["data.**.phone"]`
         "#]],
+    );
+}
+
+#[test]
+fn an_id_of_what_is_personal_wants_a_key() {
+    let hash = "[[step]]\nenrich.hash_id = { fields = [\"email\", \"sku\"], into = \"id\" }\n";
+    let hmac = "[[step]]\nanonymize.hmac = [\"email\"]\n";
+    check(&format!("{hash}{hmac}"), expect![[r#"
+        pipeline.toml:8:30: warning: `enrich.hash_id` has no key: whoever guesses `email` can tell from the id
+          |
+        8 | enrich.hash_id = { fields = ["email", "sku"], into = "id" }
+          |                              ^^^^^^^
+          = take other fields, or put `anonymize.hmac = ["email"]` before this step
+    "#]]);
+    check(&format!("{hmac}{hash}"), expect![[""]]);
+}
+
+#[test]
+fn what_is_redacted_alone_has_to_have_a_form() {
+    check(
+        "[[step]]\nanonymize.redact = [\"message\", \"email\", \"buyer.name\", \"data.**\"]\n",
+        expect![[r#"
+            pipeline.toml:8:41: warning: `buyer.name` looks personal, and has no form that `anonymize.redact` would find it by
+              |
+            8 | anonymize.redact = ["message", "email", "buyer.name", "data.**"]
+              |                                         ^^^^^^^^^^^^
+              = add `anonymize.hmac = ["buyer.name"]` or another anonymize step; if it is nobody's, say so: `[check]`, `allow = ["buyer.name"]`
+        "#]],
+    );
+    check(
+        "[[step]]\nanonymize.redact = { fields = [\"email\"], find = [\"phone\"] }\n",
+        expect![[r#"
+        pipeline.toml:8:32: warning: `email` looks personal, and has no form that `anonymize.redact` would find it by
+          |
+        8 | anonymize.redact = { fields = ["email"], find = ["phone"] }
+          |                                ^^^^^^^
+          = add `anonymize.hmac = ["email"]` or another anonymize step; if it is nobody's, say so: `[check]`, `allow = ["email"]`
+    "#]],
     );
 }
 

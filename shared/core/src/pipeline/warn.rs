@@ -62,6 +62,9 @@ const READING: [(&str, &str); 6] = [
 /// It reads a field and sets it where it is missing.
 const FILLING: &str = "clean.default";
 
+/// It makes an id of fields without a key.
+const HASHING: &str = "enrich.hash_id";
+
 /// What is in a field goes with it to the same place in the other one.
 const MOVING: &str = "clean.rename";
 
@@ -268,6 +271,16 @@ pub(super) fn warnings(text: &str, parts: &Parts<'_>) -> Vec<Mistake> {
             found.extend(gone.or_else(spoiled).map(|mistake| (field.clone(), mistake.within(at.clone()))));
         }
 
+        let is_open = |field: &Pattern| {
+            !hidden.iter().any(|pattern| pattern.covers(field)) && log.remover(field).is_none()
+        };
+        let guessed = reads.iter().filter(|read| name == HASHING && is_personal(&read.field));
+        for Named { field, at } in guessed.filter(|read| is_open(&read.field)) {
+            let message = format!("`{name}` has no key: whoever guesses `{field}` can tell from the id");
+            let help = format!("take other fields, or put `anonymize.hmac = [\"{field}\"]` before this step");
+            found.push((field.clone(), Mistake::warning(message).with_help(help).within(at.clone())));
+        }
+
         for (from, into) in &touches.carries {
             if from == into || from.is_deep() {
                 continue;
@@ -280,11 +293,8 @@ pub(super) fn warnings(text: &str, parts: &Parts<'_>) -> Vec<Mistake> {
             for (origin, told, place) in earlier.chain(known.map(|field| (field, field, field))) {
                 let stood = if place.is_within(from) { place } else { from };
                 let is_carried = stood == place || from.is_within(place) || from.is_within(told);
-                let is_gone =
-                    hidden.iter().any(|pattern| pattern.covers(stood)) || log.remover(stood).is_some();
-                let Some(place) = stood.moved(from, into).filter(|_| is_carried && !is_gone) else {
-                    continue;
-                };
+                let place = stood.moved(from, into).filter(|_| is_carried && is_open(stood));
+                let Some(place) = place else { continue };
                 let told = if name == MOVING { &place } else { into };
                 if !more.iter().any(|carried| carried.into == *told) {
                     let at = words.find(text, &into.to_string());
@@ -308,6 +318,8 @@ pub(super) fn warnings(text: &str, parts: &Parts<'_>) -> Vec<Mistake> {
         if name == FILLING {
             log.entries.extend(reads.iter().map(|read| (Deed::Wrote(read.field.clone()), compiled)));
         }
+        let redacts: Vec<_> = touches.redacts.iter().map(|(pattern, _)| pattern.clone()).collect();
+        named.extend(fields(&redacts));
         named.extend(reads);
         named.extend(touches.brings.iter().map(|field| {
             let at = words.find(text, field.names().next_back().unwrap_or_default());
@@ -575,11 +587,12 @@ fn kind_of(field: &Pattern) -> Option<Kind> {
     personal(&words(field.names().next_back()?)).and_then(|(_, kind)| *kind)
 }
 
-/// What a name that ends with these words is about.
+/// What a name that ends with these words is about, one or many: `email`, `emails`, `addresses`.
 fn personal(words: &[String]) -> Option<&'static (&'static str, Option<Kind>)> {
     (0..words.len()).find_map(|from| {
         let end = words.get(from..)?.concat();
-        PERSONAL.iter().find(|(name, _)| *name == end)
+        let is_it = |name: &str| matches!(end.strip_prefix(name), Some("" | "s" | "es"));
+        PERSONAL.iter().find(|(name, _)| is_it(name))
     })
 }
 
@@ -629,6 +642,9 @@ mod tests {
             "shipping_zip",
             "geo.lat",
             "address_line_2",
+            "emails[]",
+            "data.userIds[]",
+            "billing.addresses",
         ] {
             assert!(is_personal(&Pattern::try_from(name.to_owned()).unwrap()), "{name}");
         }
@@ -649,6 +665,7 @@ mod tests {
             "tip",
             "zipped",
             "flat",
+            "tips",
             "productName",
         ] {
             assert!(!is_personal(&Pattern::try_from(name.to_owned()).unwrap()), "{name}");
