@@ -350,13 +350,16 @@ fn a_personal_name_any_way_down_is_told() {
 fn an_id_of_what_is_personal_wants_a_key() {
     let hash = "[[step]]\nenrich.hash_id = { fields = [\"email\", \"sku\"], into = \"id\" }\n";
     let hmac = "[[step]]\nanonymize.hmac = [\"email\"]\n";
-    check(&format!("{hash}{hmac}"), expect![[r#"
+    check(
+        &format!("{hash}{hmac}"),
+        expect![[r#"
         pipeline.toml:8:30: warning: `enrich.hash_id` has no key: whoever guesses `email` can tell from the id
           |
         8 | enrich.hash_id = { fields = ["email", "sku"], into = "id" }
           |                              ^^^^^^^
           = take other fields, or put `anonymize.hmac = ["email"]` before this step
-    "#]]);
+    "#]],
+    );
     check(&format!("{hmac}{hash}"), expect![[""]]);
 }
 
