@@ -172,7 +172,7 @@ struct Chapter {
     place: Option<usize>,
 }
 
-/// A field that a step looked at; without a value where there was none.
+/// A field that a step looked at, with its place in arrays; without a value where there was none.
 #[derive(Serialize)]
 struct Read {
     path: String,
@@ -183,13 +183,8 @@ struct Read {
 impl Read {
     /// The fields that these fit, each as it was in the event.
     fn all(event: &Event, patterns: &[Pattern]) -> Vec<Self> {
-        let mut found = Vec::new();
-        let read = |pattern: &Pattern| {
-            event.find_all(pattern, &mut found);
-            let value = found.first().and_then(|id| diff::json(event, *id));
-            Self { path: pattern.to_string(), value }
-        };
-        patterns.iter().map(read).collect()
+        let places = patterns.iter().flat_map(|pattern| event.places(pattern));
+        places.map(|(path, id)| Self { path, value: id.and_then(|id| diff::json(event, id)) }).collect()
     }
 }
 

@@ -258,6 +258,18 @@ fn what_a_step_looked_at_tells_why_an_event_did_not_get_past_it() {
         1 event: 0 out, 1 filtered, 0 duplicates, 0 quarantined
     "#]]
     .assert_eq(&stdout);
+
+    let pipeline = PIPELINE.replace("\"data.x\"", "\"items[].sku\"");
+    let (_, stdout, _) = told(&pipeline, br#"{"id":"a","t":"b","items":[{"sku":"A"},{"sku":""},{}]}"#);
+    expect![[r#"
+        event 1 filtered by clean.require
+          1 clean.trim: unchanged
+          2 clean.require  dropped
+                t  "b"
+                items[0].sku  "A"
+                items[1].sku  ""
+                items[2].sku  missing"#]]
+    .assert_eq(stdout.split("\n\n").next().unwrap());
 }
 
 #[test]

@@ -177,11 +177,11 @@ pub(crate) struct Classes {
 }
 
 impl Classes {
-    /// The error names the rule by its number in the list, counted from 1.
-    pub(crate) fn new(rules: &[Rule], case: Case) -> Result<Self, String> {
+    /// The error says which rule it is, in words by its number from 1, and by its place, from 0, where it is one's alone.
+    pub(crate) fn new(rules: &[Rule], case: Case) -> Result<Self, (Option<usize>, String)> {
         let (mut words, mut of, mut regexes) = (Vec::new(), Vec::new(), Vec::new());
         for (number, rule) in rules.iter().enumerate() {
-            let wrong = |what: String| format!("rule {}: {what}", number + 1);
+            let wrong = |what: String| (Some(number), format!("rule {}: {what}", number + 1));
             match rule {
                 Rule::AnyOf(list) => {
                     Words::new(list, case).map_err(wrong)?;
@@ -194,7 +194,8 @@ impl Classes {
                 }
             }
         }
-        let words = if words.is_empty() { None } else { Some(Words::new(&words, case)?) };
+        let words =
+            if words.is_empty() { None } else { Some(Words::new(&words, case).map_err(|why| (None, why))?) };
         Ok(Self { words, rules: of, regexes })
     }
 
@@ -281,7 +282,11 @@ mod tests {
 
     #[test]
     fn what_is_no_rule_is_refused_by_its_number() {
-        let refused = |rule| Classes::new(&[any_of(&["a"]), rule], Case::Sensitive).unwrap_err();
+        let refused = |rule| {
+            let (place, why) = Classes::new(&[any_of(&["a"]), rule], Case::Sensitive).unwrap_err();
+            assert_eq!(place, Some(1));
+            why
+        };
         assert_eq!(refused(any_of(&[])), "rule 2: there is no word in the list");
         assert_eq!(refused(any_of(&["b", ""])), "rule 2: an empty word is in every text");
         assert_eq!(refused(Rule::Regex("(a".into())), "rule 2: no regular expression: unclosed group");

@@ -77,7 +77,7 @@ fn each_step_bears_each_nasty_value_and_rejects_only_as_its_page_says() {
     let (pages, mut pipeline) = (catalog(&mut SchemaGenerator::default()), targets::all_steps());
     for value in nasty() {
         let event = format!(
-            r#"{{"id":{value},"t":{value},"at":{value},"a":{value},"b":{value},"c":{value},"l":[{value},{value}],"d":{{"x":{value},"y":{value},"z":{{"x":{value}}}}},"u":{value}}}"#
+            r#"{{"id":{value},"t":{value},"at":{value},"a":{value},"b":{value},"c":{value},"l":[{value},{value}],"d":{{"x":{value},"y":{value},"z":{{"x":{value}}}}},"u":{value},"e":[{value},{{"x":{value},"y":{{"x":{value}}},"z":[{{"x":{value}}},{value}]}}]}}"#
         );
         targets::steps(event.as_bytes());
         for why in targets::rejects(&mut pipeline, &event) {

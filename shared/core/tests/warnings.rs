@@ -288,11 +288,11 @@ fn redaction_hides_what_has_a_form_and_is_looked_for() {
             "[[step]]\nanonymize.redact = {{ fields = [\"email\"], find = [\"us_ssn\"] }}\n[[step]]\nanonymize.hmac = [\"userId\"]\n{columns}"
         ),
         expect![[r#"
-            pipeline.toml:12:21: warning: `email` looks personal, and has no form that `anonymize.redact` would find it by
-               |
-            12 | columns = [{ name = "email", type = "string" }, { name = "userId", type = "string" }]
-               |                     ^^^^^^^
-               = add `anonymize.hmac = ["email"]` or another anonymize step; if it is nobody's, say so: `[check]`, `allow = ["email"]`
+            pipeline.toml:8:32: warning: `email` looks personal, and has no form that `anonymize.redact` would find it by
+              |
+            8 | anonymize.redact = { fields = ["email"], find = ["us_ssn"] }
+              |                                ^^^^^^^
+              = add `anonymize.hmac = ["email"]` or another anonymize step; if it is nobody's, say so: `[check]`, `allow = ["email"]`
         "#]],
     );
     check(
@@ -305,6 +305,112 @@ fn redaction_hides_what_has_a_form_and_is_looked_for() {
                = put this step before that one
         "#]],
     );
+}
+
+#[test]
+fn a_personal_name_any_way_down_is_told() {
+    check(
+        "[[step]]\nclean.lowercase = [\"**.email\", \"data.**.email\", \"**.name\"]\n",
+        expect![[r#"
+        pipeline.toml:8:20: warning: `**.email` looks personal, and no step anonymizes it
+          |
+        8 | clean.lowercase = ["**.email", "data.**.email", "**.name"]
+          |                    ^^^^^^^^^^
+          = add `anonymize.hmac = ["**.email"]` or another anonymize step; if it is nobody's, say so: `[check]`, `allow = ["**.email"]`
+        pipeline.toml:8:32: warning: `data.**.email` looks personal, and no step anonymizes it
+          |
+        8 | clean.lowercase = ["**.email", "data.**.email", "**.name"]
+          |                                ^^^^^^^^^^^^^^^
+          = add `anonymize.hmac = ["data.**.email"]` or another anonymize step; if it is nobody's, say so: `[check]`, `allow = ["data.**.email"]`
+    "#]],
+    );
+    check(
+        "[[step]]\nclean.lowercase = [\"**.email\"]\n[[step]]\nanonymize.hmac = [\"email\"]\n[[step]]\nanonymize.drop = [\"data.**.email\"]\n",
+        expect![[r#"
+            pipeline.toml:8:20: warning: `**.email` looks personal, and no step anonymizes it
+              |
+            8 | clean.lowercase = ["**.email"]
+              |                    ^^^^^^^^^^
+              = add `anonymize.hmac = ["**.email"]` or another anonymize step; if it is nobody's, say so: `[check]`, `allow = ["**.email"]`
+        "#]],
+    );
+    check(
+        "[[step]]\nclean.lowercase = [\"**.email\", \"data.**.phone\"]\n[[step]]\nanonymize.hmac = [\"**.email\"]\n[[step]]\nanonymize.redact = [\"data\"]\n[[step]]\nanonymize.keep_only = [\"id\", \"t\", \"at\", \"data\"]\n[[step]]\nclean.trim = [\"**.email\"]\n",
+        expect![[r#"
+            pipeline.toml:8:32: warning: `data.**.phone` looks personal, and has no form that `anonymize.redact` would find it by
+              |
+            8 | clean.lowercase = ["**.email", "data.**.phone"]
+              |                                ^^^^^^^^^^^^^^^
+              = add `anonymize.hmac = ["data.**.phone"]` or another anonymize step; if it is nobody's, say so: `[check]`, `allow = ["data.**.phone"]`
+        "#]],
+    );
+}
+
+#[test]
+fn an_id_of_what_is_personal_wants_a_key() {
+    let hash = "[[step]]\nenrich.hash_id = { fields = [\"email\", \"sku\"], into = \"id\" }\n";
+    let hmac = "[[step]]\nanonymize.hmac = [\"email\"]\n";
+    check(
+        &format!("{hash}{hmac}"),
+        expect![[r#"
+        pipeline.toml:8:30: warning: `enrich.hash_id` has no key: whoever guesses `email` can tell from the id
+          |
+        8 | enrich.hash_id = { fields = ["email", "sku"], into = "id" }
+          |                              ^^^^^^^
+          = take other fields, or put `anonymize.hmac = ["email"]` before this step
+    "#]],
+    );
+    check(&format!("{hmac}{hash}"), expect![[""]]);
+}
+
+#[test]
+fn what_is_redacted_alone_has_to_have_a_form() {
+    check(
+        "[[step]]\nanonymize.redact = [\"message\", \"email\", \"buyer.name\", \"data.**\"]\n",
+        expect![[r#"
+            pipeline.toml:8:41: warning: `buyer.name` looks personal, and has no form that `anonymize.redact` would find it by
+              |
+            8 | anonymize.redact = ["message", "email", "buyer.name", "data.**"]
+              |                                         ^^^^^^^^^^^^
+              = add `anonymize.hmac = ["buyer.name"]` or another anonymize step; if it is nobody's, say so: `[check]`, `allow = ["buyer.name"]`
+        "#]],
+    );
+    check(
+        "[[step]]\nanonymize.redact = { fields = [\"email\"], find = [\"phone\"] }\n",
+        expect![[r#"
+        pipeline.toml:8:32: warning: `email` looks personal, and has no form that `anonymize.redact` would find it by
+          |
+        8 | anonymize.redact = { fields = ["email"], find = ["phone"] }
+          |                                ^^^^^^^
+          = add `anonymize.hmac = ["email"]` or another anonymize step; if it is nobody's, say so: `[check]`, `allow = ["email"]`
+    "#]],
+    );
+}
+
+#[test]
+fn what_a_table_or_a_query_brings_may_be_personal() {
+    let table: &[u8] = b"sku,email,phone\n1,ann@example.com,7\n";
+    let text = format!(
+        "{EVENT}{IP}[[step]]\nenrich.lookup = {{ from = \"sku\", into = \"customer\", table = \"t.csv\", key = \"sku\", fields = [\"phone\"] }}\n[[step]]\nenrich.url = {{ from = \"url\", into = \"page\", query = [\"q\", \"email\"] }}\n[lake]\ncolumns = [{{ name = \"customer.email\", type = \"string\" }}, {{ name = \"page.host\", type = \"string\" }}]\n"
+    );
+    let (_, warnings) = Pipeline::check(&text, &[("t.csv", table)].as_slice()).unwrap();
+    expect![[r#"
+        pipeline.toml:8:92: warning: `customer.phone` looks personal, and no step anonymizes it
+          |
+        8 | enrich.lookup = { from = "sku", into = "customer", table = "t.csv", key = "sku", fields = ["phone"] }
+          |                                                                                            ^^^^^^^
+          = add `anonymize.hmac = ["customer.phone"]` or another anonymize step; if it is nobody's, say so: `[check]`, `allow = ["customer.phone"]`
+        pipeline.toml:10:59: warning: `page.query.email` looks personal, and no step anonymizes it
+           |
+        10 | enrich.url = { from = "url", into = "page", query = ["q", "email"] }
+           |                                                           ^^^^^^^
+           = add `anonymize.hmac = ["page.query.email"]` or another anonymize step; if it is nobody's, say so: `[check]`, `allow = ["page.query.email"]`
+        pipeline.toml:12:21: warning: `customer.email` looks personal, and no step anonymizes it
+           |
+        12 | columns = [{ name = "customer.email", type = "string" }, { name = "page.host", type = "string" }]
+           |                     ^^^^^^^^^^^^^^^^
+           = add `anonymize.hmac = ["customer.email"]` or another anonymize step; if it is nobody's, say so: `[check]`, `allow = ["customer.email"]`
+    "#]].assert_eq(&warnings.render("pipeline.toml"));
 }
 
 #[test]
@@ -328,6 +434,46 @@ fn what_goes_on_in_another_field_is_told() {
                |                            ^^^^^^
                = add `anonymize.hmac = ["whom"]` or another anonymize step behind it; if it is nobody's, say so: `[check]`, `allow = ["whom"]`
         "#]],
+    );
+    // What a field holds goes with it: an object's e-mail address, and one that is taken of a list.
+    check(
+        "[[step]]\nclean.require = [\"user.email\", \"people[].phone\"]\n[[step]]\nclean.rename = { user = \"who\", people = \"data.all\" }\n[[step]]\nclean.rename = { who = \"whom\" }\n[[step]]\nanonymize.mask = [\"data.all[].phone\"]\n",
+        expect![[r#"
+            pipeline.toml:12:24: warning: `whom.email` holds what `user.email` held, by `clean.rename` in line 12, and no step anonymizes it
+               |
+            12 | clean.rename = { who = "whom" }
+               |                        ^^^^^^
+               = add `anonymize.hmac = ["whom.email"]` or another anonymize step behind it; if it is nobody's, say so: `[check]`, `allow = ["whom.email"]`
+        "#]],
+    );
+    check(
+        "[[step]]\nenrich.compute = { before = \"user\", old = \"user\", older = \"user\" }\n[[step]]\nanonymize.hmac = [\"user.email\", \"old.email\"]\n[[step]]\nanonymize.drop = [\"older\"]\n",
+        expect![[r#"
+            pipeline.toml:8:20: warning: `before` holds what `user.email` held, by `enrich.compute` in line 8, and no step anonymizes it
+              |
+            8 | enrich.compute = { before = "user", old = "user", older = "user" }
+              |                    ^^^^^^
+              = add `anonymize.hmac = ["before"]` or another anonymize step behind it; if it is nobody's, say so: `[check]`, `allow = ["before"]`
+        "#]],
+    );
+    check(
+        "[[step]]\nenrich.compute = { all = \"people.map(p, p.email)\", first = \"people[0].email\", many = \"people.map(p, size(p.email))\", good = \"people.filter(p, p.email != '')\" }\n",
+        expect![[r#"
+            pipeline.toml:8:20: warning: `all` holds what `people[].email` held, by `enrich.compute` in line 8, and no step anonymizes it
+              |
+            8 | enrich.compute = { all = "people.map(p, p.email)", first = "people[0].email", many = "people.map(p, size(p.email))", good = "people.filter(p, p.email != '')" }
+              |                    ^^^
+              = add `anonymize.hmac = ["all"]` or another anonymize step behind it; if it is nobody's, say so: `[check]`, `allow = ["all"]`
+            pipeline.toml:8:52: warning: `first` holds what `people[].email` held, by `enrich.compute` in line 8, and no step anonymizes it
+              |
+            8 | enrich.compute = { all = "people.map(p, p.email)", first = "people[0].email", many = "people.map(p, size(p.email))", good = "people.filter(p, p.email != '')" }
+              |                                                    ^^^^^
+              = add `anonymize.hmac = ["first"]` or another anonymize step behind it; if it is nobody's, say so: `[check]`, `allow = ["first"]`
+        "#]],
+    );
+    check(
+        "[[step]]\nanonymize.hmac = [\"user.email\"]\n[[step]]\nclean.rename = { user = \"who\" }\n",
+        expect![[""]],
     );
     // What was redacted of the field before says nothing of what it holds now.
     check(

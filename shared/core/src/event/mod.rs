@@ -8,6 +8,7 @@ mod index;
 mod number;
 mod parse;
 mod path;
+mod places;
 mod special;
 mod write;
 

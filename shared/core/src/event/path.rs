@@ -256,6 +256,32 @@ impl Pattern {
         self.0.starts_with(&other.0)
     }
 
+    /// Whether its end leaves open what the fields are called.
+    #[must_use]
+    pub(crate) fn ends_deep(&self) -> bool {
+        self.0.last() == Some(&Part::Deep)
+    }
+
+    /// Where this goes when what it is within goes to another place.
+    #[must_use]
+    pub(crate) fn moved(&self, from: &Self, into: &Self) -> Option<Self> {
+        self.0.strip_prefix(&*from.0).map(|rest| Self([&*into.0, rest].concat()))
+    }
+
+    /// The pattern of a key in what this one fits.
+    #[must_use]
+    pub(crate) fn key(mut self, name: &str) -> Self {
+        self.0.push(Part::Key(Key::new(name)));
+        self
+    }
+
+    /// The pattern of each element of what this one fits.
+    #[must_use]
+    pub(crate) fn items(mut self) -> Self {
+        self.0.push(Part::Items);
+        self
+    }
+
     /// The pattern without `**` at its end: where what that fits begins.
     #[must_use]
     pub(crate) fn without_end(mut self) -> Self {

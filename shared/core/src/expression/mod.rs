@@ -200,36 +200,73 @@ impl Expression {
     /// The fields of which its value may hold something, as text is held by what is cut from it: not those that it only
     /// asks about.
     pub(crate) fn carries(&self) -> Vec<Pattern> {
-        let (mut open, mut found) = (vec![&self.program.root], Vec::new());
-        while let Some(node) = open.pop() {
-            match node {
-                Node::Field(place) => {
-                    let place = self.program.fields.get(*place).filter(|place| !place.tested);
-                    found.extend(place.map(|place| place.path.clone().into()));
-                }
-                Node::Select(of, _) | Node::Negate(of) => open.push(of),
-                Node::Index(of) => open.extend(of.first()),
-                Node::If(of) => open.extend(of.iter().skip(1)),
-                Node::Arithmetic(_, of) => open.extend(of.iter()),
-                Node::Call(function, of) if function.carries() => open.extend(of),
-                Node::List(of) => open.extend(of),
-                Node::Map(of) => open.extend(of.iter().flat_map(|(key, value)| [key, value])),
-                Node::Macro(of) if of.kind == MacroKind::Map => open.extend([&of.range, &of.body]),
-                Node::Constant(_)
-                | Node::Variable(_)
-                | Node::Has(..)
-                | Node::Not(_)
-                | Node::And(_)
-                | Node::Or(_)
-                | Node::Equal(..)
-                | Node::Order(..)
-                | Node::In(_)
-                | Node::Call(..)
-                | Node::Matches(..)
-                | Node::Macro(_) => {}
-            }
-        }
+        let mut found = Vec::new();
+        self.find_carried(&self.program.root, &mut Vec::new(), &mut found);
         found
+    }
+
+    /// What a part carries, within macros over these lists.
+    fn find_carried(&self, node: &Node, lists: &mut Vec<Option<Pattern>>, found: &mut Vec<Pattern>) {
+        if let Some(place) = self.place(node, lists) {
+            found.push(place);
+            return;
+        }
+        let parts: Vec<&Node> = match node {
+            Node::Select(of, _) | Node::Negate(of) => vec![of],
+            Node::Index(of) => of.iter().take(1).collect(),
+            Node::If(of) => of.iter().skip(1).collect(),
+            Node::Arithmetic(_, of) => of.iter().collect(),
+            Node::Call(function, of) if function.carries() => of.iter().collect(),
+            Node::List(of) => of.iter().collect(),
+            Node::Map(of) => of.iter().flat_map(|(key, value)| [key, value]).collect(),
+            Node::Macro(of) if of.kind == MacroKind::Map => {
+                let list = self.place(&of.range, lists);
+                if list.is_none() {
+                    self.find_carried(&of.range, lists, found);
+                }
+                lists.push(list.map(Pattern::items));
+                self.find_carried(&of.body, lists, found);
+                lists.pop();
+                return;
+            }
+            Node::Constant(_)
+            | Node::Field(_)
+            | Node::Variable(_)
+            | Node::Has(..)
+            | Node::Not(_)
+            | Node::And(_)
+            | Node::Or(_)
+            | Node::Equal(..)
+            | Node::Order(..)
+            | Node::In(_)
+            | Node::Call(..)
+            | Node::Matches(..)
+            | Node::Macro(_) => return,
+        };
+        for part in parts {
+            self.find_carried(part, lists, found);
+        }
+    }
+
+    /// The field that a part is, as it is.
+    fn place(&self, node: &Node, lists: &[Option<Pattern>]) -> Option<Pattern> {
+        match node {
+            Node::Field(place) => {
+                let place = self.program.fields.get(*place).filter(|place| !place.tested)?;
+                Some(place.path.clone().into())
+            }
+            Node::Variable(out) => lists.iter().rev().nth(*out).cloned().flatten(),
+            Node::Select(of, key) => self.place(of, lists).map(|place| place.key(key)),
+            Node::Index(of) => {
+                let [of, index] = &**of;
+                let place = self.place(of, lists)?;
+                Some(match index {
+                    Node::Constant(Value::Text(key)) => place.key(key),
+                    _ => place.items(),
+                })
+            }
+            _ => None,
+        }
     }
 
     /// The fields that it names, each as far down as it is named.

@@ -11,6 +11,7 @@ use crate::expression::{Always, Expression, Named as NamedIn};
 use crate::metric::{MetricSettings, Metrics};
 use crate::mistake::{Mistake, place_in};
 use crate::redact::Kind;
+use crate::step::Touches;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::HashSet;
@@ -60,6 +61,12 @@ const READING: [(&str, &str); 6] = [
 
 /// It reads a field and sets it where it is missing.
 const FILLING: &str = "clean.default";
+
+/// It makes an id of fields without a key.
+const HASHING: &str = "enrich.hash_id";
+
+/// What is in a field goes with it to the same place in the other one.
+const MOVING: &str = "clean.rename";
 
 /// A time is no time behind these.
 const TIMELESS: [&str; 4] =
@@ -192,9 +199,12 @@ impl<'a> Log<'a> {
             Deed::Wrote(written) => written.is_within(field) || field.is_within(written),
             Deed::Removed(pattern) | Deed::Spoiled(pattern) => pattern.covers(field),
             // It is kept, or something in it is.
-            Deed::KeptOnly(patterns) => !patterns
-                .iter()
-                .any(|pattern| pattern.is_deep() || pattern.is_within(field) || pattern.covers(field)),
+            Deed::KeptOnly(patterns) => {
+                let keeps = |pattern: &Pattern| {
+                    pattern.is_deep() || pattern.is_within(field) || pattern.covers(field)
+                };
+                !field.is_deep() && !patterns.iter().any(keeps)
+            }
         })
     }
 }
@@ -208,7 +218,10 @@ struct Named {
 /// A field that holds what a personal one held.
 struct Carried<'a> {
     origin: Pattern,
+    /// What is told of.
     into: Pattern,
+    /// Where it stands, if it was put there as it was.
+    place: Pattern,
     by: &'a Compiled,
     at: Range<usize>,
     /// How much was hidden and redacted before.
@@ -223,16 +236,17 @@ pub(super) fn warnings(text: &str, parts: &Parts<'_>) -> Vec<Mistake> {
     let mut log = Log::default();
     let (mut hidden, mut sometimes_hidden): (Vec<Pattern>, Vec<Pattern>) = Default::default();
     let mut redacted: Vec<(Pattern, Kind)> = Vec::new();
-    let mut own: Vec<Pattern> = Vec::new();
+    let (mut own, mut brought): (Vec<Pattern>, Vec<Pattern>) = Default::default();
     let mut carried: Vec<Carried<'_>> = Vec::new();
+    let personal = personal_fields(parts);
     for compiled in parts.steps {
         let (step, words) = (&compiled.step, &compiled.words);
         let (name, touches) = (step.name(), step.touches());
         found.extend(touches.named.iter().filter_map(|named| foreign_word(text, named)));
         idle.extend(idle_step(name, touches.works.as_ref(), touches.lets_pass.as_ref()));
         let fields = |patterns: &[Pattern]| -> Vec<Named> {
-            // Which fields are any way down nobody knows.
-            let definite = patterns.iter().filter(|pattern| !pattern.is_deep());
+            // Which fields these are nobody knows.
+            let definite = patterns.iter().filter(|pattern| !pattern.ends_deep());
             let named = |field: &Pattern| {
                 let named = touches.named.iter().find(|named| named.field == *field);
                 let at = match named {
@@ -257,21 +271,39 @@ pub(super) fn warnings(text: &str, parts: &Parts<'_>) -> Vec<Mistake> {
             found.extend(gone.or_else(spoiled).map(|mistake| (field.clone(), mistake.within(at.clone()))));
         }
 
+        let is_open = |field: &Pattern| {
+            !hidden.iter().any(|pattern| pattern.covers(field)) && log.remover(field).is_none()
+        };
+        let guessed = reads.iter().filter(|read| name == HASHING && is_personal(&read.field));
+        for Named { field, at } in guessed.filter(|read| is_open(&read.field)) {
+            let message = format!("`{name}` has no key: whoever guesses `{field}` can tell from the id");
+            let help = format!("take other fields, or put `anonymize.hmac = [\"{field}\"]` before this step");
+            found.push((field.clone(), Mistake::warning(message).with_help(help).within(at.clone())));
+        }
+
         for (from, into) in &touches.carries {
             if from == into || from.is_deep() {
                 continue;
             }
-            let before = carried.iter().find(|earlier| from.is_within(&earlier.into));
-            let origin = match before {
-                Some(earlier) => earlier.origin.clone(),
-                None if is_personal(from) => from.clone(),
-                None => continue,
-            };
-            if !hidden.iter().any(|pattern| pattern.covers(from)) && log.remover(from).is_none() {
-                let at = words.find(text, &into.to_string());
-                let behind = (hidden.len(), redacted.len());
-                carried.push(Carried { origin, into: into.clone(), by: compiled, at, behind });
+            let inside = personal.iter().filter(|field| *field != from && field.is_within(from));
+            let inside = inside.filter(|field| !own.iter().any(|made| field.is_within(made)));
+            let known = is_personal(from).then_some(from).into_iter().chain(inside);
+            let earlier = carried.iter().map(|carried| (&carried.origin, &carried.into, &carried.place));
+            let mut more: Vec<Carried<'_>> = Vec::new();
+            for (origin, told, place) in earlier.chain(known.map(|field| (field, field, field))) {
+                let stood = if place.is_within(from) { place } else { from };
+                let is_carried = stood == place || from.is_within(place) || from.is_within(told);
+                let place = stood.moved(from, into).filter(|_| is_carried && is_open(stood));
+                let Some(place) = place else { continue };
+                let told = if name == MOVING { &place } else { into };
+                if !more.iter().any(|carried| carried.into == *told) {
+                    let at = words.find(text, &into.to_string());
+                    let behind = (hidden.len(), redacted.len());
+                    let (origin, into) = (origin.clone(), told.clone());
+                    more.push(Carried { origin, into, place, by: compiled, at, behind });
+                }
             }
+            carried.extend(more);
         }
 
         // What a step makes itself is no producer's; what it makes a field of still is.
@@ -286,7 +318,14 @@ pub(super) fn warnings(text: &str, parts: &Parts<'_>) -> Vec<Mistake> {
         if name == FILLING {
             log.entries.extend(reads.iter().map(|read| (Deed::Wrote(read.field.clone()), compiled)));
         }
+        let redacts: Vec<_> = touches.redacts.iter().map(|(pattern, _)| pattern.clone()).collect();
+        named.extend(fields(&redacts));
         named.extend(reads);
+        named.extend(touches.brings.iter().map(|field| {
+            let at = words.find(text, field.names().next_back().unwrap_or_default());
+            Named { field: field.clone(), at }
+        }));
+        brought.extend(touches.brings);
         let spoils = if SPOILING.contains(&name) { touches.hides.as_slice() } else { &[] };
         log.entries.extend(spoils.iter().map(|fields| (Deed::Spoiled(fields.clone()), compiled)));
         log.entries.extend(touches.removes.into_iter().map(|fields| (Deed::Removed(fields), compiled)));
@@ -370,10 +409,11 @@ pub(super) fn warnings(text: &str, parts: &Parts<'_>) -> Vec<Mistake> {
         named.push(Named { field: field.clone(), at });
     }
 
+    let is_within = |these: &[Pattern], field: &Pattern| these.iter().any(|place| field.is_within(place));
     let is_hidden = |field: &Pattern| {
         hidden.iter().any(|pattern| pattern.covers(field))
             || redacted.iter().any(|(fields, kind)| kind_of(field) == Some(*kind) && fields.covers(field))
-            || own.iter().any(|path| field.is_within(path))
+            || is_within(&own, field) && !is_within(&brought, field)
             || log.remover(field).is_some()
     };
     let mut told = HashSet::new();
@@ -397,13 +437,14 @@ pub(super) fn warnings(text: &str, parts: &Parts<'_>) -> Vec<Mistake> {
             found.push((field, Mistake::warning(message).with_help(help).within(at)));
         }
     }
-    for Carried { origin, into, by, at, behind } in carried {
-        let is_hidden = hidden.iter().skip(behind.0).any(|pattern| pattern.covers(&into))
-            || redacted
-                .iter()
-                .skip(behind.1)
-                .any(|(fields, kind)| kind_of(&origin) == Some(*kind) && fields.covers(&into))
-            || log.remover(&into).is_some();
+    for Carried { origin, into, place, by, at, behind } in carried {
+        let is_hidden = [&into, &place].into_iter().any(|field| {
+            let redacts =
+                |(fields, kind): &(Pattern, Kind)| kind_of(&origin) == Some(*kind) && fields.covers(field);
+            hidden.iter().skip(behind.0).any(|pattern| pattern.covers(field))
+                || redacted.iter().skip(behind.1).any(redacts)
+                || log.remover(field).is_some()
+        });
         if !is_hidden && told.insert(into.clone()) {
             let (line, name) = (line(text, by), by.step.name());
             let message = format!(
@@ -481,6 +522,17 @@ fn allowed(mut found: Vec<(Pattern, Mistake)>, check: &CheckSettings) -> impl It
     found.into_iter().map(|(_, mistake)| mistake).chain(needless)
 }
 
+/// The fields that look personal, of those that the steps and the columns name.
+fn personal_fields(parts: &Parts<'_>) -> Vec<Pattern> {
+    let steps = parts.steps.iter().flat_map(|compiled| {
+        let Touches { reads, writes, hides, sometimes_hides, redacts, .. } = compiled.step.touches();
+        let redacted = redacts.into_iter().map(|(fields, _)| fields);
+        [reads, writes, hides, sometimes_hides].into_iter().flatten().chain(redacted)
+    });
+    let columns = parts.lake.columns.iter().map(|column| column.name.get_ref().clone().into());
+    steps.chain(columns).filter(|field| !field.is_deep() && is_personal(field)).collect()
+}
+
 fn event_fields(text: &str, parts: &Parts<'_>) -> Vec<Named> {
     let event = parts.event;
     let fields = [&event.id, &event.r#type, &event.time].into_iter().chain(&event.partition_key);
@@ -523,7 +575,7 @@ fn is_personal(field: &Pattern) -> bool {
     if THEIRS.contains(&last.as_str()) {
         let is_somebody = whose.as_ref().is_some_and(|whose| PEOPLE.contains(&whose.as_str()));
         // A `name` at the top is a person's, an `id` or a `first` is not.
-        if is_somebody || last == "name" && whose.is_none() {
+        if is_somebody || last == "name" && whose.is_none() && !field.is_deep() {
             return true;
         }
     }
@@ -535,11 +587,12 @@ fn kind_of(field: &Pattern) -> Option<Kind> {
     personal(&words(field.names().next_back()?)).and_then(|(_, kind)| *kind)
 }
 
-/// What a name that ends with these words is about.
+/// What a name that ends with these words is about, one or many: `email`, `emails`, `addresses`.
 fn personal(words: &[String]) -> Option<&'static (&'static str, Option<Kind>)> {
     (0..words.len()).find_map(|from| {
         let end = words.get(from..)?.concat();
-        PERSONAL.iter().find(|(name, _)| *name == end)
+        let is_it = |name: &str| matches!(end.strip_prefix(name), Some("" | "s" | "es"));
+        PERSONAL.iter().find(|(name, _)| is_it(name))
     })
 }
 
@@ -589,6 +642,9 @@ mod tests {
             "shipping_zip",
             "geo.lat",
             "address_line_2",
+            "emails[]",
+            "data.userIds[]",
+            "billing.addresses",
         ] {
             assert!(is_personal(&Pattern::try_from(name.to_owned()).unwrap()), "{name}");
         }
@@ -609,6 +665,7 @@ mod tests {
             "tip",
             "zipped",
             "flat",
+            "tips",
             "productName",
         ] {
             assert!(!is_personal(&Pattern::try_from(name.to_owned()).unwrap()), "{name}");

@@ -13,8 +13,9 @@
 //! | `ipv4` | how many bits of an IPv4 address stay, 0 to 31; 24 if not said: `203.0.113.77` becomes `203.0.113.0` |
 //! | `ipv6` | how many bits of an IPv6 address stay, 0 to 127; 48 if not said, what a household's provider gives away at the most |
 //!
-//! An IPv4 address written as IPv6 (`::ffff:203.0.113.77`) is treated as what it is. Space around an address is taken
-//! away. What is no address is removed, never passed on, and so is null. The step rejects nothing.
+//! An IPv4 address written as IPv6 (`::ffff:203.0.113.77`) is treated as what it is, and of a 6to4 address, `2002:` and the
+//! IPv4 address in it, `ipv4` bits of that stay. Space around an address is taken away. What is no address is removed, never
+//! passed on, and so is null. The step rejects nothing.
 
 use super::settings::{Fields, Short, some};
 use super::{Context, Step, Touches, Verdict};
@@ -124,7 +125,12 @@ fn network(text: &str, ipv4: u32, ipv6: u128, out: &mut String) -> bool {
     // Writing to a String cannot fail.
     let _ = match address {
         IpAddr::V4(address) => write!(out, "{}", Ipv4Addr::from_bits(address.to_bits() & ipv4)),
-        IpAddr::V6(address) => write!(out, "{}", Ipv6Addr::from_bits(address.to_bits() & ipv6)),
+        IpAddr::V6(address) => {
+            // 6to4: an IPv4 address behind 16 bits, https://www.rfc-editor.org/rfc/rfc3056#section-2
+            let is_6to4 = matches!(address.segments(), [0x2002, ..]);
+            let mask = if is_6to4 { ipv6 & (0xffff << 112 | u128::from(ipv4) << 80) } else { ipv6 };
+            write!(out, "{}", Ipv6Addr::from_bits(address.to_bits() & mask))
+        }
     };
     true
 }
@@ -153,6 +159,8 @@ mod tests {
                 ("2001:db8:1:2:3:4:5:6", "2001:db8:1::"),
                 ("::ffff:203.0.113.77", "203.0.113.0"),
                 ("::1", "::"),
+                ("2002:cb00:714d::cb00:714d", "2002:cb00:7100::"),
+                ("64:ff9b::203.0.113.77", "64:ff9b::"),
             ],
         );
     }
@@ -160,7 +168,14 @@ mod tests {
     #[test]
     fn how_much_is_kept_may_be_said() {
         let settings = r#"{ fields = ["ip"], ipv4 = 17, ipv6 = 33 }"#;
-        check(settings, &[("203.0.213.77", "203.0.128.0"), ("2001:db8:ffff::1", "2001:db8:8000::")]);
+        check(
+            settings,
+            &[
+                ("203.0.213.77", "203.0.128.0"),
+                ("2001:db8:ffff::1", "2001:db8:8000::"),
+                ("2002:cb00:714d::", "2002:cb00::"),
+            ],
+        );
         let settings = r#"{ fields = ["ip"], ipv4 = 0, ipv6 = 0 }"#;
         check(settings, &[("203.0.213.77", "0.0.0.0"), ("2001:db8:ffff::1", "::")]);
         let settings = r#"{ fields = ["ip"], ipv4 = 31, ipv6 = 127 }"#;

@@ -128,6 +128,7 @@ impl Step for Classify {
         let fields = FromInto::new(from, into)?;
         let fields = if is_one { fields } else { fields.apart()? };
         let rules = some(rules, "rule")?;
+        let places: Vec<_> = rules.iter().map(Spanned::span).collect();
         let (mut labels, mut compiled) = (Vec::new(), Vec::new());
         for (number, rule) in rules.into_iter().enumerate() {
             let at = rule.span();
@@ -146,7 +147,13 @@ impl Step for Classify {
             labels.push(label);
         }
         let case = if ignore_case { Case::Ignored } else { Case::Sensitive };
-        let classes = Classes::new(&compiled, case).map_err(Mistake::new)?;
+        let classes = Classes::new(&compiled, case).map_err(|(rule, why)| {
+            let mistake = Mistake::new(why);
+            match rule.and_then(|rule| places.get(rule)) {
+                Some(at) => mistake.within(at.clone()),
+                None => mistake,
+            }
+        })?;
         let missing = match missing {
             Some(Missing::Label(label)) => Some(label),
             Some(Missing::None) => None,

@@ -42,6 +42,8 @@ use std::fmt;
 pub(crate) struct Lookup {
     name: Pattern,
     fields: FromInto,
+    /// The object, and what the settings name of it.
+    brings: Vec<Pattern>,
     rows: Rows,
     otherwise: Missed,
 }
@@ -174,15 +176,18 @@ impl Step for Lookup {
                 Missed::Set(json)
             }
         };
-        Ok(Self { name: settings.from.into(), fields, rows, otherwise })
+        let into = Pattern::from(settings.into);
+        let members = settings.fields.iter().flatten().map(|name| into.clone().key(name));
+        let brings = members.chain([into.clone()]).collect();
+        Ok(Self { name: settings.from.into(), fields, brings, rows, otherwise })
     }
 
     fn touches(&self) -> Touches {
-        self.fields.touches()
+        Touches { brings: self.brings.clone(), ..self.fields.touches() }
     }
 
     fn apply(&mut self, event: &mut Event, _cx: &Context<'_>) -> Verdict {
-        let Self { name, fields, rows, otherwise } = self;
+        let Self { name, fields, rows, otherwise, .. } = self;
         fields.each(event, |event, top, from, into| {
             let row = match event.get_in(top, from) {
                 None | Some(Value::Null) => {

@@ -157,7 +157,10 @@ impl Step for Url {
     }
 
     fn touches(&self) -> Touches {
-        self.fields.touches()
+        let (_, into) = self.fields.patterns();
+        let asked = self.made.parameters.iter().filter(|parameter| parameter.within.is_some());
+        let brings = asked.map(|parameter| into.clone().key("query").key(&parameter.name)).collect();
+        Touches { brings, ..self.fields.touches() }
     }
 
     fn apply(&mut self, event: &mut Event, _cx: &Context<'_>) -> Verdict {

@@ -207,8 +207,10 @@ pub(crate) struct Touches {
     pub(crate) redacts: Vec<(Pattern, Kind)>,
     /// What is to be found in another field behind it, whole or in part.
     pub(crate) carries: Vec<(Pattern, Pattern)>,
-    /// The same, of some events.
+    /// The same as it hides, of some events.
     pub(crate) sometimes_hides: Vec<Pattern>,
+    /// What it takes from a table, or out of a text, as it stands there.
+    pub(crate) brings: Vec<Pattern>,
     /// Where its expressions name what it reads.
     pub(crate) named: Vec<Named>,
     /// Whether each event gets past it, or none.

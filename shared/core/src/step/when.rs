@@ -19,7 +19,8 @@ impl Apply for When {
     /// What it hides and removes is still there in some events.
     fn touches(&self) -> Touches {
         let touches = self.step.touches();
-        let Touches { mut reads, writes, mut hides, redacts, carries, mut named, lets_pass, .. } = touches;
+        let Touches { mut reads, writes, mut hides, redacts, carries, brings, mut named, lets_pass, .. } =
+            touches;
         reads.extend(self.condition.reads());
         named.extend(self.condition.named());
         hides.extend(redacts.into_iter().map(|(fields, _)| fields));
@@ -31,6 +32,7 @@ impl Apply for When {
             writes,
             carries,
             sometimes_hides: hides,
+            brings,
             named,
             lets_pass,
             works,
