@@ -76,7 +76,7 @@ pub(crate) fn draw(scenario: &mut Scenario, chance: &Chance) {
         matches!(fault, Fault::Spell { service: "table" | "secrets", from, until, .. }
             if until.get() - from.get() > 1_800_000_000)
     });
-    if !chance.percent(30) || is_long {
+    if !chance.percent(30) || is_long || scenario.kills_queue() {
         return;
     }
     let leads = chance.pick(&[Leads::Token, Leads::Token, Leads::Always, Leads::Address, Leads::LastId]);

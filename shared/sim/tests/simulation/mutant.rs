@@ -84,7 +84,7 @@ impl Mutant {
     pub(crate) const ALL: [(Self, u64); 27] = [
         (Self::AcceptedBeforePut, 8),
         (Self::AllEntriesAgain, 8),
-        (Self::NotedBeforePut, 32),
+        (Self::NotedBeforePut, 201),
         (Self::AnySignature, 4),
         (Self::AnyTime, 1),
         (Self::CursorBeforePut, 53),

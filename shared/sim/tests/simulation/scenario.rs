@@ -399,10 +399,14 @@ impl Scenario {
         })
     }
 
+    /// Whether queue dies of a message. That is redriven when all else is over, within an hour: ids have to be known still.
+    pub(crate) fn kills_queue(&self) -> bool {
+        self.events.iter().any(|event| event.kind == Kind::KillsQueue)
+    }
+
     /// Whether nothing makes a client, ingest, webhooks, pull, drain or queue send again what did arrive.
     pub(crate) fn puts_once(&self) -> bool {
-        let queue_lives = !self.events.iter().any(|event| event.kind == Kind::KillsQueue);
-        queue_lives
+        !self.kills_queue()
             && self.faults.iter().all(|fault| match fault {
                 Fault::Call { service, how, .. } | Fault::Spell { service, how, .. } => {
                     // Who waits for a secret has no time left for Kinesis, puts and spills at once.

@@ -112,13 +112,11 @@ pub(crate) struct Book {
 
 /// Now and then vendors send.
 pub(crate) fn draw(scenario: &mut Scenario, chance: &Chance) {
-    if !chance.percent(35) {
+    if !chance.percent(35) || scenario.kills_queue() {
         return;
     }
     // A message that drain gave up comes an hour later: nobody may send anything twice.
     let is_late = scenario.spill_receives < 100;
-    // What killed queue is redriven when all is over: ids have to be known still.
-    let hurries = scenario.events.iter().any(|event| event.kind == Kind::KillsQueue);
     for _ in 0..chance.between(1, 6) {
         let vendor = chance.pick(&[Vendor::Stripe, Vendor::Github, Vendor::Acme]);
         let kind = match chance.below(100) {
@@ -147,9 +145,6 @@ pub(crate) fn draw(scenario: &mut Scenario, chance: &Chance) {
         if is_late {
             delivery.tries = 1;
             delivery.attacks.retain(|(_, attack)| *attack != Attack::Replay);
-        }
-        if hurries {
-            delivery.attacks.retain(|(after_ms, _)| *after_ms < 1_200_000);
         }
         scenario.deliveries.push(delivery);
     }
