@@ -79,6 +79,12 @@ fn rows_become_objects_and_bad_ones_are_named() {
         "#]],
     );
     check(
+        "sku\nS-7,Soap\n",
+        expect![[r#"
+            2: S-7,Soap <- file: extra_columns: the row has 2 cells, and there is 1 column
+        "#]],
+    );
+    check(
         b"a,b\n1,\xff\n2,3\n",
         expect![[r#"
             2: 1,� <- file: not_utf8: the row is not UTF-8
