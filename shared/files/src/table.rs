@@ -1,7 +1,7 @@
 //! Parquet, whose rows become lines of JSON.
 //!
-//! Numbers keep their digits, decimals too; moments are texts in RFC 3339, to the microsecond, days, times of day and UUIDs
-//! texts; other binary is base64.
+//! Numbers keep their digits, decimals too; moments are texts in RFC 3339, to the microsecond (to the millisecond where they
+//! are INT96, of which the library hands over no more), days, times of day and UUIDs texts; other binary is base64.
 //! A file is read by row groups, each of which has to be in memory as a whole where it comes over the network.
 
 use crate::cut::{CHUNK, Chunk, Kind, Mark, Room};
