@@ -28,8 +28,8 @@ from stack import Failed, step
 
 ORIGIN = "https://shop.example.com"
 AUDIENCE = "millrace"
-# What is asked of both, whoever may come in.
-OPEN = [("GET /v1/health", 200)]
+# What looks at no credential, whoever may come in: of webhooks the signature counts, and these have none.
+OPEN = [("GET /v1/health", 200), ("POST /v1/webhooks/github", 401)]
 NO_RAW_HERE = 502  # the local AWS has no integration with Kinesis: it let the request through
 
 NUMBERS = itertools.count(1)
@@ -71,6 +71,7 @@ def keys(outputs: dict) -> list:
         for route, who, headers, expected in [
             *((route, "no key", {}, status) for route, status in OPEN),
             *((route, "a wrong key", bearer("wrong"), status) for route, status in OPEN),
+            *((route, "the key of acme", bearer(made["acme"]), status) for route, status in OPEN),
             ("POST /v1/events", "no key", {}, 401),
             ("POST /v1/events", "a wrong key", bearer("wrong"), 401),
             ("POST /v1/events", "an unknown key", bearer(f"mw_{secrets.token_urlsafe(32)}"), 401),
@@ -132,6 +133,7 @@ def tokens(outputs: dict) -> list:
         ask(outputs, "jwt", who, route, headers, expected)
         for route, who, headers, expected in [
             *((route, "no token", {}, status) for route, status in OPEN),
+            *((route, "Cognito's token", bearer(right), status) for route, status in OPEN),
             ("POST /v1/events", "no token", {}, 401),
             ("POST /v1/events", "a forged token", bearer(wrong), 401),
             ("POST /v1/events", "Cognito's token", bearer(right), (202, outputs["ClientId"])),

@@ -592,6 +592,14 @@ fn by_way_of_a_queue_what_is_bad_is_told_and_what_fails_comes_again() {
 }
 
 #[test]
+fn the_sample_event_is_planned() {
+    let sample = serde_json::from_str(include_str!("../../../events/files.json")).unwrap();
+    let world = World::with(b"");
+    let (answer, _) = world.invoke_on(&world.clean, &sample, LONG);
+    assert_eq!(answer.unwrap(), json!({"skip": false, "ranges": []}));
+}
+
+#[test]
 fn a_start_without_settings_names_them_all() {
     let out = std::process::Command::new(env!("CARGO_BIN_EXE_files")).env_clear().output().unwrap();
     let told = String::from_utf8_lossy(&out.stderr).into_owned();

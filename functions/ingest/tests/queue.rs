@@ -183,6 +183,12 @@ fn what_looks_a_bit_like_an_envelope_is_an_event() {
         {"version":"0","id":"1","detail-type":"a","source":"b","detail":{},"timestamp":"2026-11-20T13:05:07.25Z","receivedAt":"2026-11-20T13:05:07.25Z"}
         in 1, out 1, unread 0"#]],
     );
+    lands(
+        &device_letter(b"hello").replace("aGVsbG8=", "ann@example.com"),
+        expect![[r#"
+        {"base64OriginalPayload":"ann@example.com","clientId":"th-1","cloudwatchTraceId":"7e146a2c-95b5-6caf-98b9-50e3969734c7","failures":[{"errorMessage":"Rate exceeded","failedAction":"KinesisAction","failedResource":"raw"}],"ruleName":"devices","topic":"millrace/th-1/reading","id":"m0","timestamp":"2026-11-20T13:05:07.25Z","receivedAt":"2026-11-20T13:05:07.25Z"}
+        in 1, out 1, unread 0"#]],
+    );
 }
 
 #[test]

@@ -193,6 +193,12 @@ fn bad_bodies_are_problems() {
 }
 
 #[test]
+fn a_body_that_is_said_to_be_base64_and_is_not_is_told() {
+    let (answer, _) = send(request("POST", "/v1/events", &json!({}), "ann@example.com", true), &healthy());
+    expect![[r#"400 {"detail":"the body that API Gateway encoded is no base64","status":400,"title":"The body cannot be read","type":"urn:millrace:problem:bad-body"}"#]].assert_eq(&format!("{} {}", answer.status_code, answer.body));
+}
+
+#[test]
 fn a_body_may_be_as_large_as_the_stack_says() {
     let deps = Deps { body_max: 1024, ..healthy() };
     let events = |bytes: usize| format!(r#"{{"id":"a","text":"{}"}}"#, "x".repeat(bytes - 20));

@@ -275,9 +275,14 @@ fn bad_input_is_refused_and_the_answer_names_the_place() {
     let large = format!("{{\"canary\":\"{}\"}}", "x".repeat(750_000));
     let get = request("GET", "/v1/webhooks/github", &json!({}), b"");
     let elsewhere = request("POST", "/v1/webhooks/canary", &json!({}), b"{}");
+    let no_base64 = json!({
+        "headers": {}, "body": "canary!", "isBase64Encoded": true,
+        "requestContext": {"http": {"method": "POST", "path": "/v1/webhooks/github"}},
+    });
     let table = [
         ("empty", refused(github(b""))),
         ("blank", refused(github(b" \n"))),
+        ("no base64", refused(serde_json::from_value(no_base64).unwrap())),
         ("too large", refused(github(large.as_bytes()))),
         ("far too large", refused(github(&vec![b' '; (10 << 20) + 1]))),
         ("no JSON", refused(github(b"canary"))),
@@ -348,6 +353,8 @@ fn bad_input_is_refused_and_the_answer_names_the_place() {
           400 bad-body: the body is empty
         blank
           400 bad-body: the JSON ends too early
+        no base64
+          400 bad-body: the body that API Gateway encoded is no base64
         too large
           413 body-too-large: a webhook may have 750000 bytes
         far too large

@@ -299,6 +299,20 @@ fn a_state_of_another_maker_fails_and_is_not_repeated() {
 }
 
 #[test]
+fn the_sample_event_ends_a_window() {
+    let mut function = Function::new(Rows::default());
+    let sample = serde_json::from_str(include_str!("../../../events/metrics.json")).unwrap();
+    let (answer, tally) = function.invoke(&sample).unwrap();
+    expect![[r#"
+        {"batchItemFailures":[],"state":{"last":"100000000000000000002"}}
+        Tally { in: 2, counted: 2, filtered: 0, bad: 0, repeated: 0, unfit: 0, rows: 4 }
+        changes 2026-11-20T13:00:00Z/insert/shardId-00000001795176000000-0a1b2c3d/99999999999999999998: count 1
+        changes 2026-11-20T13:00:00Z/modify/shardId-00000001795176000000-0a1b2c3d/99999999999999999998: count 1
+        orders 2026-11-20T13:05:00Z/new/shardId-00000001795176000000-0a1b2c3d/99999999999999999998: count 2, sum 100.5, min 20, max 80.5
+        revenue 2026-11-20T13:05:00Z/k1:813a2f79241b5fddb4dd0b6cdab3ce807c6a46dfd59f772580bf84b2df5e98dc/shardId-00000001795176000000-0a1b2c3d/99999999999999999998: count 1, sum 80.5, min 80.5, max 80.5"#]].assert_eq(&format!("{answer}\n{tally:?}\n{}", function.rows()));
+}
+
+#[test]
 fn a_start_without_settings_names_them_all() {
     let out = std::process::Command::new(env!("CARGO_BIN_EXE_metrics")).env_clear().output().unwrap();
     let told = String::from_utf8_lossy(&out.stderr).into_owned();

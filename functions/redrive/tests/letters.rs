@@ -240,7 +240,10 @@ fn a_function_that_does_not_start_has_not_died_of_a_message() {
 #[test]
 fn an_order_is_a_schedules_event_or_says_more() {
     let order = |text: &str| serde_json::from_str::<Order>(text).unwrap().dry_run;
-    assert!(!order(r#"{"version":"0","source":"aws.events","detail":{}}"#) && order(r#"{"dryRun":true}"#));
+    assert!(
+        !order(r#"{"version":"0","source":"aws.events","detail":{}}"#)
+            && order(include_str!("../../../events/redrive.json"))
+    );
 }
 
 #[test]

@@ -96,7 +96,8 @@ impl<'d> Rows<'d> {
         if has != names {
             let reason = if has < names { "missing_columns" } else { "extra_columns" };
             let cells = if has == 1 { "cell" } else { "cells" };
-            return Err(reject(reason, format!("the row has {has} {cells}, and there are {names} columns")));
+            let columns = if names == 1 { "is 1 column".to_owned() } else { format!("are {names} columns") };
+            return Err(reject(reason, format!("the row has {has} {cells}, and there {columns}")));
         }
         let mut start = 0;
         for (key, end) in keys.iter().zip(ends) {

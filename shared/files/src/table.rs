@@ -1,6 +1,7 @@
 //! Parquet, whose rows become lines of JSON.
 //!
-//! Numbers keep their digits, decimals too; moments are texts in RFC 3339, days and times of day texts; binary is base64.
+//! Numbers keep their digits, decimals too; moments are texts in RFC 3339, to the microsecond (to the millisecond where they
+//! are INT96, of which the library hands over no more), days, times of day and UUIDs texts; other binary is base64.
 //! A file is read by row groups, each of which has to be in memory as a whole where it comes over the network.
 
 use crate::cut::{CHUNK, Chunk, Kind, Mark, Room};
@@ -10,13 +11,15 @@ use bytes::{Buf as _, Bytes, buf};
 use millrace_core::event::quote;
 use millrace_core::quarantine::Reject;
 use millrace_core::time::Micros;
+use parquet::basic::{ConvertedType, LogicalType, Repetition, TimeUnit};
 use parquet::data_type::Decimal;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
-use parquet::file::reader::{ChunkReader, Length};
+use parquet::file::reader::{ChunkReader, FileReader as _, Length};
 use parquet::file::serialized_reader::{ReadOptionsBuilder, SerializedFileReader};
 use parquet::record::reader::RowIter;
 use parquet::record::{Field, Row};
+use parquet::schema::types::{Type, TypePtr};
 use std::fmt::{self, Write as _};
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -53,9 +56,24 @@ pub fn footer(tail: &Bytes, size: u64) -> Result<Footer, Reject> {
         reader.finish()
     });
     match read? {
-        Ok(metadata) => groups(&metadata, size).map(Footer::Groups),
+        Ok(metadata) => {
+            readable(&metadata)?;
+            groups(&metadata, size).map(Footer::Groups)
+        }
         Err(ParquetError::NeedMoreData(bytes)) => Ok(Footer::Needs(bytes as u64)),
         Err(_) => Err(damaged()),
+    }
+}
+
+/// Refuses a column of the one type that the library does not read: it panics, with the value in the message.
+fn readable(metadata: &ParquetMetaData) -> Result<(), Reject> {
+    let columns = metadata.file_metadata().schema_descr().columns();
+    match columns.iter().find(|column| column.converted_type() == ConvertedType::INTERVAL) {
+        None => Ok(()),
+        Some(column) => {
+            let detail = format!("the column `{}` is an INTERVAL, which is not read", column.path().string());
+            Err(reject("bad_parquet", detail))
+        }
     }
 }
 
@@ -76,7 +94,8 @@ fn groups(metadata: &ParquetMetaData, size: u64) -> Result<Vec<Group>, Reject> {
 
 /// The rows of some row groups of a file.
 pub struct Rows {
-    rows: RowIter<'static>,
+    iter: RowIter<'static>,
+    schema: TypePtr,
     at: Mark,
 }
 
@@ -92,15 +111,18 @@ impl Rows {
             let wanted = Box::new(move |_: &_, group| groups.contains(&group));
             let options = ReadOptionsBuilder::new().with_predicate(wanted).build();
             let file = SerializedFileReader::new_with_options(source, options)?;
-            Ok(RowIter::from_file_into(Box::new(file)))
+            let is_readable = readable(file.metadata());
+            let schema = file.metadata().file_metadata().schema_descr().root_schema_ptr();
+            Ok(is_readable.map(|()| (RowIter::from_file_into(Box::new(file)), schema)))
         });
-        Ok(Self { rows: rows?.map_err(|_: ParquetError| damaged())?, at })
+        let (iter, schema) = rows?.map_err(|_: ParquetError| damaged())??;
+        Ok(Self { iter, schema, at })
     }
 
     /// Leaves out rows up to this number.
     pub fn skip_to(&mut self, number: u64) -> Result<(), Reject> {
         while self.at.number < number {
-            match guarded(|| self.rows.next())? {
+            match guarded(|| self.iter.next())? {
                 Some(Ok(_)) => self.at.number += 1,
                 Some(Err(_)) => return Err(self.damaged()),
                 None => break,
@@ -115,9 +137,9 @@ impl Rows {
         json.clear();
         let begin = self.at;
         while json.len() < CHUNK {
-            match guarded(|| self.rows.next())? {
+            match guarded(|| self.iter.next())? {
                 Some(Ok(row)) => {
-                    write_row(&row, &mut json);
+                    write_row(&row, Some(&self.schema), &mut json);
                     json.push('\n');
                     self.at.number += 1;
                 }
@@ -198,18 +220,63 @@ fn damaged() -> Reject {
     reject("bad_parquet", "the Parquet file is damaged or cut off")
 }
 
-fn write_row(row: &Row, json: &mut String) {
+/// What the library tells of a value lacks what only newer types say: the unit of nanoseconds, and that 16 bytes are a UUID.
+/// <https://github.com/apache/parquet-format/blob/master/LogicalTypes.md>
+fn write_newer(field: &Field, kind: &Type, json: &mut String) -> Option<fmt::Result> {
+    Some(match (field, kind.get_basic_info().logical_type_ref()?) {
+        (Field::Long(nanos), LogicalType::Timestamp(of)) if of.unit == TimeUnit::NANOS => {
+            write_moment(Some(nanos.div_euclid(1000)), json)
+        }
+        (Field::Long(nanos), LogicalType::Time(of)) if of.unit == TimeUnit::NANOS => {
+            write_time(nanos.div_euclid(1000), json)
+        }
+        (Field::Bytes(bytes), LogicalType::Uuid) => {
+            let int = u128::from_be_bytes(bytes.data().try_into().ok()?);
+            json.push('"');
+            for (at, digit) in format!("{int:032x}").chars().enumerate() {
+                json.push_str(if matches!(at, 8 | 12 | 16 | 20) { "-" } else { "" });
+                json.push(digit);
+            }
+            write!(json, "\"")
+        }
+        _ => return None,
+    })
+}
+
+/// The fields of a group.
+fn fields(kind: &Type) -> &[TypePtr] {
+    if kind.is_primitive() { &[] } else { kind.get_fields() }
+}
+
+/// What a list is of. Its repeated group is the element itself where it has more in it than that one.
+/// <https://github.com/apache/parquet-format/blob/master/LogicalTypes.md#lists>
+fn element(kind: &TypePtr) -> Option<&TypePtr> {
+    let about = kind.get_basic_info();
+    if about.has_repetition() && about.repetition() == Repetition::REPEATED {
+        return Some(kind);
+    }
+    let repeated = fields(kind).first()?;
+    Some(match fields(repeated) {
+        [only] => only,
+        _ => repeated,
+    })
+}
+
+fn write_row(row: &Row, kind: Option<&TypePtr>, json: &mut String) {
     json.push('{');
     for (at, (name, field)) in row.get_column_iter().enumerate() {
         json.push_str(if at == 0 { "" } else { "," });
         quote(name, json);
         json.push(':');
-        write_field(field, json);
+        write_field(field, kind.and_then(|kind| fields(kind).get(at)), json);
     }
     json.push('}');
 }
 
-fn write_field(field: &Field, json: &mut String) {
+fn write_field(field: &Field, kind: Option<&TypePtr>, json: &mut String) {
+    if kind.and_then(|kind| write_newer(field, kind, json)).is_some() {
+        return;
+    }
     // Writing to a String cannot fail.
     let _ = match field {
         Field::Null => write!(json, "null"),
@@ -244,32 +311,34 @@ fn write_field(field: &Field, json: &mut String) {
         Field::TimestampMillis(ms) => write_moment(ms.checked_mul(1000), json),
         Field::TimestampMicros(micros) => write_moment(Some(*micros), json),
         Field::Group(row) => {
-            write_row(row, json);
+            write_row(row, kind, json);
             Ok(())
         }
         Field::ListInternal(list) => {
+            let kind = kind.and_then(element);
             json.push('[');
             for (at, field) in list.elements().iter().enumerate() {
                 json.push_str(if at == 0 { "" } else { "," });
-                write_field(field, json);
+                write_field(field, kind, json);
             }
             json.push(']');
             Ok(())
         }
         Field::MapInternal(map) => {
+            let pair = kind.and_then(|kind| fields(kind).first()).map_or(&[][..], |pair| fields(pair));
             json.push('{');
             for (at, (key, field)) in map.entries().iter().enumerate() {
                 json.push_str(if at == 0 { "" } else { "," });
                 // JSON has no other keys than texts.
                 let mut text = String::new();
-                write_field(key, &mut text);
+                write_field(key, pair.first(), &mut text);
                 if text.starts_with('"') {
                     json.push_str(&text);
                 } else {
                     quote(&text, json);
                 }
                 json.push(':');
-                write_field(field, json);
+                write_field(field, pair.get(1), json);
             }
             json.push('}');
             Ok(())

@@ -79,6 +79,12 @@ fn rows_become_objects_and_bad_ones_are_named() {
         "#]],
     );
     check(
+        "sku\nS-7,Soap\n",
+        expect![[r#"
+            2: S-7,Soap <- file: extra_columns: the row has 2 cells, and there is 1 column
+        "#]],
+    );
+    check(
         b"a,b\n1,\xff\n2,3\n",
         expect![[r#"
             2: 1,� <- file: not_utf8: the row is not UTF-8
@@ -293,6 +299,7 @@ fn whole_of(bytes: &[u8]) -> Vec<Told> {
 mod parquet_files {
     use super::*;
     use millrace_files::table::{Footer, Parts, Rows, footer};
+    use parquet::column::writer::ColumnWriter;
     use parquet::data_type::{
         ByteArrayType, DoubleType, FixedLenByteArray, FixedLenByteArrayType, Int32Type, Int64Type,
     };
@@ -376,6 +383,67 @@ mod parquet_files {
         assert_eq!(told(Ok(Rows::of(parts, 1..2, 3).unwrap())).unwrap(), all[2..]);
         rows.skip_to(4).unwrap();
         assert_eq!(told(Ok(rows)).unwrap(), all[3..]);
+    }
+
+    /// A file of this schema with a row; each column has this value.
+    fn row_of(schema: &str, int: i64, bytes: &[u8]) -> Bytes {
+        let schema = Arc::new(parse_message_type(schema).unwrap());
+        let mut file = Vec::new();
+        let mut writer = SerializedFileWriter::new(&mut file, schema, Arc::default()).unwrap();
+        let mut rows = writer.next_row_group().unwrap();
+        while let Some(mut column) = rows.next_column().unwrap() {
+            let levels: (Option<&[i16]>, Option<&[i16]>) = (Some(&[1]), Some(&[0]));
+            match column.untyped() {
+                ColumnWriter::Int64ColumnWriter(column) => column.write_batch(&[int], levels.0, levels.1),
+                ColumnWriter::ByteArrayColumnWriter(column) => {
+                    column.write_batch(&[bytes.to_vec().into()], levels.0, levels.1)
+                }
+                ColumnWriter::FixedLenByteArrayColumnWriter(column) => {
+                    column.write_batch(&[bytes.to_vec().into()], levels.0, levels.1)
+                }
+                _ => unreachable!(),
+            }
+            .unwrap();
+            column.close().unwrap();
+        }
+        rows.close().unwrap();
+        writer.close().unwrap();
+        file.into()
+    }
+
+    /// pandas writes its moments so.
+    #[test]
+    fn nanoseconds_and_uuids_are_texts_at_any_depth() {
+        let file = row_of(
+            "message rows {
+            required int64 at (TIMESTAMP(NANOS,true)); required int64 local (TIMESTAMP(NANOS,false)); required int64 time (TIME(NANOS,true));
+            required fixed_len_byte_array(16) id (UUID); required int64 int;
+            required group in { required int64 at (TIMESTAMP(NANOS,true)); }
+            required group list (LIST) { repeated group list { required int64 element (TIMESTAMP(NANOS,true)); } }
+            required group rows (LIST) { repeated group list { required group element { required int64 at (TIMESTAMP(NANOS,true)); required int64 int; } } }
+            required group old (LIST) { repeated int64 array (TIMESTAMP(NANOS,true)); }
+            repeated int64 bare (TIMESTAMP(NANOS,true));
+            required group map (MAP) { repeated group key_value { required int64 key (TIMESTAMP(NANOS,true)); required int64 value (TIMESTAMP(NANOS,true)); } }
+            }",
+            45_296_123_456_789,
+            &[0x12, 0x3e, 0x45, 0x67, 0xe8, 0x9b, 0x12, 0xd3, 0xa4, 0x56, 0x42, 0x66, 0x14, 0x17, 0x40, 0],
+        );
+        expect![[r#"
+            1: {"at":"1970-01-01T12:34:56.123456Z","local":"1970-01-01T12:34:56.123456Z","time":"12:34:56.123456","id":"123e4567-e89b-12d3-a456-426614174000","int":45296123456789,"in":{"at":"1970-01-01T12:34:56.123456Z"},"list":["1970-01-01T12:34:56.123456Z"],"rows":[{"at":"1970-01-01T12:34:56.123456Z","int":45296123456789}],"old":[["1970-01-01T12:34:56.123456Z"]],"bare":["1970-01-01T12:34:56.123456Z"],"map":{"1970-01-01T12:34:56.123456Z":"1970-01-01T12:34:56.123456Z"}}
+        "#]].assert_eq(&lines(&told(Rows::of(file, 0..9, 1)).unwrap()));
+    }
+
+    #[test]
+    fn a_type_that_is_not_read_is_named() {
+        let file = row_of(
+            "message rows { required group in { required fixed_len_byte_array(12) pause (INTERVAL); } }",
+            0,
+            b"ann@12345678",
+        );
+        let why = told(Rows::of(file.clone(), 0..9, 1)).unwrap_err();
+        expect!["file: bad_parquet: the column `in.pause` is an INTERVAL, which is not read"]
+            .assert_eq(&why.to_string());
+        assert_eq!(footer(&file, file.len() as u64), Err(why), "before a row is read");
     }
 
     #[test]
