@@ -186,6 +186,19 @@ fn a_message_waits_for_its_function() {
     assert_eq!(fs::read_dir(dir.path().join(DAY)).unwrap().count(), 1);
 }
 
+/// It is no event either, and RawStream takes no records of a table's stream.
+#[test]
+fn a_change_that_killed_its_function_stays() {
+    let dir = TempDir::new().unwrap();
+    let change = r#"{"eventID":"7","eventName":"INSERT","dynamodb":{"SequenceNumber":"7","ApproximateCreationDateTime":1795179908,"Keys":{"orderId":{"S":"o"}}}}"#;
+    let mut died = entry("7", None, "redrive", "function_died", change);
+    died["source"]["stream"] = json!("orders");
+    put(dir.path(), "redrive-orders-shardId-1-7-7.ndjson.gz", &[died]);
+    let (place, out) = (dir.path().to_str().unwrap(), dir.path().join("events.ndjson"));
+    let told = millrace(&["quarantine", "replay", place, "--out", out.to_str().unwrap()]).0;
+    assert_eq!(told, "{\"left\":1,\"passing\":0,\"sent\":0}\n");
+}
+
 #[cfg(not(feature = "aws"))]
 #[test]
 fn a_bucket_wants_another_build() {
