@@ -173,6 +173,18 @@ impl Line {
         self.stage == "redrive" && self.source.get("stream").is_some_and(|stream| stream == "inbox")
     }
 
+    /// Whether it is a record of a table's stream as it came: `changes` alone makes an event of it. As an event it would be
+    /// another one, with the item's values where no step looks for them.
+    fn is_change(&self) -> bool {
+        let of_table = |record: &serde_json::Value| {
+            let (arn, table) =
+                (record.get("eventSourceARN")?.as_str()?, self.source.get("stream")?.as_str()?);
+            Some(arn.contains(&format!(":table/{table}/stream/")))
+        };
+        self.reason == "no_change"
+            || serde_json::from_str(&self.payload).is_ok_and(|record| of_table(&record) == Some(true))
+    }
+
     /// What tells it from all others.
     fn identity(&self) -> String {
         format!("{}\0{}\0{}\0{}", self.function, self.stage, self.reason, self.source)
@@ -305,7 +317,8 @@ enum Passing {
 
 /// What of an entry passes now: all of it, or it stays. Of a record with too many bad events the good ones went on.
 fn passing(line: &Line, pipeline: &mut Pipeline, key: &TokenKey) -> Option<Passing> {
-    let payload = line.bytes().filter(|payload| !payload.is_empty() && line.reason != "too_many_bad")?;
+    let is_whole = line.reason != "too_many_bad" && !line.is_change();
+    let payload = line.bytes().filter(|payload| !payload.is_empty() && is_whole)?;
     if line.is_message() {
         return Some(Passing::Message(String::from_utf8(payload).ok()?));
     }
