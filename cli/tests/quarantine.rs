@@ -209,6 +209,17 @@ fn a_change_that_no_function_took_stays() {
     assert_eq!(fs::read_dir(dir.path().join(DAY)).unwrap().count(), 3);
 }
 
+/// It went through the steps already: its user would get a token of a token, and within the window its id is known.
+#[test]
+fn what_lake_refused_stays() {
+    let dir = TempDir::new().unwrap();
+    let event = r#"{"id":"a","eventType":"view","timestamp":"2026-11-20T13:05:00Z","userId":"k1:07db","tenant":"no name"}"#;
+    put(dir.path(), "lake-clean-s-7-7.ndjson.gz", &[entry("7", Some(0), "lake", "no_partition", event)]);
+    let (place, out) = (dir.path().to_str().unwrap(), dir.path().join("events.ndjson"));
+    let told = millrace(&["quarantine", "replay", place, "--out", out.to_str().unwrap()]).0;
+    assert_eq!(told, "{\"left\":1,\"passing\":0,\"sent\":0}\n");
+}
+
 #[cfg(not(feature = "aws"))]
 #[test]
 fn a_bucket_wants_another_build() {

@@ -317,8 +317,9 @@ enum Passing {
 
 /// What of an entry passes now: all of it, or it stays. Of a record with too many bad events the good ones went on.
 fn passing(line: &Line, pipeline: &mut Pipeline, key: &TokenKey) -> Option<Passing> {
-    let is_whole = line.reason != "too_many_bad" && !line.is_change();
-    let payload = line.bytes().filter(|payload| !payload.is_empty() && is_whole)?;
+    // What lake refused went through the steps: it would get tokens of tokens, and its id is known.
+    let is_as_it_came = line.reason != "too_many_bad" && line.stage != "lake" && !line.is_change();
+    let payload = line.bytes().filter(|payload| !payload.is_empty() && is_as_it_came)?;
     if line.is_message() {
         return Some(Passing::Message(String::from_utf8(payload).ok()?));
     }
