@@ -172,9 +172,9 @@ impl<P: ObjectStore + Clone + 'static> ObjectStore for Bent<P> {
             self.late.borrow_mut().push((key.to_owned(), body));
             return Ok(());
         }
-        let is_late = self.has(Mutant::QuarantineAfterAnswer) && key.starts_with("quarantine/")
+        let waits = self.has(Mutant::QuarantineAfterAnswer) && key.starts_with("quarantine/")
             || self.has(Mutant::HeldAfterAnswer) && !key.contains('/');
-        if is_late {
+        if waits {
             let (port, key) = (self.port.clone(), key.to_owned());
             self.stack.account.executor().spawn(async move {
                 let _ = port.put(&key, body).await;
