@@ -128,8 +128,8 @@ pub(crate) fn draw(scenario: &mut Scenario, chance: &Chance) {
             _ => Kind::Good,
         };
         let at = match scenario.rotated_at() {
-            Some(_) => START.plus_ms(i64::try_from(chance.below(1_800_000)).unwrap()),
-            None => moment(chance),
+            Some(_) if !hurries => START.plus_ms(i64::try_from(chance.below(1_800_000)).unwrap()),
+            _ => moment(chance),
         };
         let user = u32::try_from(chance.below(3)).unwrap();
         let event = scenario.event(None, user, kind);
