@@ -109,19 +109,16 @@ mod with {
     }
 
     /// Calls a function, and gives its answer.
-    pub(crate) fn invoke(function: &str, event: String) -> Result<String, Error> {
+    pub(crate) fn invoke(function: &str, event: String) -> Result<Invoked, Error> {
         let lambda = Lambda::lasting(&config()?, CALL_MS);
-        match run(lambda.invoke(function, event))? {
-            Invoked::Answered(answer) => Ok(answer),
-            Invoked::Died => Err(Error::Refused(format!("the function {function} died; its log says why"))),
-        }
+        run(lambda.invoke(function, event))
     }
 }
 
 #[cfg(not(feature = "aws"))]
 mod without {
     use crate::error::Error;
-    use millrace_core::port::Entry;
+    use millrace_core::port::{Entry, Invoked};
     use millrace_core::write_key::Listed;
 
     fn refuse<T>() -> Result<T, Error> {
@@ -177,7 +174,7 @@ mod without {
         refuse()
     }
 
-    pub(crate) fn invoke(_function: &str, _event: String) -> Result<String, Error> {
+    pub(crate) fn invoke(_function: &str, _event: String) -> Result<Invoked, Error> {
         refuse()
     }
 }

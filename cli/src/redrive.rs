@@ -2,6 +2,7 @@
 
 use crate::error::Error;
 use crate::{cloud, say};
+use millrace_core::port::Invoked;
 
 /// Hand dead letters to their functions again, now
 ///
@@ -25,5 +26,10 @@ pub(crate) struct Args {
 
 pub(crate) fn redrive(args: &Args) -> Result<(), Error> {
     let order = serde_json::json!({"dryRun": args.dry_run && !args.run});
-    say(&cloud::invoke(&args.function, order.to_string())?)
+    match cloud::invoke(&args.function, order.to_string())? {
+        Invoked::Answered(answer) => say(&answer),
+        Invoked::Died => {
+            Err(Error::Refused(format!("the function {} died; its log says why", args.function)))
+        }
+    }
 }

@@ -186,6 +186,40 @@ fn a_message_waits_for_its_function() {
     assert_eq!(fs::read_dir(dir.path().join(DAY)).unwrap().count(), 1);
 }
 
+/// It is no event either: a step would drop it as one that has no id, or it would land with the item's values in the plain.
+#[test]
+fn a_change_that_no_function_took_stays() {
+    let dir = TempDir::new().unwrap();
+    let change = json!({
+        "eventID": "7", "eventName": "INSERT", "eventSource": "aws:dynamodb",
+        "eventSourceARN": "arn:aws:dynamodb:us-east-1:123456789012:table/orders/stream/2026-11-20T12:00:00.000",
+        "dynamodb": {"SequenceNumber": "7", "Keys": {"orderId": {"S": "o"}}, "NewImage": {"email": {"S": "ann@example.com"}}},
+    });
+    let put_away = |sequence: &str, stage: &str, reason: &str, payload: &str| {
+        let mut entry = entry(sequence, None, stage, reason, payload);
+        entry["source"]["stream"] = json!("orders");
+        put(dir.path(), &format!("orders-{sequence}.ndjson.gz"), &[entry]);
+    };
+    put_away("7", "redrive", "function_died", &change.to_string());
+    put_away("8", "decode", "too_deep", &change.to_string());
+    put_away("9", "decode", "no_change", "{}");
+    let (place, out) = (dir.path().to_str().unwrap(), dir.path().join("events.ndjson"));
+    let told = millrace(&["quarantine", "replay", place, "--out", out.to_str().unwrap()]).0;
+    assert_eq!(told, "{\"left\":3,\"passing\":0,\"sent\":0}\n");
+    assert_eq!(fs::read_dir(dir.path().join(DAY)).unwrap().count(), 3);
+}
+
+/// It went through the steps already: its user would get a token of a token, and within the window its id is known.
+#[test]
+fn what_lake_refused_stays() {
+    let dir = TempDir::new().unwrap();
+    let event = r#"{"id":"a","eventType":"view","timestamp":"2026-11-20T13:05:00Z","userId":"k1:07db","tenant":"no name"}"#;
+    put(dir.path(), "lake-clean-s-7-7.ndjson.gz", &[entry("7", Some(0), "lake", "no_partition", event)]);
+    let (place, out) = (dir.path().to_str().unwrap(), dir.path().join("events.ndjson"));
+    let told = millrace(&["quarantine", "replay", place, "--out", out.to_str().unwrap()]).0;
+    assert_eq!(told, "{\"left\":1,\"passing\":0,\"sent\":0}\n");
+}
+
 #[cfg(not(feature = "aws"))]
 #[test]
 fn a_bucket_wants_another_build() {

@@ -12,7 +12,7 @@ use millrace_core::decode;
 use millrace_core::event::Event;
 use millrace_core::frame;
 use millrace_core::pipeline::{Outcome, Pipeline};
-use millrace_core::port::Entry;
+use millrace_core::port::{Entry, Invoked};
 use millrace_core::step::Context;
 use millrace_core::time::Micros;
 use millrace_core::token::TokenKey;
@@ -173,6 +173,18 @@ impl Line {
         self.stage == "redrive" && self.source.get("stream").is_some_and(|stream| stream == "inbox")
     }
 
+    /// Whether it is a record of a table's stream as it came: `changes` alone makes an event of it. As an event it would be
+    /// another one, with the item's values where no step looks for them.
+    fn is_change(&self) -> bool {
+        let of_table = |record: &serde_json::Value| {
+            let (arn, table) =
+                (record.get("eventSourceARN")?.as_str()?, self.source.get("stream")?.as_str()?);
+            Some(arn.contains(&format!(":table/{table}/stream/")))
+        };
+        self.reason == "no_change"
+            || serde_json::from_str(&self.payload).is_ok_and(|record| of_table(&record) == Some(true))
+    }
+
     /// What tells it from all others.
     fn identity(&self) -> String {
         format!("{}\0{}\0{}\0{}", self.function, self.stage, self.reason, self.source)
@@ -200,11 +212,12 @@ fn replay(args: &Replay) -> Result<(), Error> {
     let place = Place::open(&args.which.place)?;
     let target = Target { args };
     let (mut met, mut sent, mut stays) = (HashSet::new(), 0, 0);
-    let (mut homeless_events, mut homeless_frames, mut homeless_messages, mut young) = (0, 0, 0, 0);
+    let (mut homeless_events, mut homeless_frames, mut homeless_messages) = (0, 0, 0);
+    let (mut young, mut refused) = (0, 0);
     let forgotten = now().plus_ms(-1_000 * i64::from(args.window));
     for name in place.list(args.which.date.as_deref())? {
         let page = read(&place, name)?;
-        let (mut raw, mut clean, mut messages, mut left) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let (mut raw, mut clean, mut left) = (Vec::new(), Vec::new(), Vec::new());
         for (text, line) in &page.lines {
             let wanted = line.as_ref().filter(|line| args.which.wants(line));
             let Some(passing) = wanted.and_then(|line| passing(line, &mut pipeline, &key)) else {
@@ -235,14 +248,21 @@ fn replay(args: &Replay) -> Result<(), Error> {
                 _ if !is_new => {}
                 Passing::Events(events) => raw.extend(events),
                 Passing::Frame(entry) => clean.push(entry),
-                Passing::Message(event) => messages.push(event),
+                Passing::Message(event) => {
+                    if target.takes(event)? {
+                        sent += 1;
+                    } else {
+                        refused += 1;
+                        left.push(text.as_str());
+                    }
+                }
             }
         }
         if left.len() == page.lines.len() {
             continue;
         }
-        sent += raw.len() + clean.len() + messages.len();
-        target.send(raw, clean, messages)?;
+        sent += raw.len() + clean.len();
+        target.send(raw, clean)?;
         if left.is_empty() { place.delete(&page.key)? } else { place.write(&page.key, gzip(&left))? }
     }
     if homeless_events + homeless_frames + homeless_messages > 0 && sent == 0 {
@@ -262,7 +282,10 @@ fn replay(args: &Replay) -> Result<(), Error> {
     if homeless_messages > 0 {
         note("messages stay: `--queue-function NAME` says which function takes them");
     }
-    let passing = homeless_events + homeless_frames + homeless_messages + young + sent;
+    if refused > 0 {
+        note(&format!("{refused} messages stay: their function fails or dies of them; its log says why"));
+    }
+    let passing = homeless_events + homeless_frames + homeless_messages + young + refused + sent;
     say(&serde_json::json!({"passing": passing, "sent": sent, "left": stays}).to_string())
 }
 
@@ -294,7 +317,9 @@ enum Passing {
 
 /// What of an entry passes now: all of it, or it stays. Of a record with too many bad events the good ones went on.
 fn passing(line: &Line, pipeline: &mut Pipeline, key: &TokenKey) -> Option<Passing> {
-    let payload = line.bytes().filter(|payload| !payload.is_empty() && line.reason != "too_many_bad")?;
+    // What lake refused went through the steps: it would get tokens of tokens, and its id is known.
+    let is_as_it_came = line.reason != "too_many_bad" && line.stage != "lake" && !line.is_change();
+    let payload = line.bytes().filter(|payload| !payload.is_empty() && is_as_it_came)?;
     if line.is_message() {
         return Some(Passing::Message(String::from_utf8(payload).ok()?));
     }
@@ -320,7 +345,7 @@ fn passing(line: &Line, pipeline: &mut Pipeline, key: &TokenKey) -> Option<Passi
 }
 
 impl Target<'_> {
-    fn send(&self, raw: Vec<Entry>, clean: Vec<Entry>, messages: Vec<String>) -> Result<(), Error> {
+    fn send(&self, raw: Vec<Entry>, clean: Vec<Entry>) -> Result<(), Error> {
         if let Some(path) = &self.args.out {
             let mut file = OpenOptions::new()
                 .create(true)
@@ -338,16 +363,14 @@ impl Target<'_> {
                 crate::cloud::publish(stream, entries)?;
             }
         }
-        if let Some(function) = &self.args.queue_function {
-            for event in messages {
-                let answer = crate::cloud::invoke(function, event)?;
-                let answer: serde_json::Value = serde_json::from_str(&answer).unwrap_or_default();
-                if answer.get("batchItemFailures") != Some(&serde_json::json!([])) {
-                    let why = format!("the function {function} says that a message failed; its log says why");
-                    return Err(Error::Refused(why));
-                }
-            }
-        }
         Ok(())
+    }
+
+    /// Whether the function takes a message. One that it still dies of keeps none of the others back.
+    fn takes(&self, event: String) -> Result<bool, Error> {
+        let Some(function) = &self.args.queue_function else { return Ok(false) };
+        let Invoked::Answered(answer) = crate::cloud::invoke(function, event)? else { return Ok(false) };
+        let answer: serde_json::Value = serde_json::from_str(&answer).unwrap_or_default();
+        Ok(answer.get("batchItemFailures") == Some(&serde_json::json!([])))
     }
 }

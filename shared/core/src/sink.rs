@@ -305,10 +305,14 @@ impl<T: KeyTable, O: ObjectStore, Q: ObjectStore, C: Clock> Driver<T, O, Q, C> {
 
     /// Puts bad data into the quarantine.
     async fn put_away(&self, source: &Source, rejects: &[Entry], deadline: Micros) -> Result<(), Error> {
-        match quarantine::page(self.function, source, rejects) {
-            Some(page) => put_object(&self.quarantine, &page.key, page.body, &self.clock, deadline).await,
-            None => Ok(()),
+        let Some(mut page) = quarantine::page(self.function, source, rejects) else { return Ok(()) };
+        // A frame that lands in parts may have bad events in more than one of them.
+        if let Some(index) = rejects.first().and_then(|first| first.index)
+            && let Some(begin) = page.key.strip_suffix(".ndjson.gz")
+        {
+            page.key = format!("{begin}-{index}.ndjson.gz");
         }
+        put_object(&self.quarantine, &page.key, page.body, &self.clock, deadline).await
     }
 }
 

@@ -4,9 +4,11 @@
 
 use millrace_core::account::Landing;
 use millrace_core::checkpoint::{Checkpoints, Plan, RANGES_MAX, Range};
+use millrace_core::decode;
 use millrace_core::frame::{Position, Reader, Writer};
 use millrace_core::guard::Guard;
 use millrace_core::port::{Clock as _, Kind};
+use millrace_core::quarantine::{Entry, Reject};
 use millrace_core::record::{Record, Source};
 use millrace_core::sink::{Cut, Driver, Laid, Landed, OBJECTS_MAX, Object, Sink};
 use millrace_core::time::Micros;
@@ -330,6 +332,68 @@ fn a_batch_with_too_many_objects_lands_in_several() {
         }
     }
     assert_eq!((landed, lines(&store).len()), (2 * OBJECTS_MAX + 20, 2 * OBJECTS_MAX + 20));
+}
+
+/// The same, but an event that is not the first one of its record is bad.
+struct Picky(Scattered);
+
+impl Sink for Picky {
+    type Error = Infallible;
+
+    fn lay_out(&mut self, name: &str, frames: &[Cut<'_>]) -> Result<Laid, Infallible> {
+        let mut laid = self.0.lay_out(name, frames)?;
+        laid.objects.retain(|object| !object.body.ends_with(b".1\n"));
+        for Cut { record, lands } in frames {
+            let mut reader = Reader::default();
+            let (_, body) = reader.read(record.data).unwrap();
+            let bad =
+                (0..).zip(body.events()).filter(|(place, line)| line.ends_with(".1") && lands.has(*place));
+            laid.rejects.extend(bad.map(|(place, line)| Entry {
+                reject: Reject::new("lines", "bad", "it ends with 1"),
+                sequence: record.sequence.into(),
+                index: u32::try_from(place).ok(),
+                at: record.arrived_at,
+                payload: line.into(),
+            }));
+        }
+        laid.landing.landed -= laid.rejects.len();
+        laid.landing.quarantined = laid.rejects.len();
+        Ok(laid)
+    }
+}
+
+/// A frame that lands in two parts has a bad event in each.
+#[test]
+fn what_is_bad_in_one_part_of_a_frame_is_kept_when_another_part_has_some_too() {
+    let (table, store) = (Table::default(), Store::default());
+    let mut world = World::new(&table, &store);
+    let count = u32::try_from(OBJECTS_MAX).unwrap();
+    let good = |from: u32| (from..from + 2 * count).map(|n| (100_000 + n, 0));
+    let events: Vec<_> = [(100_000, 1)].into_iter().chain(good(1)).chain([(200_000, 1)]).collect();
+    let mut sink = Picky(Scattered(Reader::default()));
+    let mut bad = 0;
+    for _ in 0..4 {
+        let data = frame(&events);
+        let records = [Record { sequence: "100", arrived_at: Micros::EPOCH, data: &data }];
+        let source = Source { stream: "clean".into(), shard: "shard-0".into() };
+        let deadline = world.driver.clock.now().plus_ms(60_000);
+        bad += run(world.driver.land(&mut sink, &source, records.into_iter(), deadline))
+            .unwrap()
+            .landing
+            .quarantined;
+    }
+    let kept: usize = world
+        .driver
+        .quarantine
+        .port()
+        .objects()
+        .values()
+        .map(|page| {
+            let mut room = Vec::new();
+            str::from_utf8(decode::inflate(page, &mut room).unwrap()).unwrap().lines().count()
+        })
+        .sum();
+    assert_eq!((bad, kept), (2, 2));
 }
 
 #[test]

@@ -76,6 +76,7 @@ pub(crate) fn draw(scenario: &mut Scenario, chance: &Chance) {
         matches!(fault, Fault::Spell { service: "table" | "secrets", from, until, .. }
             if until.get() - from.get() > 1_800_000_000)
     });
+    // A feed is read for an hour or longer.
     if !chance.percent(30) || is_long || scenario.kills_queue() {
         return;
     }

@@ -144,7 +144,7 @@ impl<P: ObjectStore> Bent<P> {
 /// RawStream as ingest, webhooks and pull have it.
 impl<P: PutRecords + Clone + 'static> PutRecords for Bent<P> {
     async fn put(&self, entries: &[Entry]) -> Result<Vec<Put>, Error> {
-        if self.has(Mutant::AcceptedBeforePut) {
+        if self.has(Mutant::AcceptedBeforePut) && self.which == Which::Ingest {
             let (port, entries, done) = (self.port.clone(), entries.to_vec(), vec![Put::Done; entries.len()]);
             self.stack.account.executor().spawn(async move {
                 let _ = port.put(&entries).await;
@@ -156,14 +156,15 @@ impl<P: PutRecords + Clone + 'static> PutRecords for Bent<P> {
             return Ok(vec![Put::Done; entries.len()]);
         }
         let mut puts = self.port.put(entries).await?;
-        if self.has(Mutant::AllEntriesAgain) && puts.iter().any(|put| *put != Put::Done) {
+        let is_ingest = self.which == Which::Ingest;
+        if self.has(Mutant::AllEntriesAgain) && is_ingest && puts.iter().any(|put| *put != Put::Done) {
             puts.fill(Put::Failed);
         }
         Ok(puts)
     }
 }
 
-/// A bucket: the quarantine's or the lake's.
+/// A bucket, the quarantine's or the lake's, and the queue of what review holds.
 impl<P: ObjectStore + Clone + 'static> ObjectStore for Bent<P> {
     async fn put(&self, key: &str, body: Bytes) -> Result<(), Error> {
         let is_lake = key.starts_with("events/");
@@ -171,14 +172,9 @@ impl<P: ObjectStore + Clone + 'static> ObjectStore for Bent<P> {
             self.late.borrow_mut().push((key.to_owned(), body));
             return Ok(());
         }
-        if self.has(Mutant::QuarantineAfterAnswer) && !is_lake {
-            let (port, key) = (self.port.clone(), key.to_owned());
-            self.stack.account.executor().spawn(async move {
-                let _ = port.put(&key, body).await;
-            });
-            return Ok(());
-        }
-        if self.has(Mutant::HeldAfterAnswer) && !key.contains('/') {
+        let waits = self.has(Mutant::QuarantineAfterAnswer) && key.starts_with("quarantine/")
+            || self.has(Mutant::HeldAfterAnswer) && !key.contains('/');
+        if waits {
             let (port, key) = (self.port.clone(), key.to_owned());
             self.stack.account.executor().spawn(async move {
                 let _ = port.put(&key, body).await;
@@ -384,11 +380,13 @@ pub(crate) fn first_text(payload: &Value) -> String {
     String::from_utf8_lossy(&data).into_owned()
 }
 
-/// The answer that a function gives for these records.
+/// What drain answers.
+pub(crate) fn forgetful(answer: Value, mutant: Option<Mutant>) -> Value {
+    if mutant == Some(Mutant::DrainForgets) { json!({"batchItemFailures": []}) } else { answer }
+}
+
+/// What transform and lake answer for these records.
 pub(crate) fn answer(mut answer: Value, payload: &Value, mutant: Option<Mutant>) -> Value {
-    if mutant == Some(Mutant::DrainForgets) && payload["Records"][0]["messageId"].is_string() {
-        return json!({"batchItemFailures": []});
-    }
     if mutant == Some(Mutant::WrongItem)
         && let Some(named) = answer["batchItemFailures"][0]["itemIdentifier"].as_str()
     {

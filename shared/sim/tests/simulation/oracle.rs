@@ -34,8 +34,6 @@ pub(crate) struct Found {
     quarantined: BTreeSet<(String, u32)>,
     /// Of these the ones in records that killed their function.
     pub(crate) deadly: BTreeSet<u32>,
-    /// What a stage answered for.
-    acked: BTreeSet<At>,
     /// What was given up at some time, and what is given up still.
     pub(crate) given_up: BTreeSet<At>,
     dead: BTreeSet<At>,
@@ -161,12 +159,6 @@ impl Found {
         }
         for mapping in [&run.transform, &run.changes, &run.drawn] {
             let stream = &mapping.stream;
-            mapping.acked(|acked| {
-                let all = acked
-                    .iter()
-                    .flat_map(|acked| acked.records.iter().map(|record| at(stream, &acked.shard, record)));
-                found.acked.extend(all);
-            });
             let kept = |record: &Record| stream.keeps(record);
             let all = mapping.dead.all();
             found.given_up.extend(all.iter().flat_map(|message| range(stream, message, |_| true)));
