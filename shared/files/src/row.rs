@@ -7,8 +7,8 @@
 use crate::format::Dialect;
 use crate::reject;
 use csv_core::{ReadRecordResult, ReaderBuilder, Terminator};
-use memchr::{memchr, memchr_iter, memchr2};
-use millrace_core::event::{needs_escape, quote};
+use memchr::{memchr, memchr2};
+use millrace_core::event::quote;
 use millrace_core::quarantine::Reject;
 
 /// Where a row ends that begins with the first of some bytes.
@@ -63,7 +63,6 @@ pub(crate) fn end(bytes: &[u8], dialect: &Dialect, is_all: bool) -> End {
 /// Reads rows, in memory that serves one after the other.
 pub(crate) struct Rows<'d> {
     reader: csv_core::Reader,
-    dialect: &'d Dialect,
     /// The names of the columns as JSON has them, with what stands before each.
     keys: &'d [String],
     cells: Vec<u8>,
@@ -71,26 +70,19 @@ pub(crate) struct Rows<'d> {
 }
 
 impl<'d> Rows<'d> {
-    pub(crate) fn new(dialect: &'d Dialect, keys: &'d [String]) -> Self {
+    pub(crate) fn new(dialect: &Dialect, keys: &'d [String]) -> Self {
         // A row is handed over by itself: the only line ends in it are those within quotes.
         let reader = ReaderBuilder::new()
             .delimiter(dialect.delimiter)
             .quote(dialect.quote)
             .terminator(Terminator::Any(b'\n'))
             .build();
-        Self { reader, dialect, keys, cells: Vec::new(), ends: Vec::new() }
+        Self { reader, keys, cells: Vec::new(), ends: Vec::new() }
     }
 
     /// Appends a row as a JSON object; whether it is no blank line.
     pub(crate) fn json(&mut self, row: &[u8], json: &mut String) -> Result<bool, Reject> {
         let keys = self.keys;
-        if let Some(row) = self.plain(row) {
-            for (key, cell) in keys.iter().zip(row.split(char::from(self.dialect.delimiter))) {
-                json.extend([key.as_str(), "\"", cell, "\""]);
-            }
-            json.push('}');
-            return Ok(true);
-        }
         let Some((cells, ends)) = self.cells(row)? else { return Ok(false) };
         let (has, names) = (ends.len(), keys.len());
         if has != names {
@@ -109,21 +101,10 @@ impl<'d> Rows<'d> {
         Ok(true)
     }
 
-    /// The row where all its cells are there, none is quoted, and JSON holds each as it is: most rows.
-    fn plain<'r>(&self, row: &'r [u8]) -> Option<&'r str> {
-        let row = line(row);
-        let text =
-            simdutf8::basic::from_utf8(row).ok().filter(|text| !text.is_empty() && !needs_escape(text))?;
-        let is_quoted = memchr(self.dialect.quote, row).is_some();
-        // The mark of a file that was put behind another one is no part of a cell.
-        let is_marked = text.starts_with('\u{feff}');
-        let cells = memchr_iter(self.dialect.delimiter, row).count() + 1;
-        (!is_quoted && !is_marked && cells == self.keys.len()).then_some(text)
-    }
-
     /// The cells of a row, one after the other, and where each ends; none of a blank line.
     pub(crate) fn cells(&mut self, row: &[u8]) -> Result<Option<(&str, &[usize])>, Reject> {
-        let row = line(row);
+        let row = row.strip_suffix(b"\n").unwrap_or(row);
+        let row = row.strip_suffix(b"\r").unwrap_or(row);
         if row.is_empty() {
             return Ok(None);
         }
@@ -152,12 +133,6 @@ impl<'d> Rows<'d> {
             simdutf8::basic::from_utf8(cells).map_err(|_| reject("not_utf8", "the row is not UTF-8"))?;
         Ok(Some((cells, self.ends.get(..count).unwrap_or_default())))
     }
-}
-
-/// A row without its line end.
-fn line(row: &[u8]) -> &[u8] {
-    let row = row.strip_suffix(b"\n").unwrap_or(row);
-    row.strip_suffix(b"\r").unwrap_or(row)
 }
 
 /// What stands before each cell of a row in its JSON: `{"a":`, `,"b":`.
@@ -226,34 +201,5 @@ mod tests {
             );
         }
         assert_eq!(rows.json(b"\xff,1\n", &mut json).unwrap_err().reason, "not_utf8");
-    }
-
-    proptest::proptest! {
-        /// The short way through a plain row leads where the long one does.
-        #[test]
-        fn a_plain_row_is_read_as_any_other(
-            mark in "\u{feff}{0,2}",
-            cells in proptest::collection::vec("[a'é]{0,4}|[a\"'\\\\\t\u{1}é ]{0,4}", 2..5),
-            ending in "\r?\n?",
-        ) {
-            for (delimiter, quote_sign) in [(b',', b'"'), (b'\t', b'"'), (b';', b'\'')] {
-                let dialect = Dialect { delimiter, quote: quote_sign, names: Vec::new() };
-                let keys = keys(&["a".to_owned(), "b".to_owned(), "c".to_owned()]);
-                let mut rows = Rows::new(&dialect, &keys);
-                let row = mark.clone() + &cells.join(&char::from(delimiter).to_string()) + &ending;
-                let expected = rows.cells(row.as_bytes()).unwrap().map(|(cells, ends)| {
-                    let mut json = String::new();
-                    let starts = std::iter::once(&0).chain(ends);
-                    for (key, (start, end)) in keys.iter().zip(starts.zip(ends)) {
-                        json.push_str(key);
-                        quote(&cells[*start..*end], &mut json);
-                    }
-                    (ends.len() == 3).then_some(json + "}")
-                });
-                let mut json = String::new();
-                let told = rows.json(row.as_bytes(), &mut json).map(|is_row| is_row.then_some(json));
-                proptest::prop_assert_eq!(told.map_err(|_| ()), expected.map_or(Ok(None), |row| row.ok_or(()).map(Some)));
-            }
-        }
     }
 }

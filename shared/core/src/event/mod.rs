@@ -15,13 +15,12 @@ mod write;
 pub use number::Number;
 pub use parse::{DEPTH_MAX, Flaw, NODES_MAX};
 pub use path::{ItemPath, NoPath, Path, Pattern};
-pub use special::needs_escape;
 pub use write::quote;
 
 use index::Index;
 use parse::TEXT_MAX;
 use path::{Key, Part, Tag, is_exact};
-use special::Specials;
+use special::{Specials, needs_escape};
 use std::fmt;
 
 /// One JSON object. Of a key that stands twice the last one counts, as in JavaScript.

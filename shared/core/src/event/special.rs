@@ -3,8 +3,7 @@
 use wide::u8x16;
 
 /// Whether JSON cannot hold a text as it is.
-#[must_use]
-pub fn needs_escape(text: &str) -> bool {
+pub(super) fn needs_escape(text: &str) -> bool {
     plain(text.as_bytes()) < text.len()
 }
 
