@@ -335,33 +335,56 @@ impl FromInto {
 }
 
 /// A stretch of time: `30s`, `15m`, `1h`, `30d`, `2w`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
-#[serde(try_from = "String")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Span {
     pub(crate) micros: i64,
 }
 
-impl TryFrom<String> for Span {
-    type Error = String;
+impl<'de> Deserialize<'de> for Span {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct NumberAndUnit;
 
-    fn try_from(text: String) -> Result<Self, String> {
-        let digits = text.trim_end_matches(|sign: char| !sign.is_ascii_digit());
-        let seconds = match text.get(digits.len()..) {
-            Some("s") => Some(1),
-            Some("m") => Some(60),
-            Some("h") => Some(60 * 60),
-            Some("d") => Some(24 * 60 * 60),
-            Some("w") => Some(7 * 24 * 60 * 60),
-            _ => None,
-        };
-        let micros = |seconds: i64| digits.parse::<i64>().ok()?.checked_mul(seconds)?.checked_mul(1_000_000);
-        // A sign would pass for a part of the number.
-        match seconds.filter(|_| digits.bytes().all(|byte| byte.is_ascii_digit())).and_then(micros) {
-            Some(micros) => Ok(Self { micros }),
-            None => Err(format!(
-                "`{text}` is no stretch of time: it is a number and one of s, m, h, d, w, like `30d`"
-            )),
+        impl Visitor<'_> for NumberAndUnit {
+            type Value = Span;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a stretch of time, like `\"30d\"`")
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<Span, E> {
+                Span::read(text).ok_or_else(|| {
+                    E::custom(format!(
+                        "`{text}` is no stretch of time: it is a number and one of s, m, h, d, w, like `30d`"
+                    ))
+                })
+            }
+
+            // Quotes alone would not make one of it.
+            fn visit_i64<E: Error>(self, number: i64) -> Result<Span, E> {
+                Err(E::custom(format!(
+                    "`{number}` is no stretch of time: behind the number it has one of s, m, h, d, w, like `\"{number}s\"`"
+                )))
+            }
         }
+
+        deserializer.deserialize_any(NumberAndUnit)
+    }
+}
+
+impl Span {
+    fn read(text: &str) -> Option<Self> {
+        let digits = text.trim_end_matches(|sign: char| !sign.is_ascii_digit());
+        let seconds: i64 = match text.get(digits.len()..)? {
+            "s" => 1,
+            "m" => 60,
+            "h" => 60 * 60,
+            "d" => 24 * 60 * 60,
+            "w" => 7 * 24 * 60 * 60,
+            _ => return None,
+        };
+        // A sign would pass for a part of the number.
+        let number: i64 = digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())??;
+        Some(Self { micros: number.checked_mul(seconds)?.checked_mul(1_000_000)? })
     }
 }
 
