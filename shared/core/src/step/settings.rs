@@ -252,36 +252,28 @@ impl Scope {
     }
 
     /// Works on the event, or on each element, whatever it is, until one does not keep the event.
-    #[inline]
     pub(crate) fn each(
         &mut self,
         event: &mut Event,
         mut work: impl FnMut(&mut Event, Id) -> Verdict,
     ) -> Verdict {
-        // Nearly always; what is left stands apart, so that this has little to set up.
         let Some(items) = &self.items else { return work(event, event.root()) };
         event.find_all(items, &mut self.found);
-        each_of(&self.found, event, &mut work)
+        let mut verdicts = self.found.iter().map(|id| work(event, *id));
+        verdicts.find(|verdict| *verdict != Verdict::Keep).unwrap_or(Verdict::Keep)
     }
 
     /// As [`each`](Self::each); elements that are no objects have no fields, and are passed by.
-    #[inline]
     pub(crate) fn each_object(
         &mut self,
         event: &mut Event,
         mut work: impl FnMut(&mut Event, Id) -> Verdict,
     ) -> Verdict {
-        let Some(items) = &self.items else { return work(event, event.root()) };
-        event.find_all(items, &mut self.found);
-        self.found.retain(|id| event.kind(*id) == Kind::Object);
-        each_of(&self.found, event, &mut work)
+        self.each(event, |event, id| match event.kind(id) {
+            Kind::Object => work(event, id),
+            _ => Verdict::Keep,
+        })
     }
-}
-
-#[inline(never)]
-fn each_of(found: &[Id], event: &mut Event, work: &mut dyn FnMut(&mut Event, Id) -> Verdict) -> Verdict {
-    let mut verdicts = found.iter().map(|id| work(event, *id));
-    verdicts.find(|verdict| *verdict != Verdict::Keep).unwrap_or(Verdict::Keep)
 }
 
 /// A field and another one that is made of it, in the event, or in each element of arrays in it.
@@ -323,7 +315,6 @@ impl FromInto {
     }
 
     /// Works on each object that both stand in, until one does not keep the event.
-    #[inline]
     pub(crate) fn each(
         &mut self,
         event: &mut Event,
