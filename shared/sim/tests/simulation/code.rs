@@ -216,7 +216,10 @@ impl Code for Binary {
                     transformer: self.transformer("files", version, Forgetful).await?,
                     inbox: Guard::patient("inbox", s3::Client(Rc::clone(&stack.files))),
                     state: Guard::patient("state table", self.table()),
-                    queue: Guard::patient("files queue", sqs::Client(Rc::clone(&stack.spill))),
+                    queue: Guard::patient(
+                        "files queue",
+                        self.bent(sqs::Client(Rc::clone(&stack.files_queue))),
+                    ),
                     sizes: Sizes { range: 1, batch: 1 },
                 })),
                 Which::Lake => {
@@ -432,7 +435,7 @@ struct Files(
         SkewedClock,
         s3::Client,
         dynamodb::Client,
-        sqs::Client,
+        Bent<sqs::Client>,
     >,
 );
 

@@ -12,6 +12,7 @@
 
 mod code;
 mod feed;
+mod files;
 mod firehose;
 mod found;
 mod kpl;

@@ -10,7 +10,7 @@ use millrace_core::guard::Health;
 use millrace_core::metric::Row;
 use millrace_core::port::{
     self, Between, Clock, Entry, Error, Functions, Inbox, Invoked, Item, KeyTable, MetricTable, ObjectStore,
-    Page, Post, Put, PutRecords, Reply, Secret, When, Written,
+    Page, Post, Put, PutRecords, Queue, Reply, Secret, When, Written,
 };
 use millrace_core::time::Micros;
 use millrace_core::window::{Bounds, Known, Knows, Memory, Outgoing};
@@ -39,6 +39,8 @@ pub(crate) enum Mutant {
     NotLeftAlone,
     /// Drain says that all went well, whatever failed.
     DrainForgets,
+    /// Files lets go of a file of which something is left.
+    LeftUnsent,
     /// Queue gives what has no id another one each time that its message comes.
     NamedAnew,
     /// Transform takes an id for a duplicate wherever it was seen, its own position included.
@@ -81,7 +83,7 @@ pub(crate) enum Mutant {
 
 impl Mutant {
     /// All of them, each with the seed of a run that finds it.
-    pub(crate) const ALL: [(Self, u64); 27] = [
+    pub(crate) const ALL: [(Self, u64); 28] = [
         (Self::AcceptedBeforePut, 8),
         (Self::AllEntriesAgain, 8),
         (Self::NotedBeforePut, 201),
@@ -90,6 +92,7 @@ impl Mutant {
         (Self::CursorBeforePut, 53),
         (Self::NotLeftAlone, 12),
         (Self::DrainForgets, 18),
+        (Self::LeftUnsent, 13),
         (Self::NamedAnew, 35),
         (Self::NoPositionRule, 6),
         (Self::WrongItem, 4),
@@ -242,6 +245,13 @@ impl<P: Post> Post for Bent<P> {
             return Ok(Reply { status: 200, body: br#"{"decision":"approve"}"#.to_vec() });
         }
         reply
+    }
+}
+
+/// The queue that brings files.
+impl<P: Queue> Queue for Bent<P> {
+    async fn send(&self, message: &str) -> Result<(), Error> {
+        if self.has(Mutant::LeftUnsent) { Ok(()) } else { self.port.send(message).await }
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::scenario::{CANARY, CANARY_IP, Event, Kind, Scenario, Way};
 use crate::truth::{self, Place, Row};
 use crate::world::{NEXT_KEY, Run};
-use crate::{feed, firehose, kpl, logs, metrics, review, webhooks};
+use crate::{feed, files, firehose, kpl, logs, metrics, review, webhooks};
 use millrace_core::record::order;
 use millrace_core::time::Micros;
 use millrace_core::token::TokenKey;
@@ -41,7 +41,7 @@ pub(crate) struct Found {
     forgotten: BTreeSet<At>,
     /// The places of the entries in the quarantine that redrive put there, by reason.
     put_away: BTreeMap<String, BTreeSet<String>>,
-    /// The events in spilled records, and in messages, that were given up.
+    /// The events in spilled records, in messages and in files that were given up.
     dead_spilled: BTreeSet<u32>,
     /// What was told of files.
     manifests: Vec<Value>,
@@ -67,7 +67,7 @@ pub(crate) fn judge(run: &Run) -> Vec<String> {
     found.nothing_is_put_again_in_vain(run, &mut wrong);
     found.order_is_kept(&mut wrong);
     found.counts_are_true(run, &mut wrong);
-    found.manifests_are_true(run, &mut wrong);
+    files::judge(run, &found.manifests, &mut wrong);
     found.other_counts_are_true(run, &mut wrong);
     metrics::judge(run, &found, &mut wrong);
     review::judge(run, &found, &mut wrong);
@@ -177,6 +177,7 @@ impl Found {
         for message in stack.inbox_dead.waiting().iter().chain(&stack.inbox.waiting()) {
             found.dead_spilled.extend(truth::serials(message.body.as_bytes()));
         }
+        found.dead_spilled.extend(files::dead(run));
         for item in stack.state.items() {
             let text = [item.key.as_bytes(), item.position.as_bytes(), &item.body].concat();
             found.public.push((format!("the item {}", item.position), text));
@@ -471,27 +472,6 @@ impl Found {
         }
     }
 
-    /// Each file that was dropped has a manifest, which counts each of its rows once, whatever was tried again.
-    fn manifests_are_true(&self, run: &Run, wrong: &mut Vec<String>) {
-        let mut files: BTreeMap<String, [usize; 4]> = BTreeMap::new();
-        for send in run.scenario.sends.iter().filter(|send| send.way == Way::File) {
-            let events: Vec<_> = send.events.iter().map(|place| &run.scenario.events[*place]).collect();
-            let of = |kinds: &[Kind]| events.iter().filter(|event| kinds.contains(&event.kind)).count();
-            let (filtered, bad) = (of(&[Kind::Filtered]), of(&[Kind::Bad, Kind::Garbage]));
-            let counts = [events.len(), events.len() - filtered - bad, filtered, bad];
-            files.insert(format!("inbox/{}.ndjson", events[0].serial), counts);
-        }
-        let told = self.manifests.iter().map(|manifest| {
-            let rows = &manifest["rows"];
-            let counts = ["in", "out", "filtered", "quarantined"].map(|name| number(rows, name));
-            (manifest["key"].as_str().unwrap().to_owned(), counts)
-        });
-        let told: BTreeMap<_, _> = told.collect();
-        if told != files {
-            wrong.push(format!("the manifests say {told:?}, and it was {files:?}"));
-        }
-    }
-
     /// What the functions without a stream of their own counted.
     fn other_counts_are_true(&self, run: &Run, wrong: &mut Vec<String>) {
         let sum = |function: &Function, name: &str| {
@@ -564,7 +544,7 @@ fn is_good(kind: Kind) -> bool {
     matches!(kind, Kind::Good | Kind::Large | Kind::Unnamed | Kind::Filtered)
 }
 
-fn number(counts: &Value, name: &str) -> usize {
+pub(crate) fn number(counts: &Value, name: &str) -> usize {
     usize::try_from(counts[name].as_u64().unwrap_or_default()).unwrap()
 }
 

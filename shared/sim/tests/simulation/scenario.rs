@@ -1,6 +1,7 @@
 //! What happens in a run, all of it drawn from its seed: who sends what and when, how the stack is set up, what goes wrong.
 
 use crate::feed::{self, Feed};
+use crate::files::{self, Files};
 use crate::webhooks::{self, Delivery};
 use crate::{firehose, metrics, review};
 use millrace_core::port::Kind as Refusal;
@@ -111,6 +112,7 @@ pub(crate) struct Scenario {
     pub(crate) sends: Vec<Send>,
     pub(crate) deliveries: Vec<Delivery>,
     pub(crate) feed: Feed,
+    pub(crate) files: Files,
     pub(crate) faults: Vec<Fault>,
     /// When dead letters are redriven, while all may still go wrong.
     pub(crate) redrives: Vec<Micros>,
@@ -152,6 +154,7 @@ impl Scenario {
             sends: Vec::new(),
             deliveries: Vec::new(),
             feed: Feed::default(),
+            files: Files::new(&Chance::new(seed, "files by queue")),
             faults: Vec::new(),
             redrives: Vec::new(),
             rest: Duration::from_hours(1),
@@ -173,7 +176,7 @@ impl Scenario {
         let redrives = chance.pick(&[0, 1, 2]);
         scenario.redrives = (0..redrives).map(|_| moment(&chance).plus_ms(120_000)).collect();
         scenario.change_late(&chance);
-        scenario.drop_files(&Chance::new(seed, "files"));
+        files::draw(&mut scenario, &Chance::new(seed, "files"));
         scenario.take_long(&Chance::new(seed, "long"));
         metrics::draw(&mut scenario, &Chance::new(seed, "metrics"));
         review::draw(&mut scenario, &Chance::new(seed, "review"));
@@ -181,44 +184,6 @@ impl Scenario {
         webhooks::draw(&mut scenario, &Chance::new(seed, "webhooks"));
         feed::draw(&mut scenario, &Chance::new(seed, "feed"));
         scenario
-    }
-
-    /// Now and then files are dropped, some of them twice, and things go wrong with these.
-    fn drop_files(&mut self, chance: &Chance) {
-        if !chance.percent(40) {
-            return;
-        }
-        for _ in 0..chance.between(1, 4) {
-            let count = chance.between(1, 12);
-            let events = (0..count).map(|_| self.event(None, 0, kind(chance, Way::File, false))).collect();
-            let send = Send { at: moment(chance), way: Way::File, events, tries: 1 };
-            if chance.percent(25) {
-                let at = send.at.plus_ms(chance.pick(&[1, 1_000, 30_000, 1_200_000]));
-                self.sends.push(Send { at, ..send.clone() });
-            }
-            self.sends.push(send);
-        }
-        for _ in 0..chance.below(4) {
-            let nth = u32::try_from(chance.below(12)).unwrap();
-            let after = u32::try_from(chance.below(30)).unwrap();
-            self.faults.push(if chance.percent(40) {
-                let how = chance.pick(&[
-                    CallFault::Refused(Refusal::Transient),
-                    CallFault::Refused(Refusal::Throttled),
-                    CallFault::AnswerLost,
-                ]);
-                Fault::Call { service: "files-inbox", nth, how }
-            } else {
-                let how = chance.pick(&[
-                    InvocationFault::Crash(after),
-                    InvocationFault::Hang(after),
-                    InvocationFault::AnswerLost,
-                    InvocationFault::Throttled,
-                    InvocationFault::Cold,
-                ]);
-                Fault::Invocation { function: "files", nth, how }
-            });
-        }
     }
 
     /// Now and then something takes hours.
@@ -245,6 +210,7 @@ impl Scenario {
             3 => {
                 self.inbox_receives = 2;
                 self.rest = Duration::from_mins(15); // as in the template: ids have to be known still
+                self.files.by_queue = false; // all else has to be over within an hour, and a file may take hours
                 self.send_once();
                 self.sends.retain(|send| send.at < moment_max());
                 let event = self.event(None, 0, Kind::KillsQueue);
@@ -489,7 +455,7 @@ fn moment_max() -> Micros {
     START.plus_ms(120_000)
 }
 
-fn kind(chance: &Chance, way: Way, poison: bool) -> Kind {
+pub(crate) fn kind(chance: &Chance, way: Way, poison: bool) -> Kind {
     if way == Way::Change {
         return chance.pick(&[Kind::Good, Kind::Good, Kind::Good, Kind::Filtered]);
     }

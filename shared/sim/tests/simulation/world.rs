@@ -2,6 +2,7 @@
 
 use crate::code::{Binary, Poison, TABLE, Which};
 use crate::feed;
+use crate::files;
 use crate::mutant::Mutant;
 use crate::scenario::{CANARY_IP, Event, START, Scenario, Send, Way};
 use crate::truth;
@@ -12,7 +13,6 @@ use millrace_core::kpl;
 use millrace_core::port::{Entry, Put, PutRecords as _, Queue as _};
 use millrace_sim::account::Account;
 use millrace_sim::dynamodb::{Rows, Table};
-use millrace_sim::etag;
 use millrace_sim::executor::{End, first};
 use millrace_sim::fault::{CallFault, Happening};
 use millrace_sim::fifo;
@@ -48,6 +48,8 @@ pub(crate) struct Stack {
     pub(crate) clean: Rc<Stream>,
     pub(crate) orders: Rc<Stream>,
     pub(crate) files: Rc<Bucket>,
+    pub(crate) files_queue: Rc<Queue>,
+    pub(crate) files_dead: Rc<Queue>,
     pub(crate) lake: Rc<Bucket>,
     pub(crate) quarantine: Rc<Bucket>,
     pub(crate) spill: Rc<Queue>,
@@ -170,12 +172,19 @@ impl Stack {
         let arn = format!("arn:aws:dynamodb:us-east-1:123456789012:table/{TABLE}/stream/{label}");
         let spill_dead = queue("spill-dead", 900_000, None);
         let inbox_dead = queue("inbox-dead", 900_000, None);
+        let files_dead = queue("files-dead", 900_000, None);
         Rc::new(Self {
             account: account.clone(),
             raw: kinesis("raw", scenario.raw_shards),
             clean: kinesis("clean", scenario.clean_shards),
             orders: Stream::new(account, TABLE, arn, scenario.table_shards, RETENTION_MS),
             files: Bucket::new(account, "files-inbox"),
+            files_queue: queue(
+                "files-queue",
+                5_400_000,
+                Some((Rc::clone(&files_dead), scenario.files.receives)),
+            ),
+            files_dead,
             lake: Bucket::new(account, "lake"),
             quarantine: Bucket::new(account, "quarantine"),
             spill: queue("spill", 180_000, Some((Rc::clone(&spill_dead), scenario.spill_receives))),
@@ -243,7 +252,8 @@ impl Stack {
 
     /// How many dead letters there are.
     pub(crate) fn letters(&self) -> usize {
-        let queues = self.letters_of_streams().into_iter().chain([&self.spill_dead, &self.inbox_dead]);
+        let more = [&self.spill_dead, &self.inbox_dead, &self.files_dead];
+        let queues = self.letters_of_streams().into_iter().chain(more);
         queues.map(|queue| queue.waiting().len()).sum()
     }
 
@@ -294,7 +304,7 @@ pub(crate) fn play(scenario: &Scenario, tells: bool) -> Run {
     let queue = function("queue", Which::Queue, 30);
     let transform = function("transform", Which::Transform, 60);
     let changes = function("changes", Which::Changes, 60);
-    let files = function("files", Which::Files, 900);
+    let files = function("files", Which::Files, scenario.files.seconds);
     let lake = function("lake", Which::Lake, 120);
     let redrive = function("redrive", Which::Redrive, 840);
     let metrics = function("metrics", Which::Metrics, 60);
@@ -307,6 +317,7 @@ pub(crate) fn play(scenario: &Scenario, tells: bool) -> Run {
 
     queue_mapping::start(&account, &stack.spill, &drain, 10, 2);
     queue_mapping::start(&account, &stack.inbox, &queue, 10, 3);
+    queue_mapping::start(&account, &stack.files_queue, &files, 1, 4);
     let map = |stream: &Rc<Stream>, function: &Rc<Function>, dead: &Rc<Queue>, settings, render| {
         StreamMapping::start(&account, stream, function, dead, settings, render)
     };
@@ -330,6 +341,7 @@ pub(crate) fn play(scenario: &Scenario, tells: bool) -> Run {
             stack: Rc::clone(&stack),
             ingest: Rc::clone(&ingest),
             files: Rc::clone(&files),
+            by_queue: scenario.files.by_queue,
             told: Rc::clone(&told),
         };
         let events = send.events.iter().map(|place| scenario.events[*place].clone()).collect();
@@ -410,6 +422,7 @@ impl Run {
                 if stack.letters() == 0 {
                     return;
                 }
+                files::send_again(&stack);
                 drive(&account, &redrive).await;
             }
         });
@@ -438,9 +451,9 @@ fn happen(what: Happening, stack: &Stack, functions: &[Rc<Function>], mappings: 
         Happening::Split(name) => stream(name).into_iter().for_each(|stream| stream.split()),
         Happening::Merge(name) => stream(name).into_iter().for_each(|stream| stream.merge()),
         Happening::DeliveredTwice(name) => {
-            let queues =
-                [&stack.spill, &stack.inbox, &stack.transform_dead, &stack.lake_dead, &stack.review_dead];
-            queues.into_iter().filter(|queue| queue.name == name).for_each(|queue| queue.deliver_twice());
+            let queues = [&stack.spill, &stack.inbox, &stack.files_queue, &stack.transform_dead];
+            let queues = queues.into_iter().chain([&stack.lake_dead, &stack.review_dead]);
+            queues.filter(|queue| queue.name == name).for_each(|queue| queue.deliver_twice());
         }
     }
 }
@@ -450,6 +463,7 @@ struct Client {
     stack: Rc<Stack>,
     ingest: Rc<Function>,
     files: Rc<Function>,
+    by_queue: bool,
     told: Rc<Ledger>,
 }
 
@@ -468,7 +482,7 @@ impl Client {
         }
         if send.way == Way::File {
             self.told.note_all(&events, |told| (told.sent, told.accepted) = (1, true));
-            self.drop_file(&events);
+            files::drop(&self.stack, &self.files, &events, self.by_queue);
             return;
         }
         for attempt in 0..send.tries {
@@ -488,39 +502,6 @@ impl Client {
             if over {
                 return;
             }
-        }
-    }
-
-    /// Puts a file of the events into the inbox. `EventBridge` tells of it at least once.
-    /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/EventBridge.html>
-    fn drop_file(&self, events: &[Event]) {
-        let account = &self.stack.account;
-        let body = events.iter().map(Event::body).collect::<Vec<_>>().join(&b'\n');
-        let key = format!("inbox/{}.ndjson", events[0].serial);
-        account.tell(|| format!("{key} is dropped"));
-        let file = json!({
-            "time": START.rfc3339(),
-            "detail": {"bucket": {"name": "inbox"}, "object": {"key": key, "size": body.len(), "etag": etag(&body)}},
-        });
-        self.stack.files.hold(&key, body.into());
-        for _ in 0..if account.chance().percent(20) { 2 } else { 1 } {
-            let (files, account, file) = (Rc::clone(&self.files), account.clone(), file.clone());
-            let run = format!("execution-{}", account.chance().below(1 << 40));
-            account.clone().executor().spawn(async move {
-                account.sleep(Duration::from_millis(account.chance().between(100, 5_000))).await;
-                let task = async |task: &str, range: &Value| {
-                    let event = json!({"task": task, "run": run, "file": file, "range": range});
-                    insist(&account, &files, &event).await
-                };
-                let planned = task("plan", &json!(0)).await;
-                if planned["skip"] == true {
-                    return;
-                }
-                for range in planned["ranges"].as_array().unwrap() {
-                    while task("range", range).await["done"] != true {}
-                }
-                task("finish", &json!(0)).await;
-            });
         }
     }
 
@@ -622,20 +603,6 @@ pub(crate) async fn through_api(
             (status.unwrap(), answer.payload["body"].as_str().unwrap().to_owned())
         }
     })
-}
-
-/// What the state machine does with a task: it tries again what fails, after growing pauses. The template's gives up in
-/// the end; here all that fails passes.
-async fn insist(account: &Account, files: &Function, event: &Value) -> Value {
-    let mut most_ms = 3_000;
-    loop {
-        match files.invoke(event).await {
-            Outcome::Answered(answer) => return answer.payload,
-            other => account.tell(|| format!("files: {other:?}")),
-        }
-        account.sleep(Duration::from_millis(account.chance().between(0, most_ms))).await;
-        most_ms = (most_ms * 2).min(300_000);
-    }
 }
 
 fn request(way: Way, events: &[Event]) -> Value {
