@@ -87,7 +87,7 @@ fn rows_become_objects_and_bad_ones_are_named() {
     check(
         b"a,b\n1,\xff\n2,3\n",
         expect![[r#"
-            2: 1,� <- file: not_utf8: the row is not UTF-8
+            2: 1,� <- file: not_utf8: the row is not UTF-8: save the file as UTF-8
             3: {"a":"2","b":"3"}
         "#]],
     );
@@ -112,6 +112,35 @@ fn a_stray_quote_takes_its_own_line_and_no_more() {
             4: {"a":"4","b":"y"}
         "#]],
     );
+}
+
+/// Spark writes its CSV so.
+#[test]
+fn a_quote_behind_a_backslash_is_one_of_the_cell_where_the_file_is_written_so() {
+    check(
+        "id,name\n1,\"a \\\"b\\\" c\"\n2,\"b, \\\"c\\\"\"\n3,\"C:\\\\\"\n4,\"d\"\"\\n\"\n",
+        expect![[r#"
+            2: {"id":"1","name":"a \"b\" c"}
+            3: {"id":"2","name":"b, \"c\""}
+            4: {"id":"3","name":"C:\\"}
+            5: {"id":"4","name":"d\"\\n"}
+        "#]],
+    );
+    // Here it is none, and a row that would have to be guessed at is bad.
+    check(
+        "id,name\n1,\"C:\\\"\n2,\"b\"\n",
+        expect![[r#"
+        2: {"id":"1","name":"C:\\"}
+        3: {"id":"2","name":"b"}
+    "#]],
+    );
+    let late = format!("id,name\n{}3,\"a \\\"b\\\"\"\n4,c\n", "2,b\n".repeat(300_000));
+    let told = whole(late.as_bytes()).unwrap();
+    expect![[r#"
+        300002: 3,"a \"b\"" <- file: unclosed_quote: a quote is not closed as it should be
+        300003: {"id":"4","name":"c"}
+    "#]]
+    .assert_eq(&lines(&told[300_000..]));
 }
 
 #[test]
@@ -276,8 +305,8 @@ proptest! {
 
     /// A row of CSV begins at a row's end, wherever the file is cut in two at one.
     #[test]
-    fn rows_are_the_same_from_any_row_on(file in "[a\",\r\n]{0,120}") {
-        let dialect = Dialect { delimiter: b',', quote: b'"', names: vec!["x".to_owned(), "y".to_owned()] };
+    fn rows_are_the_same_from_any_row_on(file in "[a\"\\\\,\r\n]{0,120}", escaped in any::<bool>()) {
+        let dialect = Dialect { delimiter: b',', quote: b'"', escaped, names: vec!["x".to_owned(), "y".to_owned()] };
         let begin = Mark { at: 0, number: 1 };
         let format = Format { packing: Packing::Plain, shape: Shape::Csv(dialect), begin };
         let (all, ..) = read(Reader::from(&format, begin).unwrap(), file.as_bytes(), 1 << 20).unwrap();
