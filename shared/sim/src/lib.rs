@@ -306,6 +306,7 @@ impl KeyTable for Table {
 #[derive(Debug, Default)]
 pub struct Rows {
     rows: RefCell<BTreeMap<(String, String), (Row, u64)>>,
+    asked: Cell<usize>,
     faults: Faults,
 }
 
@@ -319,6 +320,12 @@ impl Rows {
     #[must_use]
     pub fn rows(&self) -> Vec<Row> {
         self.rows.borrow().values().map(|(row, _)| row.clone()).collect()
+    }
+
+    /// How many times it was asked which rows are there.
+    #[must_use]
+    pub fn asked(&self) -> usize {
+        self.asked.get()
     }
 }
 
@@ -341,6 +348,7 @@ impl MetricTable for Rows {
     }
 
     async fn reaches(&self, metric: &str, begin: &str) -> Result<Vec<(String, String)>, Error> {
+        self.asked.set(self.asked.get() + 1);
         if let Fault::Fails(kind) = self.faults.next() {
             return Err(error(kind));
         }

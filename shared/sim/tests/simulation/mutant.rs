@@ -276,6 +276,12 @@ impl<P: Inbox> Inbox for Bent<P> {
     }
 }
 
+impl<P: port::Queue> port::Queue for Bent<P> {
+    async fn send(&self, message: &str) -> Result<(), Error> {
+        self.port.send(message).await
+    }
+}
+
 /// The feed that pull asks.
 impl<P: Fetch> Fetch for Bent<P> {
     async fn get(&self, url: &str, header: Option<(&str, &str)>) -> Result<Answer, Error> {
