@@ -32,9 +32,9 @@ pub mod stream_mapping;
 use bytes::Bytes;
 use millrace_core::metric::Row;
 use millrace_core::port::{
-    Begin, Between, Clock, Entry, Error, Functions, Inbox, Invoked, Item, Kept, KeyTable, Kind, Lineage,
-    Message, MetricTable, ObjectStore, Page, Put, PutRecords, Queue, ReadObject, Replay, Shard, Spent, When,
-    WriteKey, WriteKeys, Written,
+    Begin, Between, Browse, Clock, Entry, Error, Functions, Inbox, Invoked, Item, Kept, KeyTable, Kind,
+    Lineage, Message, MetricTable, ObjectStore, Page, Put, PutRecords, Queue, ReadObject, Replay, Shard,
+    Spent, When, WriteKey, WriteKeys, Written,
 };
 use millrace_core::time::Micros;
 use std::cell::{Cell, RefCell};
@@ -185,6 +185,17 @@ impl ObjectStore for Store {
         }
         self.objects.borrow_mut().remove(key);
         if fault == Fault::AnswerLost { Err(error(Kind::Transient)) } else { Ok(()) }
+    }
+}
+
+impl Browse for Store {
+    async fn keys(&self, begin: &str) -> Result<Vec<String>, Error> {
+        let keys = self.objects.borrow().keys().filter(|key| key.starts_with(begin)).cloned().collect();
+        Ok(keys)
+    }
+
+    async fn get(&self, key: &str) -> Result<Option<Bytes>, Error> {
+        Ok(self.objects.borrow().get(key).cloned().map(Bytes::from))
     }
 }
 

@@ -79,6 +79,8 @@ pub(crate) enum Mutant {
     HeldAfterAnswer,
     /// Firehose drops what is bad, as if a step had filtered it.
     BadDropped,
+    /// Replay takes entries out of the quarantine, then sends them.
+    PageBeforeSend,
 }
 
 impl Mutant {
@@ -112,6 +114,7 @@ impl Mutant {
         (Self::DownApproves, 4),
         (Self::HeldAfterAnswer, 74),
         (Self::BadDropped, 6),
+        (Self::PageBeforeSend, 0),
     ];
 }
 
@@ -317,7 +320,9 @@ impl<P: Functions> Functions for Bent<P> {
         if self.has(Mutant::StartTakenForPoison) && event.contains(r#""Records":[]"#) {
             return Ok(Invoked::Answered(r#"{"batchItemFailures":[]}"#.to_owned()));
         }
-        self.port.invoke(function, event).await
+        let invoked = self.port.invoke(function, event.clone()).await?;
+        self.stack.note_call(function, &event, &invoked);
+        Ok(invoked)
     }
 }
 
