@@ -85,7 +85,7 @@ pub(crate) enum Mutant {
 
 impl Mutant {
     /// All of them, each with the seed of a run that finds it.
-    pub(crate) const ALL: [(Self, u64); 28] = [
+    pub(crate) const ALL: [(Self, u64); 29] = [
         (Self::AcceptedBeforePut, 8),
         (Self::AllEntriesAgain, 8),
         (Self::NotedBeforePut, 201),
@@ -251,10 +251,11 @@ impl<P: Post> Post for Bent<P> {
     }
 }
 
-/// The queue that brings files.
+/// The queue that brings files, and those of dead letters.
 impl<P: Queue> Queue for Bent<P> {
     async fn send(&self, message: &str) -> Result<(), Error> {
-        if self.has(Mutant::LeftUnsent) { Ok(()) } else { self.port.send(message).await }
+        let is_left = self.has(Mutant::LeftUnsent) && self.which == Which::Files;
+        if is_left { Ok(()) } else { self.port.send(message).await }
     }
 }
 
@@ -276,12 +277,6 @@ impl<P: Inbox> Inbox for Bent<P> {
 
     async fn give_back(&self, receipt: &str) -> Result<(), Error> {
         self.port.give_back(receipt).await
-    }
-}
-
-impl<P: port::Queue> port::Queue for Bent<P> {
-    async fn send(&self, message: &str) -> Result<(), Error> {
-        self.port.send(message).await
     }
 }
 
