@@ -25,6 +25,9 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::Write as _;
 
+#[path = "../../../shared/files/tests/bad_files/mod.rs"]
+mod bad_files;
+
 const PRICES: &str = include_str!("../../../cookbook/price-list/pipeline.toml");
 const KEY: &str = "inbox/shop/prices.csv";
 
@@ -41,6 +44,7 @@ struct World {
     queue: Messages,
     clock: VirtualClock,
     sizes: Sizes,
+    pipeline: &'static str,
     instances: Cell<usize>,
 }
 
@@ -54,6 +58,7 @@ impl World {
             queue: Messages::default(),
             clock: VirtualClock::at(Micros::new(1_795_179_900_000_000).unwrap()),
             sizes: Sizes { range: 1, batch: 1 },
+            pipeline: PRICES,
             instances: Cell::new(0),
         }
     }
@@ -81,7 +86,7 @@ impl World {
                 quarantine: Guard::patient("quarantine", &self.quarantine),
                 memory: Forgetful,
                 clock: VirtualClock::at(self.clock.now()),
-                pipeline: Pipeline::compile(PRICES, &millrace_core::files::NONE).unwrap(),
+                pipeline: Pipeline::compile(self.pipeline, &millrace_core::files::NONE).unwrap(),
                 keys: Keys::fixed(TokenKey::new("k1", b"0123456789abcdef0123456789abcdef").unwrap()),
                 batch: Batch::default(),
             },
@@ -467,8 +472,34 @@ fn what_cannot_be_read_is_refused() {
     refused(b"PAR1 and no more of it", expect!["file: bad_parquet: the Parquet file is damaged or cut off"]);
     refused(
         b"PK\x03\x04",
-        expect!["file: zip: it is a ZIP archive, or a spreadsheet, which is one: save it as CSV"],
+        expect![
+            "file: zip: it is a ZIP archive, or a spreadsheet, which is one: take it apart, or save it as CSV"
+        ],
     );
+}
+
+/// `millrace run` has a test of the same files.
+#[test]
+fn each_bad_file_ends_as_it_should_however_it_is_cut() {
+    for file in bad_files::all() {
+        for sizes in [Sizes::LAMBDA, Sizes { range: 1, batch: 1 }] {
+            let world = World { sizes, pipeline: bad_files::PIPELINE, ..World::with(&file.body) };
+            world.run("e-1", LONG);
+            let (manifest, name) = (world.manifest().unwrap(), file.name);
+            let state = if file.refused.is_some() { "failed" } else { "done" };
+            assert_eq!(manifest["state"], state, "{name}: {manifest}");
+            assert_eq!(rows(&manifest).out, file.out, "{name}");
+            assert_eq!(world.landed().len(), file.out, "{name}");
+            let bad: Vec<_> = world.bad().into_iter().filter(|line| !line.starts_with("file ")).collect();
+            assert_eq!(bad.len(), file.bad.len(), "{name}: {bad:?}");
+            for (line, (number, reason)) in bad.iter().zip(file.bad) {
+                assert!(line.contains(&format!(" {number}: ")) && line.contains(reason), "{name}: {line}");
+            }
+            if let Some(why) = file.refused {
+                assert!(manifest["detail"].as_str().unwrap().ends_with(why), "{name}: {manifest}");
+            }
+        }
+    }
 }
 
 #[test]

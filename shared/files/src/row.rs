@@ -48,15 +48,16 @@ pub(crate) fn end(bytes: &[u8], dialect: &Dialect, is_all: bool) -> End {
                 return if is_all { End::Bad(first_line()) } else { End::Beyond };
             };
             at += found + 1;
-            let slashes = backslashes(bytes.get(..at - 1).unwrap_or_default());
-            if dialect.escaped && slashes % 2 == 1 {
+            if dialect.escaped && backslashes(bytes.get(..at - 1).unwrap_or_default()) % 2 == 1 {
                 continue;
             }
             match bytes.get(at) {
                 Some(next) if *next == quote => at += 1,
                 Some(next) if *next == delimiter || matches!(next, b'\r' | b'\n') => break,
                 // Behind a backslash it was meant as a sign of the cell.
-                Some(_) if first_line() < at || slashes > 0 => return End::Bad(first_line()),
+                Some(_) if first_line() < at || bytes.get(at - 2) == Some(&b'\\') => {
+                    return End::Bad(first_line());
+                }
                 Some(_) => break,
                 None if is_all => break,
                 None => return End::Beyond,
@@ -151,9 +152,16 @@ impl<'d> Rows<'d> {
         if row.is_empty() {
             return Ok(None);
         }
-        let plain = self.escaped.filter(|_| memchr(b'\\', row).is_some());
-        let plain = plain.map(|(delimiter, quote)| doubled(row, delimiter, quote));
-        let row = plain.as_deref().unwrap_or(row);
+        if let Some((delimiter, quote)) = self.escaped
+            && memchr(b'\\', row).is_some()
+        {
+            return self.standard(&doubled(row, delimiter, quote));
+        }
+        self.standard(row)
+    }
+
+    /// The cells of a row in which what is doubled is a quote.
+    fn standard(&mut self, row: &[u8]) -> Result<Option<(&str, &[usize])>, Reject> {
         self.reader.reset();
         self.cells.resize(self.cells.len().max(row.len() + 1), 0);
         self.ends.resize(self.ends.len().max(self.keys.len() + 1), 0);
