@@ -24,8 +24,9 @@ chaos: tools ## The stack on a bad day, and each event looked for: make chaos SE
 sources: tools ## Webhooks, queues, topics, buses, devices and a feed: from real clients to rows
 	@.tools/aws/bin/python local/sources.py
 
-prices: tools ## A pipeline of the cookbook, by file and by tenant: from a CSV and two write keys to rows
-	@.tools/aws/bin/python local/prices.py
+# What Stripe sends, a check that is asked, and what it holds; a list of prices by file and by tenant.
+cookbook: tools ## Pipelines of the cookbook on the whole way: make cookbook [PLAY="price-list payments"]
+	@.tools/aws/bin/python local/cookbook.py $(PLAY)
 
 least-privilege: tools ## Each permission of each function taken away in turn: something has to fail
 	@.tools/aws/bin/python local/least_privilege.py
@@ -145,4 +146,4 @@ tools: .tools/build/ready .tools/aws/ready
 	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
 	@touch $@
 
-.PHONY: demo access chaos sources prices least-privilege kpl up down invoke test sim fuzz bench check fmt check-rust check-core check-pipeline lint-template check-vtl bench-functions build deploy clean help tools
+.PHONY: demo access chaos sources cookbook least-privilege kpl up down invoke test sim fuzz bench check fmt check-rust check-core check-pipeline lint-template check-vtl bench-functions build deploy clean help tools

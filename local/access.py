@@ -186,7 +186,7 @@ class Issuer:
         whole = lambda number: url_encoded(number.to_bytes((number.bit_length() + 7) // 8))  # noqa: E731
         jwks = {"keys": [{"kty": "RSA", "use": "sig", "alg": "RS256", "kid": "k", "n": whole(numbers.n), "e": whole(numbers.e)}]}
 
-        def answer(path: str, _headers) -> tuple:
+        def answer(path: str, _headers, _body: bytes) -> tuple:
             return 200, {"issuer": self.url, "jwks_uri": f"{self.url}/jwks.json"} if "openid-configuration" in path else jwks
 
         server = answers.Server(answer)

@@ -4,15 +4,24 @@ import http.server
 import json
 import threading
 
+HANGS_S = 60  # at the most
+
 
 class Server:
-    """`answer(path, headers)` gives the status and the JSON of each request. It listens on a free port, at `url`."""
+    """`answer(path, headers, body)` gives the status and the JSON of each request; where it gives nothing, nothing is said until who asked
+    hangs up. It listens on a free port, at `url`."""
 
     def __init__(self, answer):
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_GET(self):
-                self.rfile.read(int(self.headers.get("Content-Length", 0)))
-                status, found = answer(self.path, self.headers)
+                heard = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                told = answer(self.path, self.headers, heard)
+                if told is None:
+                    self.connection.settimeout(HANGS_S)
+                    self.rfile.read(1)
+                    self.close_connection = True
+                    return
+                status, found = told
                 body = json.dumps(found).encode()
                 self.send_response(status)
                 self.send_header("Content-Type", "application/json")

@@ -230,12 +230,14 @@ def show_manifest(outputs: dict) -> None:
 
 STAGES = {
     "ingest": ["accepted", "rejected", "spilled"],
+    "webhooks": ["accepted", "known", "refused", "spilled"],
     "drain": ["in", "out"],
     "transform": ["in", "out", "filtered", "duplicates", "quarantined"],
     "changes": ["in", "out", "filtered", "duplicates", "quarantined"],
     "metrics": ["in", "counted", "filtered", "bad", "repeated"],
     "files": ["in", "out", "filtered", "duplicates", "quarantined"],
     "lake": ["in", "landed", "skipped", "quarantined"],
+    "review": ["in", "landed", "skipped", "quarantined", "asked", "approved", "held"],
 }
 
 

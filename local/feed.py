@@ -17,7 +17,7 @@ class Feed:
         self.refused = 0
         self.url = f"{answers.Server(self.answer).url}/mentions?after={{cursor}}"
 
-    def answer(self, path: str, headers) -> tuple:
+    def answer(self, path: str, headers, _body: bytes) -> tuple:
         if headers.get("Authorization") != HEADER:
             self.refused += 1
             return 401, {"error": "who are you?"}

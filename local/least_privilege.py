@@ -466,7 +466,7 @@ class Stage:
 
 def holds_all() -> str:
     """The URL of a check that holds whatever it is asked for."""
-    return answers.Server(lambda _path, _headers: (200, {"decision": "hold", "reason": "all are held"})).url
+    return answers.Server(lambda *_: (200, {"decision": "hold", "reason": "all are held"})).url
 
 
 def listed(action) -> list:

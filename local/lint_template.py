@@ -2,7 +2,8 @@
 
 `sam validate --lint` looks at the source and lets a misspelt property or a bad StartingPosition of a SAM event pass;
 the translated template hides nothing. It runs offline. What no linter knows of this template is looked at here: whether
-somebody hears of each dead letter, and hears of it in time.
+somebody hears of each dead letter, and hears of it in time, and of each schedule that starts nothing; whether each route has limits of its
+own; and whether each function may read its source as AWS wants it, which the local AWS does not ask.
 """
 
 import json
@@ -16,6 +17,17 @@ from samtranslator.yaml_helper import yaml_parse
 
 ROOT = Path(__file__).resolve().parent.parent
 REGIONS = ["us-east-1", "eu-central-1"]
+# What an event source mapping does in the function's name.
+# https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
+# https://docs.aws.amazon.com/lambda/latest/dg/services-kinesis-create.html
+# https://docs.aws.amazon.com/lambda/latest/dg/services-dynamodb-eventsourcemapping.html
+READS = {
+    "AWS::SQS::Queue": {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"},
+    "AWS::Kinesis::Stream": {
+        "kinesis:DescribeStream", "kinesis:DescribeStreamSummary", "kinesis:ListShards", "kinesis:GetShardIterator", "kinesis:GetRecords",
+    },
+    "AWS::DynamoDB::Table": {"dynamodb:DescribeStream", "dynamodb:GetShardIterator", "dynamodb:GetRecords", "dynamodb:ListStreams"},
+}  # fmt: skip
 
 
 class NoManagedPolicies:
@@ -61,7 +73,8 @@ def main() -> int:
         json.dump(translated, file, indent=2)
         file.flush()
         failed = subprocess.call(["cfn-lint", "--regions", *REGIONS, "--", file.name])
-    wrong = [*unheard(template["Resources"]), *late(template)]
+    resources = translated["Resources"]
+    wrong = [*unheard(resources), *late(translated), *silent(resources), *unlimited(resources), *unread(resources)]
     for line in wrong:
         print(f"error: template.yaml: {line}", file=sys.stderr)
     return 1 if wrong else failed
@@ -96,9 +109,81 @@ def late(template: dict) -> list:
     return wrong
 
 
-def named(get_att: dict) -> str:
-    """The resource of `!GetAtt`."""
-    att = get_att["Fn::GetAtt"]
+def silent(resources: dict) -> list:
+    """Schedules without an alarm that rings where their function is not started, on whose condition soever."""
+    heard = set()
+    for resource in resources.values():
+        alarm = resource.get("Properties", {})
+        if resource["Type"] == "AWS::CloudWatch::Alarm" and alarm["MetricName"] == "Invocations":
+            rings = alarm["ComparisonOperator"], alarm["Threshold"], alarm["TreatMissingData"]
+            if rings == ("LessThanThreshold", 1, "breaching"):
+                heard.add((named(alarm["Dimensions"][0]["Value"]), resource.get("Condition")))
+    wrong = []
+    for name, resource in resources.items():
+        properties = resource.get("Properties", {})
+        if "ScheduleExpression" not in properties:
+            continue
+        for target in properties.get("Targets") or [properties["Target"]]:
+            function = named(target["Arn"])
+            if resources[function]["Type"] == "AWS::Lambda::Alias":
+                function = named(resources[function]["Properties"]["FunctionName"])
+            if (function, resource.get("Condition")) not in heard:
+                wrong.append(f"{name}: nobody hears where {function} is not started")
+    return wrong
+
+
+def unlimited(resources: dict) -> list:
+    """Routes without a rate and a burst of their own, limits of no route, and routes for which the stage does not wait."""
+    stage = resources["ApiStage"]
+    settings, waits = stage["Properties"]["RouteSettings"], [*stage["DependsOn"], *refs(stage["Properties"]["StageVariables"])]
+    wrong, routes, pairs = [], set(), {}
+    for name, resource in resources.items():
+        if resource["Type"] != "AWS::ApiGatewayV2::Route":
+            continue
+        route = resource["Properties"]["RouteKey"]
+        limits = settings.get(route, {})
+        if "Condition" in resource:
+            condition, limits, _ = limits.get("Fn::If", [None, {}, None])
+            if condition != resource["Condition"]:
+                wrong.append(f"{route} is there on another condition than its limits")
+        pair = json.dumps([limits.get("ThrottlingRateLimit"), limits.get("ThrottlingBurstLimit")])
+        if "null" in pair:
+            wrong.append(f"{route} has no limits of its own")
+        elif pair in pairs:
+            wrong.append(f"{route} has the limits of {pairs[pair]}")
+        if name not in waits:
+            wrong.append(f"the stage does not wait for {route}")
+        routes.add(route)
+        pairs[pair] = route
+    return wrong + [f"limits of {route}, which is no route" for route in sorted(settings.keys() - routes)]
+
+
+def unread(resources: dict) -> list:
+    """Functions that may not read the source of their mapping, or may do more or less with it than AWS names for its kind."""
+    wrong = []
+    for name, resource in resources.items():
+        if resource["Type"] != "AWS::Lambda::EventSourceMapping":
+            continue
+        source, function = (named(resource["Properties"][part]) for part in ("EventSourceArn", "FunctionName"))
+        role = resources[named(resources[function]["Properties"]["Role"])]
+        statements = [part for policy in role["Properties"]["Policies"] for part in policy["PolicyDocument"]["Statement"]]
+        statements = [part["Fn::If"][1] if "Fn::If" in part else part for part in statements]
+        reads = [part for part in statements if part["Sid"] == "Consume"]
+        if len(reads) != 1 or source not in str(reads[0]["Resource"]) or set(reads[0]["Action"]) != READS[resources[source]["Type"]]:
+            wrong.append(f"{name}: {function} may not read {source} as AWS wants it")
+    return wrong
+
+
+def refs(part) -> set:
+    """The resources and parameters that a part names by `!Ref`."""
+    if isinstance(part, dict):
+        return {part["Ref"]} if "Ref" in part else refs(list(part.values()))
+    return set().union(*map(refs, part)) if isinstance(part, list) else set()
+
+
+def named(value: dict) -> str:
+    """The resource of `!GetAtt` or `!Ref`."""
+    att = value.get("Fn::GetAtt") or value["Ref"]
     return att.split(".")[0] if isinstance(att, str) else att[0]
 
 

@@ -1,17 +1,13 @@
-"""Another pipeline on the whole way: the cookbook's price list, dropped as a CSV, and sent by two suppliers.
+"""The cookbook's price list, dropped as a CSV, and sent by two suppliers: part of `cookbook.py`.
 
-Builds the functions that a price goes through with cookbook/price-list/pipeline.toml in place of pipeline.toml, and one line more: the lake
-is partitioned by tenant. Brings a stack up with them that reads files by the queue (`FilesMode=queue`, no state machine) and asks for write
-keys, drops cookbook/price-list/prices.csv, lets each supplier send prices by a key of its own, and asks Athena for each one's rows. Then it
-takes the stack down. Exit code 0 only if they are the right ones.
+The pipeline has one line more than in the cookbook: the lake is partitioned by tenant. The stack reads files by the queue (`FilesMode=queue`, no
+state machine) and asks for write keys. cookbook/price-list/prices.csv is dropped, each supplier sends prices by a key of its own, and Athena
+has to find each one's rows.
 """
 
 import contextlib
 import json
-import os
-import shutil
 import time
-from pathlib import Path
 
 import demo
 import stack
@@ -19,9 +15,7 @@ from access import millrace, request
 from stack import Failed, step
 
 COOKBOOK = stack.ROOT / "cookbook" / "price-list"
-FOLDER = stack.STATE / "prices"
-BUILT = FOLDER / "sam"
-FUNCTIONS = {"ingest": "IngestFunction", "transform": "TransformFunction", "files": "FilesFunction", "lake": "LakeFunction"}
+FUNCTIONS = ["ingest", "transform", "files", "lake"]
 FOUND_WITHIN_S = 60
 # What a price list is for: sku, price, discount, net.
 OF_FILE = [("L-100", 64.5, 6.45, 58.05), ("S-7", 12.0, None, 12.0)]
@@ -33,38 +27,18 @@ TOO_CHEAP = {"sku": "A-3", "price": "10", "valid_from": "20.01.2026"}
 NO_TENANT = "none"
 
 
-def main() -> int:
-    with stack.by_itself():
-        with step("build"):
-            build()
-        with step("start"):
-            url = stack.start()
-        with step("deploy"):
-            template = str(BUILT / "template.yaml")
-            outputs = stack.deploy(url, "--template-file", template, Access="keys", RawRoute="false", FilesMode="queue")
-        with step("send"):
-            send(outputs)
-        with step("find"):
-            found = find(outputs)
-        return show(outputs, found)
+def changed(pipeline: str) -> str:
+    return pipeline.replace("[lake]\n", '[lake]\npartition_by = "tenant"\n')
 
 
-def build() -> None:
-    """The template with the columns of this pipeline, and four functions with the pipeline itself. They are debug builds, whose dependencies
-    the tests have built already."""
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    pipeline, template = FOLDER / "pipeline.toml", FOLDER / "template.yaml"
-    text = (COOKBOOK / "pipeline.toml").read_text()
-    pipeline.write_text(text.replace("[lake]\n", '[lake]\npartition_by = "tenant"\n'))
-    shutil.copy(stack.ROOT / "template.yaml", template)
-    bins = [word for name in ("millrace", *FUNCTIONS) for word in ("--bin", name)]
-    stack.run("cargo", "build", "--locked", "--workspace", "--features", "millrace-cli/aws", *bins, env={"MILLRACE_PIPELINE": str(pipeline)})
-    debug = Path(os.environ.get("CARGO_TARGET_DIR", stack.ROOT / "target"), "debug")
-    os.environ["MILLRACE"] = str(debug / "millrace")
-    stack.run(os.environ["MILLRACE"], "check", "--fix", "--template", str(template), str(pipeline))
-    stack.build("--template-file", str(template), "--base-dir", str(stack.ROOT), "--build-dir", str(BUILT))
-    for name, resource in FUNCTIONS.items():
-        shutil.copy(debug / name, BUILT / resource / "bootstrap")
+def play(url: str, template: str) -> None:
+    with step("deploy"):
+        outputs = stack.deploy(url, "--template-file", template, Access="keys", RawRoute="false", FilesMode="queue")
+    with step("send"):
+        send(outputs)
+    with step("find"):
+        found = find(outputs)
+    show(outputs, found)
 
 
 def send(outputs: dict) -> None:
@@ -107,7 +81,7 @@ def rows_of(outputs: dict, tenant: str) -> list:
     return [(sku, *(None if cell is None else float(cell) for cell in cells)) for sku, *cells in rows]
 
 
-def show(outputs: dict, found: dict) -> int:
+def show(outputs: dict, found: dict) -> None:
     demo.show_manifest(outputs)
     bad = demo.athena(outputs, f'SELECT stage, reason, count(*) FROM "{outputs["QuarantineTable"]}" GROUP BY 1, 2 ORDER BY 1')
     print("\nThe rows of each tenant")
@@ -116,8 +90,3 @@ def show(outputs: dict, found: dict) -> int:
     demo.table(["stage", "reason", "records"], bad[1])
     if [row[:2] for row in bad[1]] != [["clean.cast", "cannot_cast"], ["file", "missing_columns"]]:
         raise Failed("which is not what is bad in the list")
-    return 0
-
-
-if __name__ == "__main__":
-    stack.main_guard(main)

@@ -122,10 +122,12 @@ def post(outputs: dict, source: str, headers: dict, body: str) -> dict:
     return json.loads(request(outputs["ApiUrl"], "POST", f"/v1/webhooks/{source}", body.encode(), headers)[1])
 
 
-def stripe_webhook(id: str, secret: str, when: datetime) -> tuple:
-    charge = {"id": f"ch_{id}", "object": "charge", "amount": 6450, "currency": "eur", "status": "succeeded"}
+def stripe_webhook(id: str, secret: str, when: datetime, livemode: bool = True, **more) -> tuple:
+    """A charge, with what `more` says of it."""
+    charge = {"id": f"ch_{id}", "object": "charge", "amount": 6450, "currency": "eur", "status": "succeeded", **more}
     at = int(when.timestamp())
-    body = json.dumps({"id": id, "object": "event", "created": at, "type": "charge.succeeded", "data": {"object": charge}})
+    webhook = {"id": id, "object": "event", "created": at, "type": "charge.succeeded", "livemode": livemode, "data": {"object": charge}}
+    body = json.dumps(webhook)
     # The library verifies; of signing it has the half that its own tests use.
     signature = stripe.WebhookSignature._compute_signature(f"{at}.{body}", secret)
     header = f"t={at},v1={signature}"

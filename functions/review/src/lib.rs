@@ -6,7 +6,7 @@
 //! says, holds the event: nothing is approved by mistake. An event that is held is in the queue once, by what the sink's checkpoint
 //! says, and by the queue's own knowledge of a key that it took within five minutes.
 
-use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
+use futures_util::stream::{self, StreamExt as _};
 use memchr::memmem;
 use millrace_aws::source::{BatchResponse, KinesisEvent};
 use millrace_core::account::Landing;
@@ -116,15 +116,23 @@ impl<T: KeyTable, O: ObjectStore, Q: ObjectStore, H: Post, C: Clock> Deps<T, O, 
             Ok::<_, Error>((id, Verdict::of(&reply)))
         });
         let mut answers = stream::iter(questions).buffer_unordered(ASKS_AT_ONCE);
-        while let Some((id, verdict)) = answers.try_next().await? {
-            asked.asked += 1;
-            match verdict {
-                Verdict::Approved => asked.approved += 1,
-                Verdict::Held(_) => asked.held += 1,
+        let mut failed = None;
+        // Each question is heard to its end: while the breaker is half-open it lets one through, and if those that it refuses cut
+        // that one off, nobody ever finds out that the check is back.
+        while let Some(answer) = answers.next().await {
+            match answer {
+                Ok((id, verdict)) => {
+                    asked.asked += 1;
+                    match verdict {
+                        Verdict::Approved => asked.approved += 1,
+                        Verdict::Held(_) => asked.held += 1,
+                    }
+                    self.desk.verdicts.insert(id, verdict);
+                }
+                Err(why) => failed = failed.or(Some(why)),
             }
-            self.desk.verdicts.insert(id, verdict);
         }
-        Ok(())
+        failed.map_or(Ok(()), Err)
     }
 }
 
