@@ -8,12 +8,14 @@
 mod error;
 mod file;
 mod ledger;
+mod lines;
 mod plan;
 mod queue;
 mod report;
 
 pub use error::Error;
 pub use file::{Bucket, Detail, Dropped, Object};
+pub use lines::Lines;
 
 use crate::file::{Contents, File, Table, Text};
 use crate::ledger::{Ledger, Progress, Run, State};
@@ -390,8 +392,8 @@ where
         self.transformer.clock.now().plus_ms(STOP_MS) > deadline
     }
 
-    fn ledger<'a>(&'a self, file: &'a File, deadline: Micros) -> Ledger<'a, T, C> {
-        Ledger { table: &self.state, clock: &self.transformer.clock, deadline, file }
+    fn ledger<'a>(&'a self, file: &File, deadline: Micros) -> Ledger<'a, T, C> {
+        Ledger { table: &self.state, clock: &self.transformer.clock, deadline, key: file.state_key() }
     }
 
     fn contents<'a>(&'a self, file: &'a File, deadline: Micros) -> Contents<'a, O, C> {

@@ -16,8 +16,7 @@ use millrace_core::port::{Clock as _, Entry, Error, Kind, Put, PutRecords};
 use millrace_core::time::Micros;
 use millrace_core::token::TokenKey;
 use millrace_core::transformer::Transformer;
-use millrace_core::window::Forgetful;
-use millrace_files_function::{Deps, Sizes, handle};
+use millrace_files_function::{Deps, Lines, Sizes, handle};
 use millrace_sim::{Fault, Messages, Store, Stream, Table, VirtualClock, etag, run};
 use serde_json::{Value, json};
 use std::cell::{Cell, RefCell};
@@ -84,7 +83,7 @@ impl World {
                 function: "files",
                 clean: Guard::patient("clean", clean),
                 quarantine: Guard::patient("quarantine", &self.quarantine),
-                memory: Forgetful,
+                memory: Lines::new(Guard::patient("state", &self.state)),
                 clock: VirtualClock::at(self.clock.now()),
                 pipeline: Pipeline::compile(self.pipeline, &millrace_core::files::NONE).unwrap(),
                 keys: Keys::fixed(TokenKey::new("k1", b"0123456789abcdef0123456789abcdef").unwrap()),
@@ -367,6 +366,24 @@ impl<F: FnOnce()> PutRecords for Meanwhile<'_, F> {
         }
         self.stream.put(entries).await
     }
+}
+
+/// A sink has landed lines 1 to 19 by what the first attempt put, so what came out of them only now would be nowhere.
+#[test]
+fn what_an_attempt_left_out_another_version_does_not_let_out() {
+    let mut world = World::with(prices(20).as_bytes());
+    world.insist("plan", "e-1", &json!({}), LONG).unwrap();
+    let unheard = Stream::failing(std::iter::repeat_n(Fault::AnswerLost, 1_000));
+    let event = json!({"task": "range", "run": "e-1", "file": world.dropped(), "range": 0});
+    world.invoke_on(&unheard, &event, SHORT).0.unwrap_err();
+    assert!(!unheard.records().is_empty(), "it was put");
+
+    world.pipeline = PRICES.replace("price > 10.0", "price > 5.0").leak();
+    world.run("e-1", LONG);
+    let late: Vec<_> = world.bad().into_iter().filter(|bad| bad.contains("window: late")).collect();
+    assert!(late.len() == 2 && late.iter().all(|bad| bad.contains("Soap")), "{late:?}");
+    assert!(world.landed().values().all(|event| !event.contains("Soap")));
+    assert_eq!(rows(&world.manifest().unwrap()).r#in, 20);
 }
 
 #[test]

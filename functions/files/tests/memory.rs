@@ -15,8 +15,7 @@ use millrace_core::port::{Entry, Error, ObjectStore, Put, PutRecords, ReadObject
 use millrace_core::time::Micros;
 use millrace_core::token::TokenKey;
 use millrace_core::transformer::Transformer;
-use millrace_core::window::Forgetful;
-use millrace_files_function::{Deps, Sizes, handle};
+use millrace_files_function::{Deps, Lines, Sizes, handle};
 use millrace_sim::{Messages, Store, Table, VirtualClock, run};
 use serde_json::{Value, json};
 
@@ -74,7 +73,7 @@ fn height(size: u64) -> (u64, u64) {
             function: "files",
             clean: Guard::patient("clean", Taken),
             quarantine: Guard::patient("quarantine", Store::default()),
-            memory: Forgetful,
+            memory: Lines::new(Guard::patient("state", Table::default())),
             clock: VirtualClock::at(now),
             pipeline: Pipeline::compile(PRICES, &files::NONE).unwrap(),
             keys: Keys::fixed(TokenKey::new("k1", b"0123456789abcdef0123456789abcdef").unwrap()),

@@ -23,7 +23,7 @@ use millrace_core::time::Micros;
 use millrace_core::transformer::Transformer;
 use millrace_core::webhook::Sources;
 use millrace_core::window::{Forgetful, Span, Window};
-use millrace_files_function::Sizes;
+use millrace_files_function::{Lines, Sizes};
 use millrace_ingest::access::Access;
 use millrace_ingest::{drain, queue, webhooks};
 use millrace_lake::{Frames, Layout};
@@ -228,16 +228,19 @@ impl Code for Binary {
                     let (transformer, is_mistaken) = self.transformer("changes", version, Forgetful).await?;
                     Box::new(Changes { transformer, is_mistaken })
                 }
-                Which::Files => Box::new(Files(millrace_files_function::Deps {
-                    transformer: self.transformer("files", version, Forgetful).await?.0,
-                    inbox: Guard::patient("inbox", s3::Client(Rc::clone(&stack.files))),
-                    state: Guard::patient("state table", self.table()),
-                    queue: Guard::patient(
-                        "files queue",
-                        self.bent(sqs::Client(Rc::clone(&stack.files_queue))),
-                    ),
-                    sizes: Sizes { range: 1, batch: 1 },
-                })),
+                Which::Files => {
+                    let lines = Lines::new(Guard::patient("state table", self.table()));
+                    Box::new(Files(millrace_files_function::Deps {
+                        transformer: self.transformer("files", version, lines).await?.0,
+                        inbox: Guard::patient("inbox", s3::Client(Rc::clone(&stack.files))),
+                        state: Guard::patient("state table", self.table()),
+                        queue: Guard::patient(
+                            "files queue",
+                            self.bent(sqs::Client(Rc::clone(&stack.files_queue))),
+                        ),
+                        sizes: Sizes { range: 1, batch: 1 },
+                    }))
+                }
                 Which::Lake => {
                     let pipeline = Pipeline::compile(PIPELINE, &files::NONE).unwrap();
                     let driver = Driver {
@@ -454,7 +457,7 @@ struct Files(
     millrace_files_function::Deps<
         kinesis::Client,
         Bent<s3::Client>,
-        Forgetful,
+        Lines<dynamodb::Client>,
         Bent<secrets::Client>,
         SkewedClock,
         s3::Client,
