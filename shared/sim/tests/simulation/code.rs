@@ -133,7 +133,8 @@ impl Binary {
         version: u32,
         memory: M,
     ) -> Result<(Transform<M>, bool), String> {
-        let is_mistaken = self.stack.replays.is_mistaken.get();
+        // A file that is read with two pipelines may lose what the first one refused: docs/delivery.md says how.
+        let is_mistaken = function != "files" && self.stack.replays.is_mistaken.get();
         let (pipeline, keys, clock) = self.compiled(version, is_mistaken).await?;
         let encoding = if self.stack.kpl { Encoding::Kpl } else { Encoding::Frames };
         let transformer = Transformer {
