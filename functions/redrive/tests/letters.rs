@@ -148,12 +148,12 @@ fn what_deaths_have_told_of_a_letter_that_waits_is_kept() {
     let failures = r#"{"batchItemFailures":[{"itemIdentifier":"106"}]}"#;
     let answer = |records: &[String]| match records {
         _ if records.contains(&"104".to_owned()) => Ok(Invoked::Died),
-        [first, ..] if first == "106" => Ok(Invoked::Answered(failures.into())),
+        [first, ..] if first.as_str() >= "106" => Ok(Invoked::Answered(failures.into())),
         _ => safe(),
     };
-    // Pages are of three records.
+    // Pages are of three records. The parts are there at once, and come again in the same run.
     let done = redrive(RUN, vec![letter(103, 110)], vec![], history(100), answer);
-    assert_eq!((done.tally.done, done.tally.left, done.tally.redriven, done.tally.quarantined), (0, 1, 2, 1));
+    assert_eq!((done.tally.done, done.tally.left, done.tally.redriven, done.tally.quarantined), (0, 3, 2, 1));
     let place = |letter: &String, name: &str| {
         let letter: Value = serde_json::from_str(letter).unwrap();
         letter["KinesisBatchInfo"][name].as_str().unwrap().to_owned()

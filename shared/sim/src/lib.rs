@@ -316,7 +316,7 @@ impl KeyTable for Table {
 /// A table of metrics in memory.
 #[derive(Debug, Default)]
 pub struct Rows {
-    rows: RefCell<BTreeMap<(String, String), (Row, u64)>>,
+    written: RefCell<BTreeMap<(String, String), (Row, u64)>>,
     asked: Cell<usize>,
     faults: Faults,
 }
@@ -330,7 +330,7 @@ impl Rows {
     /// The rows in it.
     #[must_use]
     pub fn rows(&self) -> Vec<Row> {
-        self.rows.borrow().values().map(|(row, _)| row.clone()).collect()
+        self.written.borrow().values().map(|(row, _)| row.clone()).collect()
     }
 
     /// How many times it was asked which rows are there.
@@ -347,7 +347,7 @@ impl MetricTable for Rows {
             return Err(error(kind));
         }
         let place = (row.metric.clone(), row.place.clone());
-        let mut rows = self.rows.borrow_mut();
+        let mut rows = self.written.borrow_mut();
         let (there, first) = rows.entry(place).or_insert_with(|| (row.clone(), attempt));
         if there.reaches <= row.reaches {
             there.clone_from(row);
@@ -363,7 +363,7 @@ impl MetricTable for Rows {
         if let Fault::Fails(kind) = self.faults.next() {
             return Err(error(kind));
         }
-        Ok(reaches(self.rows.borrow().values().map(|(row, _)| row), metric, begin))
+        Ok(reaches(self.written.borrow().values().map(|(row, _)| row), metric, begin))
     }
 }
 

@@ -459,8 +459,8 @@ pub(crate) fn judge(run: &Run, wrong: &mut Vec<String>) {
         wrong.push("the feed is not read to its end".to_owned());
     }
     let serials: BTreeSet<_> = server.items.iter().map(|item| item.serial).collect();
-    let (records, replayed) = (run.stack.raw.records(), run.stack.replays.records.borrow());
-    let own = records.iter().filter(|(_, record)| !replayed.contains(&record.order));
+    let (records, replays) = (run.stack.raw.records(), &run.stack.replays);
+    let own = records.iter().filter(|(_, record)| !replays.has(&run.stack.raw, record));
     let all = own.flat_map(|(_, record)| truth::serials(&truth::plain(&record.data)));
     let copies = all.filter(|serial| serials.contains(serial)).count();
     let handed: usize = serials.iter().map(|serial| run.told.of(*serial).sent).sum();

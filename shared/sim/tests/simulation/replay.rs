@@ -26,7 +26,7 @@ use millrace_core::token::TokenKey;
 use millrace_sim::account::SkewedClock;
 use millrace_sim::chance::Chance;
 use millrace_sim::fault::{CallFault, Fault};
-use millrace_sim::kinesis::Stream;
+use millrace_sim::kinesis::{Record, Stream};
 use millrace_sim::lambda::{self, Function};
 use millrace_sim::s3;
 use serde_json::Value;
@@ -120,8 +120,8 @@ impl Scenario {
 pub(crate) struct Book {
     /// Whether the functions that start have the mistake.
     pub(crate) is_mistaken: Cell<bool>,
-    /// The records of RawStream that were replayed, by the number of those before each.
-    pub(crate) records: RefCell<BTreeSet<u64>>,
+    /// The records that were replayed, by their stream and the number of those before each.
+    records: RefCell<BTreeSet<(&'static str, u64)>>,
     /// What each replay that came to its end counted, and how many entries its streams and its function said they took.
     counted: RefCell<Vec<(Tally, usize)>>,
     /// What the last of all wanted, and counted.
@@ -131,6 +131,15 @@ pub(crate) struct Book {
 impl Book {
     pub(crate) fn new(scenario: &Scenario) -> Self {
         Self { is_mistaken: Cell::new(scenario.mistake.is_some()), ..Self::default() }
+    }
+
+    /// Whether this record of a stream was replayed.
+    pub(crate) fn has(&self, stream: &Stream, record: &Record) -> bool {
+        self.has_of(stream.name, record.order)
+    }
+
+    pub(crate) fn has_of(&self, stream: &'static str, order: u64) -> bool {
+        self.records.borrow().contains(&(stream, order))
     }
 }
 
@@ -224,10 +233,8 @@ impl PutRecords for Puts {
                 move |fault| {
                     let before = stream.records().len() as u64;
                     let puts = stream.put_records(&own, fault)?;
-                    if name == "raw" {
-                        let records = before..stream.records().len() as u64;
-                        stack.replays.records.borrow_mut().extend(records);
-                    }
+                    let records = before..stream.records().len() as u64;
+                    stack.replays.records.borrow_mut().extend(records.map(|order| (name, order)));
                     Ok(puts)
                 }
             };

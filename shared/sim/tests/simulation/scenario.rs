@@ -438,7 +438,7 @@ impl Scenario {
     pub(crate) fn sink_is_well(&self) -> bool {
         let faults = self.faults.iter().all(|fault| match fault {
             Fault::Call { service, how, .. } | Fault::Spell { service, how, .. } => {
-                *service != "table" || !is_unheard(*how)
+                !["lake", "table"].contains(service) || !is_unheard(*how)
             }
             Fault::Invocation { function, how, .. } => *function != "lake" || !ends(*how),
             Fault::At { what, .. } => *what != Happening::LeaseLost("clean"),

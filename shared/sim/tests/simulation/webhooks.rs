@@ -519,10 +519,9 @@ pub(crate) fn judge(run: &Run, wrong: &mut Vec<String>) {
     let forged = scenario.events.iter().filter(|event| event.kind == Kind::Forged);
     let forged: BTreeSet<_> = forged.map(|event| event.serial).collect();
     let mut copies = 0;
-    let replayed = run.stack.replays.records.borrow();
     for (_, record) in run.stack.raw.records() {
         for serial in truth::serials(&truth::plain(&record.data)) {
-            copies += usize::from(own.contains(&serial) && !replayed.contains(&record.order));
+            copies += usize::from(own.contains(&serial) && !run.stack.replays.has(&run.stack.raw, &record));
             if forged.contains(&serial) {
                 wrong.push(format!("event {serial} is in RawStream, and nobody signed it"));
             }
