@@ -422,12 +422,12 @@ fn each_bad_file_ends_as_it_does_in_the_function() {
             continue;
         }
         let counts = counts(&dir, &args, b"");
-        assert_eq!((counts.out, counts.quarantined), (file.out as u64, file.bad.len() as u64), "{name}");
+        assert_eq!((counts.out, counts.quarantined), (file.out as u64, file.rejects.len() as u64), "{name}");
         let mut bad = String::new();
         if let Ok(page) = fs::read(dir.path().join("out/quarantine.ndjson.gz")) {
             MultiGzDecoder::new(page.as_slice()).read_to_string(&mut bad).unwrap();
         }
-        for (line, (number, reason)) in bad.lines().zip(file.bad) {
+        for (line, (number, reason)) in bad.lines().zip(file.rejects) {
             let entry: Value = serde_json::from_str(line).unwrap();
             assert_eq!(
                 (&entry["source"]["sequence"], &entry["reason"]),

@@ -508,8 +508,8 @@ fn each_bad_file_ends_as_it_should_however_it_is_cut() {
             assert_eq!(rows(&manifest).out, file.out, "{name}");
             assert_eq!(world.landed().len(), file.out, "{name}");
             let bad: Vec<_> = world.bad().into_iter().filter(|line| !line.starts_with("file ")).collect();
-            assert_eq!(bad.len(), file.bad.len(), "{name}: {bad:?}");
-            for (line, (number, reason)) in bad.iter().zip(file.bad) {
+            assert_eq!(bad.len(), file.rejects.len(), "{name}: {bad:?}");
+            for (line, (number, reason)) in bad.iter().zip(file.rejects) {
                 assert!(line.contains(&format!(" {number}: ")) && line.contains(reason), "{name}: {line}");
             }
             if let Some(why) = file.refused {

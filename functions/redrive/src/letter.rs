@@ -43,8 +43,9 @@ struct Batch {
     start_sequence_number: String,
     end_sequence_number: String,
     stream_arn: String,
-    /// Not of AWS: a letter that is a part of another one says so.
-    batch_end_sequence_number: Option<String>,
+    /// Not of AWS: a letter that is a part of another one says where that ends.
+    #[serde(rename = "batchEndSequenceNumber")]
+    whole_end: Option<String>,
 }
 
 /// An event like the event source mapping's, and a word that it comes late, and with what it was given up.
@@ -74,7 +75,7 @@ impl Letter {
             function: request.function_arn,
             shard: Shard { stream: batch.stream_arn, shard: batch.shard_id },
             start: batch.start_sequence_number.into(),
-            last: batch.batch_end_sequence_number.map_or_else(|| end.clone(), Sequence::from),
+            last: batch.whole_end.map_or_else(|| end.clone(), Sequence::from),
             end,
             message,
         })

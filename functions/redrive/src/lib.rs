@@ -143,14 +143,14 @@ where
             let work = async |message: &Message, tally: &mut Tally| match function {
                 Some(_) if order.dry_run => Ok(End::Left),
                 Some(function) => self.deliver(function, message, deadline, tally).await,
-                None => match Letter::read(&message.body) {
-                    Some(letter) => self.redrive(&letter, queue, order, deadline, tally).await,
-                    None => {
-                        let id = &message.id;
-                        tracing::error!(queue = name, id, "this message is no dead letter of a stream");
-                        Ok(End::Left)
+                None => {
+                    if let Some(letter) = Letter::read(&message.body) {
+                        return self.redrive(&letter, queue, order, deadline, tally).await;
                     }
-                },
+                    let id = &message.id;
+                    tracing::error!(queue = name, id, "this message is no dead letter of a stream");
+                    Ok(End::Left)
+                }
             };
             self.drain(name, queue, order, deadline, &mut tally, work).await;
         }

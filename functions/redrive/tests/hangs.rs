@@ -173,7 +173,7 @@ fn a_letter_that_takes_longer_than_a_run_ends_all_the_same() {
 fn the_letters_behind_one_that_hangs_have_their_turn() {
     let (clock, calls) = (clock(), RefCell::default());
     let hangs = |_: &str, records: &[u32]| records.iter().any(|n| [1_000, 1_400, 1_800].contains(n));
-    let functions = functions(&clock, &calls, Duration::from_secs(60), hangs);
+    let functions = functions(&clock, &calls, Duration::from_mins(1), hangs);
     let letters = vec![letter("lake", 1_000, 1_999), letter("lake", 5_000, 5_009)];
     let world = World::new(&clock, vec![("lake", letters)], functions);
     let tallies = [world.run(), world.run()];
@@ -185,7 +185,7 @@ fn the_letters_behind_one_that_hangs_have_their_turn() {
 fn a_function_that_always_hangs_takes_no_time_of_the_other_queues_for_ever() {
     let (clock, calls) = (clock(), RefCell::default());
     let hangs = |function: &str, _: &[u32]| function == "transform";
-    let functions = functions(&clock, &calls, Duration::from_secs(60), hangs);
+    let functions = functions(&clock, &calls, Duration::from_mins(1), hangs);
     let broken = (0..20).map(|n| letter("transform", n * 1_000, n * 1_000 + 999)).collect();
     let letters = |function: &str| vec![letter(function, 1_000, 1_009)];
     let queues = vec![("transform", broken), ("changes", letters("changes")), ("lake", letters("lake"))];

@@ -28,7 +28,7 @@ pub(crate) struct Bad {
     /// How many rows land.
     pub(crate) out: usize,
     /// The rows that do not: the line, or place, and the reason.
-    pub(crate) bad: &'static [(&'static str, &'static str)],
+    pub(crate) rejects: &'static [(&'static str, &'static str)],
     /// Why the file is refused, where it is.
     pub(crate) refused: Option<&'static str>,
 }
@@ -83,11 +83,11 @@ fn parquet(rows: usize) -> Vec<u8> {
 
 /// All of them.
 pub(crate) fn all() -> Vec<Bad> {
-    let bad = |name, body: &[u8], out, bad: &'static [(&'static str, &'static str)]| Bad {
+    let bad = |name, body: &[u8], out, rejects: &'static [(&'static str, &'static str)]| Bad {
         name,
         body: body.to_vec(),
         out,
-        bad,
+        rejects,
         refused: None,
     };
     let refused = |name, body: &[u8], why| Bad { refused: Some(why), ..bad(name, body, 0, &[]) };

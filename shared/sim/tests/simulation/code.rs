@@ -453,16 +453,20 @@ impl Instance for Changes {
     }
 }
 
+type FileLines = Lines<dynamodb::Client>;
+type FileQueue = Bent<sqs::Client>;
+type Keyed = Bent<secrets::Client>;
+
 struct Files(
     millrace_files_function::Deps<
         kinesis::Client,
         Bent<s3::Client>,
-        Lines<dynamodb::Client>,
-        Bent<secrets::Client>,
+        FileLines,
+        Keyed,
         SkewedClock,
         s3::Client,
         dynamodb::Client,
-        Bent<sqs::Client>,
+        FileQueue,
     >,
 );
 

@@ -364,14 +364,14 @@ impl Found {
         for (source, _) in self.died.values() {
             let (stream, sequence) =
                 (source["stream"].as_str().unwrap(), source["sequence"].as_str().unwrap());
-            if self.who_died(run, stream, sequence) == 0 {
+            if Self::who_died(run, stream, sequence) == 0 {
                 wrong.push(format!("the record {sequence} of {stream} is put away, and did not kill"));
             }
         }
     }
 
     /// How many functions died twice of this record alone, and lived without it.
-    fn who_died(&self, run: &Run, stream: &str, sequence: &str) -> usize {
+    fn who_died(run: &Run, stream: &str, sequence: &str) -> usize {
         let calls = run.stack.calls.borrow();
         let died = |function: &&&str| {
             let (mut deaths, mut lived) = (0, false);
@@ -604,7 +604,7 @@ impl Found {
             let most: usize = if reason == "function_died" {
                 let of = |(source, _): &(Value, Vec<u32>)| {
                     let text = |name: &str| source[name].as_str().unwrap().to_owned();
-                    self.who_died(run, &text("stream"), &text("sequence"))
+                    Self::who_died(run, &text("stream"), &text("sequence"))
                 };
                 self.died.values().map(of).sum()
             } else {

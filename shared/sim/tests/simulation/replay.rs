@@ -152,7 +152,9 @@ pub(crate) fn begin(stack: &Rc<Stack>, scenario: &Rc<Scenario>, functions: Vec<R
         own.account.executor().sleep_until(mended_at).await;
         own.account.tell(|| "the pipeline is mended".to_owned());
         own.replays.is_mistaken.set(false);
-        functions.iter().for_each(|function| function.deploy());
+        for function in functions {
+            function.deploy();
+        }
     });
     for attempt in plan.attempts.clone() {
         let (own, scenario) = (Rc::clone(stack), Rc::clone(scenario));
