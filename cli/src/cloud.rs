@@ -83,19 +83,17 @@ mod with {
 
         pub(crate) fn list(&self) -> Result<Vec<Listed>, Error> {
             let deadline = now().plus_ms(ANSWER_MS);
-            run(async { Ok(self.0.call(&SystemClock, deadline, async |table| table.list().await).await?) })
+            run(async { Ok(self.0.call(&Clock, deadline, async |table| table.list().await).await?) })
         }
 
         pub(crate) fn add(&self, key: &Listed) -> Result<(), Error> {
             let deadline = now().plus_ms(ANSWER_MS);
-            run(async { Ok(self.0.call(&SystemClock, deadline, async |table| table.add(key).await).await?) })
+            run(async { Ok(self.0.call(&Clock, deadline, async |table| table.add(key).await).await?) })
         }
 
         pub(crate) fn revoke(&self, hash: &str) -> Result<(), Error> {
             let deadline = now().plus_ms(ANSWER_MS);
-            run(async {
-                Ok(self.0.call(&SystemClock, deadline, async |table| table.revoke(hash).await).await?)
-            })
+            run(async { Ok(self.0.call(&Clock, deadline, async |table| table.revoke(hash).await).await?) })
         }
     }
 

@@ -141,7 +141,7 @@ impl Which {
 fn replay(args: &Replay) -> Result<(), Error> {
     let mut pipeline = compile(&args.pipeline)?;
     let key = random_key()?; // whether an event passes does not depend on it
-    let stream = |name: &String| Target::stream(name);
+    let stream = |name: &String| Target::stream(name.as_str());
     let raw = args.out.clone().map(Target::File).map(Ok).or_else(|| args.stream.as_ref().map(stream));
     let guarded = |target| Guard::patient("the stream", target);
     let queue = args.queue_function.as_ref().map(|name| {

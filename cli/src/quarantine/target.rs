@@ -15,7 +15,7 @@ pub(super) enum Target {
 }
 
 impl Target {
-    pub(super) fn stream(name: &String) -> Result<Self, Error> {
+    pub(super) fn stream(name: &str) -> Result<Self, Error> {
         Stream::open(name).map(Self::Stream)
     }
 }

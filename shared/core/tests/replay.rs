@@ -137,7 +137,7 @@ fn what_a_page_got_meanwhile_stays() {
 
     let store = Store::with([page(&[entry("a", "clean.cast", "cannot_cast", 0), bad("b")])]);
     assert_eq!(replay(&store, Grows(&store), None).unwrap().sent, 1);
-    let tally = replay(&store, &Stream::default(), None).unwrap();
+    let tally = replay(&store, Stream::default(), None).unwrap();
     assert_eq!((tally.sent, tally.left), (0, 2), "what was bad, and what came to be");
 }
 
@@ -146,7 +146,7 @@ fn what_a_page_got_meanwhile_stays() {
 fn what_killed_its_function_waits_a_minute_longer_than_ids_are_known() {
     for (age_ms, sent) in [(3_600_000, 0), (3_659_000, 0), (3_661_000, 1)] {
         let store = Store::with([page(&[entry("a", "redrive", "function_died", age_ms)])]);
-        let tally = replay(&store, &Stream::default(), None).unwrap();
+        let tally = replay(&store, Stream::default(), None).unwrap();
         assert_eq!((tally.sent, tally.young), (sent, 1 - sent), "{age_ms}");
     }
 }
