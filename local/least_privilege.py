@@ -4,6 +4,9 @@ The stack is up as `make up` makes it, with IAM enforced, and its event source m
 itself, in a new process, with an event that leads it to the call in question: first with all it may do, when it has to
 succeed, then without the one action, when it has to fail. A permission whose loss nobody notices is one too many.
 
+The stack reads files by the queue first, for what `files` may do only there, and then as everywhere else. A statement of template.yaml that
+neither way deploys is an error.
+
 What the local AWS does not ask IAM for is listed at the end, with the reason. Exit code 0 only if all others were shown.
 """
 
@@ -13,6 +16,7 @@ import copy
 import itertools
 import json
 import os
+import re
 import signal
 import time
 from datetime import UTC, datetime
@@ -36,6 +40,16 @@ NOT_ASKED = {
     "Consume": "the local AWS reads for the event source mapping without the role",
 }
 ASKED = {("redrive", "Consume")}  # its own calls
+# By resource: what a service may do, and who may send to a queue, a topic or a bucket.
+NOT_FUNCTIONS = {
+    "RawRouteRole": "the local AWS calls no stream from an HTTP API",
+    "RestRole": "the local AWS calls no stream from a REST API",
+    **dict.fromkeys(["DeviceRole", "FilesRuleRole", "FilesStateMachineRole", "DeliveryRole"], "the local AWS acts without the role"),
+    **dict.fromkeys(["InboxQueuePolicy", "FilesQueuesPolicy", "FilesTopicPolicy"], "the local AWS delivers to whom it is told"),
+    **dict.fromkeys(
+        [f"{bucket}BucketPolicy" for bucket in ("Lake", "Delivery", "Quarantine", "Inbox", "AthenaResults")], "the local AWS speaks plain HTTP"
+    ),
+}
 GONE_WITHIN_S = 10
 TIMEOUT_S = 6  # what is denied is tried again until there is no time left
 FREE_WITHIN_S = 25  # a lane that an attempt left behind: its time, and a grace
@@ -43,10 +57,52 @@ FREE_WITHIN_S = 25  # a lane that an attempt left behind: its time, and a grace
 
 def main() -> int:
     with stack.by_itself():
-        pages = feed.Feed([[]])
-        outputs = feed.deployed(stack.up(Access="keys", RawRoute="false"), pages.url, "rate(1 day)", Access="keys", RawRoute="false")
+        pages, told = feed.Feed([[]]), Told()
+        outputs = stack.up(Access="keys", RawRoute="false", FilesMode="queue")
+        with step("permissions of files by the queue"):
+            stage = Stage(outputs, pages)
+            stage.try_each(stage.ways_by_queue(), told)
+        outputs = feed.deployed(outputs, pages.url, "rate(1 day)", Access="keys", RawRoute="false")
         with step("permissions"):
-            return Stage(outputs, pages).show()
+            stage = Stage(outputs, pages)
+            stage.try_each(stage.ways(), told)
+            stage.try_conditions(told)
+        return told.show()
+
+
+class Told:
+    """What was found out."""
+
+    def __init__(self):
+        self.rows, self.wrong, self.not_asked = [], [], []
+        self.seen, self.done = set(), set()
+
+    def show(self) -> int:
+        named = list(statements())
+        self.wrong += [f"{function}, {action} ({sid}): no way leads there" for function, sid, action in sorted(self.seen - self.done)]
+        deployed = {(f"{function.capitalize()}Role", sid) for function, sid, _ in self.seen}
+        own = [(resource, sid) for resource, sid in named if resource not in NOT_FUNCTIONS]
+        self.wrong += [f"{resource}, {sid}: nothing here deploys it" for resource, sid in own if (resource, sid) not in deployed]
+        demo.table(["function", "action", "without it something fails"], self.rows)
+        print("\nnot shown here:")
+        others = [[resource, sid, NOT_FUNCTIONS[resource]] for resource, sid in named if resource in NOT_FUNCTIONS]
+        demo.table(["who", "action or statement", "why"], [*self.not_asked, *others])
+        print()
+        for line in self.wrong:
+            print(f"error: {line}")
+        needed = sum(row[-1] == "needed" for row in self.rows)
+        print(f"{needed} of {len(self.rows)} permissions are needed, each seen to fail without it; {len(self.not_asked)} of functions are not shown")
+        return 1 if self.wrong else 0
+
+
+def statements():
+    """Each statement of template.yaml, by its resource and its name, whatever its condition."""
+    resource = None
+    for line in (stack.ROOT / "template.yaml").read_text().splitlines():
+        if found := re.fullmatch(r"  (\w+):", line):
+            resource = found[1]
+        if found := re.search(r"\bSid: (\w+)", line):
+            yield resource, found[1]
 
 
 class Stage:
@@ -75,19 +131,24 @@ class Stage:
 
     # ---- Each permission ----
 
-    def show(self) -> int:
-        ways = self.ways()
-        rows, missing, not_asked = [], [], []
+    def try_each(self, ways: dict, told: Told) -> None:
+        """Takes away what these ways lead to."""
         for function in stack.FUNCTIONS:
             for sid, action in self.permissions(function):
+                permission = function, sid, action
+                is_new = permission not in told.seen
+                told.seen.add(permission)
                 if sid in NOT_ASKED and (function, sid) not in ASKED:
-                    not_asked.append([function, action, NOT_ASKED[sid]])
-                    continue
-                way = ways.pop((function, sid, action), None)
-                told = self.try_without(function, sid, action, *way) if way else "no way leads there"
-                rows.append([function, action, told or "needed"])
-                missing += [f"{function}, {action} ({sid}): {told}"] if told else []
-        missing += [f"{way} is in no policy" for way in ways]
+                    told.not_asked += [[function, action, NOT_ASKED[sid]]] if is_new else []
+                    told.done.add(permission)
+                elif way := ways.pop(permission, None):
+                    why = self.try_without(*permission, *way)
+                    told.rows.append([function, action, why or "needed"])
+                    told.wrong += [f"{function}, {action} ({sid}): {why}"] if why else []
+                    told.done.add(permission)
+        told.wrong += [f"{way} is in no policy" for way in ways]
+
+    def try_conditions(self, told: Told) -> None:
         for function, sid, drive in (
             ("ingest", "Ask", self.ingest), ("ingest", "Count", self.ingest), ("webhooks", "Remember", self.webhook_again),
             ("transform", "Remember", self.transform), ("files", "Remember", self.files), ("lake", "Remember", self.lake),
@@ -95,20 +156,13 @@ class Stage:
         ):  # fmt: skip
             condition = f"dynamodb:LeadingKeys ({sid})"
             if self.is_condition_asked(function, sid, drive):
-                rows.append([function, condition, "needed"])
+                told.rows.append([function, condition, "needed"])
             else:
-                not_asked.append([function, condition, "the local AWS does not know this condition"])
-        demo.table(["function", "action", "without it something fails"], rows)
-        print("\nnot shown here:")
-        demo.table(["function", "action", "why"], not_asked)
-        print()
-        for line in missing:
-            print(f"error: {line}")
-        print(f"{len(rows) - len(missing)} of {len(rows)} permissions are needed, each seen to fail without it; {len(not_asked)} not shown")
-        return 1 if missing else 0
+                told.not_asked.append([function, condition, "the local AWS does not know this condition"])
 
     def permissions(self, function: str) -> list:
-        statements = self.policy(function)["Statement"]
+        """None of one that is not deployed."""
+        statements = self.policy(function)["Statement"] if f"{function.capitalize()}Role" in self.names else []
         return [(each["Sid"], action) for each in statements for action in listed(each["Action"])]
 
     def try_without(self, function: str, sid: str, action: str, drive, meanwhile=contextlib.nullcontext) -> str | None:
@@ -228,6 +282,10 @@ class Stage:
             ways["redrive", "ReadTableAgain", action] = (self.redrive_table, anywhere)
         return ways
 
+    def ways_by_queue(self) -> dict:
+        """What leads to the one call of `files` that the state machine makes needless."""
+        return {("files", "GoOn", "sqs:SendMessage"): (self.files_by_queue,)}
+
     def invoke(self, function: str, event: dict):
         """What a function answers, or what it died of."""
         name = self.names[f"{function.capitalize()}Function"]
@@ -312,8 +370,8 @@ class Stage:
         """Hands a change over as redrive does."""
         return self.changes("metrics", given_up={"shard": "shardId-1", "last": str(time.time_ns())})
 
-    def files(self, **more) -> str | None:
-        """Reads a file, task by task, as the state machine does."""
+    def drop(self, **more) -> dict:
+        """Puts a file into the inbox, and hands back the event of that."""
         key = f"inbox/p-{time.time_ns()}.ndjson"
         body = json.dumps(self.event() | more).encode()
         bucket = self.outputs["InboxBucket"]
@@ -321,11 +379,31 @@ class Stage:
         came = sample("files")["file"]
         came["time"] = datetime.now(UTC).isoformat()  # an event of later than it came has no time
         came["detail"] = {"bucket": {"name": bucket}, "object": {"key": key, "size": len(body), "etag": etag}}
+        return came
+
+    def files(self, **more) -> str | None:
+        """Reads a file, task by task, as the state machine does."""
+        came = self.drop(**more)
         for task in ("plan", "range", "finish"):
             answer = self.invoke("files", {"task": task, "run": "least-privilege", "file": came, "range": 0})
             if "died" in answer:
                 return f"{task}: {answer}"
         return None
+
+    def files_by_queue(self) -> str | None:
+        """Reads a file as the queue brings it. There is never time for more than a batch here, so it goes on by a message of its own."""
+        queue, records = self.names["FilesQueue"], sample("queue")["Records"][:1]
+        self.aws["sqs"].purge_queue(QueueUrl=queue)
+        records[0]["body"] = json.dumps(self.drop())
+        if told := self.batch("files", records):
+            return told
+        messages = self.aws["sqs"].receive_message(QueueUrl=queue).get("Messages", [])
+        if [message["Body"] for message in messages] != [records[0]["body"]]:
+            return f"what goes on is {messages}"
+        key = json.loads(records[0]["body"])["detail"]["object"]["key"].replace("inbox/", "manifests/", 1)
+        told = self.batch("files", records)
+        found = self.aws["s3"].list_objects_v2(Bucket=self.outputs["InboxBucket"], Prefix=key)["KeyCount"]
+        return told or (None if found else "there is no manifest")
 
     def files_bad(self) -> str | None:
         return self.files(price="dear")
