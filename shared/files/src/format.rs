@@ -89,7 +89,7 @@ pub struct Dialect {
     pub delimiter: u8,
     /// What stands around a cell that has a delimiter or a line end in it.
     pub quote: u8,
-    /// Whether such a sign is one of the cell's own behind a backslash, as Spark and MySQL write them, or only where it is
+    /// Whether such a sign is one of the cell's own behind a backslash, as Spark and `MySQL` write them, or only where it is
     /// doubled.
     #[serde(default)]
     pub escaped: bool,

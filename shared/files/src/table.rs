@@ -17,7 +17,7 @@ use millrace_core::time::Micros;
 use parquet::basic::{Compression, ConvertedType, LogicalType, Repetition, TimeUnit, Type as Physical};
 use parquet::data_type::Decimal;
 use parquet::errors::ParquetError;
-use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
+use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader, RowGroupMetaData};
 use parquet::file::reader::{ChunkReader, FileReader as _, Length};
 use parquet::file::serialized_reader::{ReadOptionsBuilder, SerializedFileReader};
 use parquet::record::reader::RowIter;
@@ -72,7 +72,7 @@ pub fn footer(tail: &Bytes, size: u64) -> Result<Footer, Reject> {
 
 /// Refuses what the library cannot unpack as it is built, and names it.
 fn readable(metadata: &ParquetMetaData) -> Result<(), Reject> {
-    let mut columns = metadata.row_groups().iter().flat_map(|group| group.columns());
+    let mut columns = metadata.row_groups().iter().flat_map(RowGroupMetaData::columns);
     let odd =
         columns.find(|column| matches!(column.compression(), Compression::BROTLI(_) | Compression::LZO));
     match odd {
@@ -89,7 +89,7 @@ fn readable(metadata: &ParquetMetaData) -> Result<(), Reject> {
 }
 
 fn groups(metadata: &ParquetMetaData, size: u64) -> Result<Vec<Group>, Reject> {
-    let group = |group: &parquet::file::metadata::RowGroupMetaData| {
+    let group = |group: &RowGroupMetaData| {
         let mut bytes = size..0;
         for column in group.columns() {
             let begin = column.dictionary_page_offset().unwrap_or(column.data_page_offset());
@@ -334,7 +334,7 @@ fn write_newer(field: &Field, kind: &TypePtr, json: &mut String) -> Option<fmt::
     Some(match (field, about.logical_type_ref()) {
         (Field::Bytes(bytes), _) if is_moment(kind) => write_int96(bytes.data().try_into().ok()?, json),
         (Field::Bytes(bytes), _) if about.converted_type() == ConvertedType::INTERVAL => {
-            write_span(bytes.data().try_into().ok()?, json)
+            write_span(bytes.data(), json)
         }
         (Field::Group(row), _) if is_old_list(kind) => {
             write_field(row.get_column_iter().next()?.1, fields(kind).first(), json);
@@ -496,9 +496,9 @@ fn write_int96([nanos @ .., a, b, c, d]: [u8; 12], json: &mut String) -> fmt::Re
 
 /// Months, days and milliseconds, as ISO 8601 has them: `P1M2DT3.500S`.
 /// <https://github.com/apache/parquet-format/blob/master/LogicalTypes.md#interval>
-fn write_span(bytes: [u8; 12], json: &mut String) -> fmt::Result {
-    let [a, b, c, d, e, f, g, h, i, j, k, l] = bytes;
-    let [months, days, ms] = [[a, b, c, d], [e, f, g, h], [i, j, k, l]].map(u32::from_le_bytes);
+fn write_span(bytes: &[u8], json: &mut String) -> fmt::Result {
+    let (&[months, days, ms], []) = bytes.as_chunks() else { return write!(json, "null") };
+    let [months, days, ms] = [months, days, ms].map(u32::from_le_bytes);
     write!(json, "\"P{months}M{days}DT{}.{:03}S\"", ms / 1000, ms % 1000)
 }
 

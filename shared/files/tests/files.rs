@@ -518,7 +518,7 @@ mod parquet_files {
             optional group map (MAP) { repeated group key_value { required int96 key; optional int96 value; } } }";
         let schema = Arc::new(parse_message_type(schema).unwrap());
         let moment = |day: u32, nanos: u64| {
-            let (low, high) = (nanos as u32, (nanos >> 32) as u32);
+            let [low, high] = [nanos & 0xffff_ffff, nanos >> 32].map(|half| u32::try_from(half).unwrap());
             Int96::from(vec![low, high, day])
         };
         let moments = [moment(2_461_061, 45_296_123_456_789), moment(2_440_587, 86_399_999_999_999)];
