@@ -4,7 +4,7 @@
 //! and UUIDs texts; other binary is base64. A file is read by row groups, each of which has to be in memory as a whole where
 //! it comes over the network.
 //!
-//! The library takes the rows apart. It is told of the types that it gets right alone ([`structure`]): what it does not, its
+//! The library takes the rows apart. It is told of the types that it gets right alone (`structure`): what it does not, its
 //! values show as they are stored, and what they mean is read off the file's own schema, here.
 
 use crate::cut::{CHUNK, Chunk, Kind, Mark, Room};
@@ -326,7 +326,7 @@ fn is_old_map(kind: &Type) -> bool {
     is_map && matches!(fields(kind), [pairs] if is_repeated(pairs) && fields(pairs).len() == 2)
 }
 
-/// What the library tells of a value lacks what [`structure`] withholds from it, and what only newer types say: the unit of
+/// What the library tells of a value lacks what `structure` withholds from it, and what only newer types say: the unit of
 /// nanoseconds, and that 16 bytes are a UUID.
 /// <https://github.com/apache/parquet-format/blob/master/LogicalTypes.md>
 fn write_newer(field: &Field, kind: &TypePtr, json: &mut String) -> Option<fmt::Result> {
