@@ -35,6 +35,7 @@ NOT_ASKED = {
     "Trace": "the local AWS has no X-Ray",
     "Gone": "the local AWS says 404 of an object that is gone to whoever may read it",
     "SpillRest": "the local AWS refuses no part of a call",
+    "Part": "no record kills a function here",
     "DeadLetter": "the local AWS has no OnFailure destination of Kinesis",
     "Consume": "the local AWS reads for the event source mapping without the role",
 }

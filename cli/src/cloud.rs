@@ -1,36 +1,35 @@
 //! What the command does on AWS, where it was built with that.
 
 #[cfg(feature = "aws")]
-pub(crate) use with::{Bucket, Keys, invoke, publish};
+pub(crate) use with::{Bucket, Clock, Keys, Lambda, Stream, invoke, run};
 #[cfg(not(feature = "aws"))]
-pub(crate) use without::{Bucket, Keys, invoke, publish};
+pub(crate) use without::{Bucket, Clock, Keys, Lambda, Stream, invoke, run};
 
 #[cfg(feature = "aws")]
 mod with {
     use crate::error::Error;
     use crate::run::now;
-    use millrace_aws::{
-        clients, clock::SystemClock, functions::Lambda, kinesis::Stream, s3, settings::Env, write_keys,
-    };
+    use bytes::Bytes;
+    use millrace_aws::{clients, functions, kinesis, s3, settings::Env, write_keys};
     use millrace_core::guard::Guard;
-    use millrace_core::port::{self, Entry, Functions as _, Invoked, ObjectStore as _};
-    use millrace_core::publish::Left;
+    use millrace_core::port::{self, Browse, Entry, Functions, Invoked, ObjectStore, Put, PutRecords};
+    use millrace_core::quarantine::replay::CALL_MS;
     use millrace_core::write_key::Listed;
+
+    pub(crate) use millrace_aws::clock::SystemClock as Clock;
 
     /// How long an answer may take, milliseconds.
     const ANSWER_MS: i64 = 60_000;
 
-    /// How long a function may take, milliseconds: as long as any.
-    const CALL_MS: u64 = 900_000;
-
-    fn run<T>(work: impl Future<Output = Result<T, port::Error>>) -> Result<T, Error> {
+    /// Does work that waits for others.
+    pub(crate) fn run<T>(work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|source| Error::Io {
             tried: "cannot start",
             place: "a runtime".into(),
             source,
         })?;
-        runtime.block_on(work).map_err(|why| Error::Refused(why.chain()))
+        runtime.block_on(work)
     }
 
     fn config() -> Result<aws_types::SdkConfig, Error> {
@@ -46,31 +45,31 @@ mod with {
         Ok(config)
     }
 
-    pub(crate) struct Bucket(Guard<s3::Bucket>);
+    pub(crate) struct Bucket(s3::Bucket);
 
     impl Bucket {
         pub(crate) fn open(name: &str) -> Result<Self, Error> {
-            Ok(Self(Guard::patient("the quarantine", s3::Bucket::new(&config()?, name.to_owned()))))
+            Ok(Self(s3::Bucket::new(&config()?, name.to_owned())))
+        }
+    }
+
+    impl Browse for Bucket {
+        async fn keys(&self, begin: &str) -> Result<Vec<String>, port::Error> {
+            self.0.keys(begin).await
         }
 
-        pub(crate) fn list(&self, prefix: &str) -> Result<Vec<String>, Error> {
-            let deadline = now().plus_ms(ANSWER_MS);
-            run(self.0.call(&SystemClock, deadline, async |bucket| bucket.list(prefix).await))
+        async fn get(&self, key: &str) -> Result<Option<Bytes>, port::Error> {
+            self.0.get(key).await
+        }
+    }
+
+    impl ObjectStore for Bucket {
+        async fn put(&self, key: &str, body: Bytes) -> Result<(), port::Error> {
+            self.0.put(key, body).await
         }
 
-        pub(crate) fn get(&self, key: &str) -> Result<Vec<u8>, Error> {
-            let deadline = now().plus_ms(ANSWER_MS);
-            run(self.0.call(&SystemClock, deadline, async |bucket| bucket.get(key).await))
-        }
-
-        pub(crate) fn put(&self, key: &str, body: Vec<u8>) -> Result<(), Error> {
-            let (deadline, body) = (now().plus_ms(ANSWER_MS), bytes::Bytes::from(body));
-            run(self.0.call(&SystemClock, deadline, async |bucket| bucket.put(key, body.clone()).await))
-        }
-
-        pub(crate) fn delete(&self, key: &str) -> Result<(), Error> {
-            let deadline = now().plus_ms(ANSWER_MS);
-            run(self.0.call(&SystemClock, deadline, async |bucket| bucket.delete(key).await))
+        async fn delete(&self, key: &str) -> Result<(), port::Error> {
+            self.0.delete(key).await
         }
     }
 
@@ -84,46 +83,101 @@ mod with {
 
         pub(crate) fn list(&self) -> Result<Vec<Listed>, Error> {
             let deadline = now().plus_ms(ANSWER_MS);
-            run(self.0.call(&SystemClock, deadline, async |table| table.list().await))
+            run(async { Ok(self.0.call(&Clock, deadline, async |table| table.list().await).await?) })
         }
 
         pub(crate) fn add(&self, key: &Listed) -> Result<(), Error> {
             let deadline = now().plus_ms(ANSWER_MS);
-            run(self.0.call(&SystemClock, deadline, async |table| table.add(key).await))
+            run(async { Ok(self.0.call(&Clock, deadline, async |table| table.add(key).await).await?) })
         }
 
         pub(crate) fn revoke(&self, hash: &str) -> Result<(), Error> {
             let deadline = now().plus_ms(ANSWER_MS);
-            run(self.0.call(&SystemClock, deadline, async |table| table.revoke(hash).await))
+            run(async { Ok(self.0.call(&Clock, deadline, async |table| table.revoke(hash).await).await?) })
         }
     }
 
-    /// Puts records into a stream, all of them.
-    pub(crate) fn publish(stream: &str, entries: Vec<Entry>) -> Result<(), Error> {
-        let stream = Guard::patient("the stream", Stream::new(&config()?, stream.to_owned()));
-        let deadline = now().plus_ms(ANSWER_MS);
-        run(async {
-            let put = millrace_core::publish::publish(&stream, entries, &SystemClock, deadline).await;
-            put.map_err(|Left { why, .. }| why)
-        })
+    pub(crate) struct Stream(kinesis::Stream);
+
+    impl Stream {
+        pub(crate) fn open(name: &str) -> Result<Self, Error> {
+            Ok(Self(kinesis::Stream::new(&config()?, name.to_owned())))
+        }
+    }
+
+    impl PutRecords for Stream {
+        async fn put(&self, entries: &[Entry]) -> Result<Vec<Put>, port::Error> {
+            self.0.put(entries).await
+        }
+    }
+
+    pub(crate) struct Lambda(functions::Lambda);
+
+    impl Lambda {
+        pub(crate) fn open() -> Result<Self, Error> {
+            Ok(Self(functions::Lambda::lasting(&config()?, CALL_MS.into())))
+        }
+    }
+
+    impl Functions for Lambda {
+        async fn invoke(&self, function: &str, event: String) -> Result<Invoked, port::Error> {
+            self.0.invoke(function, event).await
+        }
     }
 
     /// Calls a function, and gives its answer.
     pub(crate) fn invoke(function: &str, event: String) -> Result<Invoked, Error> {
-        let lambda = Lambda::lasting(&config()?, CALL_MS);
-        run(lambda.invoke(function, event))
+        let lambda = Lambda::open()?;
+        run(async { Ok(lambda.invoke(function, event).await?) })
     }
 }
 
 #[cfg(not(feature = "aws"))]
 mod without {
     use crate::error::Error;
-    use millrace_core::port::{Entry, Invoked};
+    use crate::run::now;
+    use bytes::Bytes;
+    use millrace_core::port::{self, Browse, Entry, Functions, Invoked, Kind, ObjectStore, Put, PutRecords};
+    use millrace_core::time::Micros;
     use millrace_core::write_key::Listed;
+    use std::pin::pin;
+    use std::task::{Context, Poll, Waker};
+    use std::time::Duration;
+
+    const WHY: &str = "this command was built without AWS: cargo install --path cli --features aws";
 
     fn refuse<T>() -> Result<T, Error> {
-        let why = "this command was built without AWS: cargo install --path cli --features aws";
-        Err(Error::Refused(why.to_owned()))
+        Err(Error::Refused(WHY.to_owned()))
+    }
+
+    fn refused() -> port::Error {
+        port::Error { what: WHY.to_owned(), kind: Kind::Permanent, source: None }
+    }
+
+    /// Does work that waits for nobody.
+    pub(crate) fn run<T>(work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        let mut work = pin!(work);
+        loop {
+            if let Poll::Ready(done) = work.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+                return done;
+            }
+        }
+    }
+
+    pub(crate) struct Clock;
+
+    impl port::Clock for Clock {
+        fn now(&self) -> Micros {
+            now()
+        }
+
+        async fn sleep(&self, time: Duration) {
+            std::thread::sleep(time);
+        }
+
+        fn random(&self) -> u64 {
+            fastrand::u64(..)
+        }
     }
 
     pub(crate) enum Bucket {}
@@ -132,20 +186,24 @@ mod without {
         pub(crate) fn open(_name: &str) -> Result<Self, Error> {
             refuse()
         }
+    }
 
-        pub(crate) fn list(&self, _prefix: &str) -> Result<Vec<String>, Error> {
+    impl Browse for Bucket {
+        async fn keys(&self, _begin: &str) -> Result<Vec<String>, port::Error> {
             match *self {}
         }
 
-        pub(crate) fn get(&self, _key: &str) -> Result<Vec<u8>, Error> {
+        async fn get(&self, _key: &str) -> Result<Option<Bytes>, port::Error> {
+            match *self {}
+        }
+    }
+
+    impl ObjectStore for Bucket {
+        async fn put(&self, _key: &str, _body: Bytes) -> Result<(), port::Error> {
             match *self {}
         }
 
-        pub(crate) fn put(&self, _key: &str, _body: Vec<u8>) -> Result<(), Error> {
-            match *self {}
-        }
-
-        pub(crate) fn delete(&self, _key: &str) -> Result<(), Error> {
+        async fn delete(&self, _key: &str) -> Result<(), port::Error> {
             match *self {}
         }
     }
@@ -170,8 +228,35 @@ mod without {
         }
     }
 
-    pub(crate) fn publish(_stream: &str, _entries: Vec<Entry>) -> Result<(), Error> {
-        refuse()
+    /// Who has nothing to send need not know that nothing can be sent.
+    pub(crate) struct Stream;
+
+    impl Stream {
+        #[expect(clippy::unnecessary_wraps, reason = "with AWS it may fail")]
+        pub(crate) fn open(_name: &str) -> Result<Self, Error> {
+            Ok(Self)
+        }
+    }
+
+    impl PutRecords for Stream {
+        async fn put(&self, _entries: &[Entry]) -> Result<Vec<Put>, port::Error> {
+            Err(refused())
+        }
+    }
+
+    pub(crate) struct Lambda;
+
+    impl Lambda {
+        #[expect(clippy::unnecessary_wraps, reason = "with AWS it may fail")]
+        pub(crate) fn open() -> Result<Self, Error> {
+            Ok(Self)
+        }
+    }
+
+    impl Functions for Lambda {
+        async fn invoke(&self, _function: &str, _event: String) -> Result<Invoked, port::Error> {
+            Err(refused())
+        }
     }
 
     pub(crate) fn invoke(_function: &str, _event: String) -> Result<Invoked, Error> {

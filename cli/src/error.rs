@@ -1,6 +1,7 @@
 //! Why a command failed, told to the person who typed it: what, where, and what to do. Never what an event holds.
 
 use millrace_core::mistake::Mistakes;
+use millrace_core::port;
 use std::fmt::Write as _;
 use std::path::Path;
 use std::{fs, io};
@@ -30,6 +31,12 @@ pub(crate) enum Error {
     /// Rows that make no Parquet file.
     #[error("cannot make a Parquet file")]
     Lake(#[from] millrace_lake::Error),
+}
+
+impl From<port::Error> for Error {
+    fn from(why: port::Error) -> Self {
+        Self::Refused(why.chain())
+    }
 }
 
 impl Error {

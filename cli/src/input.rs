@@ -118,12 +118,11 @@ impl Text {
 
 fn unreadable(name: &str) -> impl FnOnce(Reject) -> Error {
     move |why| {
-        Error::Refused(match why.reason {
-            "bad_gzip" | "bad_zstd" => format!(
-                "the compressed data of `{name}` is damaged or cut off: what was written until there is not all"
-            ),
-            _ => format!("`{name}` cannot be read: {}", why.detail),
-        })
+        let rest = match why.reason {
+            "bad_gzip" | "bad_zstd" => "; what was written until there is not all",
+            _ => "",
+        };
+        Error::Refused(format!("`{name}` cannot be read: {}{rest}", why.detail))
     }
 }
 
@@ -233,7 +232,10 @@ mod tests {
         let whole = gzip(b"{\"a\":1}\n");
         for damaged in [&whole[..2], &whole[..whole.len() - 6], &[&whole[..], b"trailing"].concat()] {
             let why = pieces(damaged).unwrap_err().page();
-            assert!(why.starts_with("error: the compressed data of `x` is damaged or cut off"), "{why}");
+            assert!(
+                why.starts_with("error: `x` cannot be read: the gzip data is damaged or cut off; what"),
+                "{why}"
+            );
         }
     }
 

@@ -13,6 +13,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use tempfile::TempDir;
 
+#[path = "../../shared/files/tests/bad_files/mod.rs"]
+mod bad_files;
+
 const KEY: &str = r#"{"id":"k1","key":"0123456789abcdef0123456789abcdef"}"#;
 
 fn root() -> PathBuf {
@@ -335,7 +338,7 @@ fn what_cannot_be_read_is_told() {
     let told = failure(&dir, &["--in", "events", "--out", "cut", "--key", "key.json"]);
     assert_eq!(
         told,
-        "error: the compressed data of `events` is damaged or cut off: what was written until there is not all\n"
+        "error: `events` cannot be read: the gzip data is damaged or cut off; what was written until there is not all\n"
     );
 }
 
@@ -398,4 +401,39 @@ fn what_a_step_made_too_large_for_the_functions_is_too_large_here() {
     fs::write(dir.path().join("pipeline.toml"), pipeline).unwrap();
     let counts = counts(&dir, &["--in", "events", "--out", "out"], b"");
     assert_eq!((counts.out, counts.quarantined), (0, 1));
+}
+
+/// The function `files` has a test of the same files.
+#[test]
+fn each_bad_file_ends_as_it_does_in_the_function() {
+    for file in bad_files::all() {
+        let (dir, name) = (workplace(&file.body), file.name);
+        fs::write(dir.path().join("pipeline.toml"), bad_files::PIPELINE).unwrap();
+        let args = ["--in", "events", "--out", "out", "--format", "ndjson", "--threads", "2"];
+        if let Some(why) = file.refused {
+            let told = failure(&dir, &[&args[..], &["--key", "key.json"]].concat());
+            assert!(
+                told.starts_with("error: `events` cannot be read: ") && told.contains(why),
+                "{name}: {told}"
+            );
+            assert_eq!(told.lines().count(), 1, "{name}: {told}");
+            let events = fs::read_to_string(dir.path().join("out/part-00000.ndjson")).unwrap_or_default();
+            assert_eq!(events.lines().count(), file.out, "{name}");
+            continue;
+        }
+        let counts = counts(&dir, &args, b"");
+        assert_eq!((counts.out, counts.quarantined), (file.out as u64, file.rejects.len() as u64), "{name}");
+        let mut bad = String::new();
+        if let Ok(page) = fs::read(dir.path().join("out/quarantine.ndjson.gz")) {
+            MultiGzDecoder::new(page.as_slice()).read_to_string(&mut bad).unwrap();
+        }
+        for (line, (number, reason)) in bad.lines().zip(file.rejects) {
+            let entry: Value = serde_json::from_str(line).unwrap();
+            assert_eq!(
+                (&entry["source"]["sequence"], &entry["reason"]),
+                (&(*number).into(), &(*reason).into()),
+                "{name}"
+            );
+        }
+    }
 }

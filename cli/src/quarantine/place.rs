@@ -2,8 +2,10 @@
 
 use crate::cloud::Bucket;
 use crate::error::Error;
-use std::fs;
+use bytes::Bytes;
+use millrace_core::port::{self, Browse, Kind, ObjectStore};
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 pub(super) enum Place {
     Dir(PathBuf),
@@ -17,59 +19,64 @@ impl Place {
             None => Ok(Self::Dir(PathBuf::from(place))),
         }
     }
+}
 
-    /// The objects, in the order of their keys.
-    pub(super) fn list(&self, date: Option<&str>) -> Result<Vec<String>, Error> {
-        let mut keys = match self {
+impl Browse for Place {
+    /// A directory may be any part of a bucket: all that lies there, whatever it begins with.
+    async fn keys(&self, begin: &str) -> Result<Vec<String>, port::Error> {
+        match self {
             Self::Dir(dir) => {
                 let mut keys = Vec::new();
                 walk(dir, dir, &mut keys)?;
-                keys
+                Ok(keys)
             }
-            Self::Bucket(bucket) => bucket.list("quarantine/")?,
-        };
-        let of_day = |key: &String| date.is_none_or(|date| key.contains(&format!("date={date}/")));
-        keys.retain(|key| key.ends_with(".ndjson.gz") && of_day(key));
-        keys.sort();
-        Ok(keys)
-    }
-
-    pub(super) fn read(&self, key: &str) -> Result<Vec<u8>, Error> {
-        match self {
-            Self::Dir(dir) => {
-                let path = dir.join(key);
-                fs::read(&path).map_err(Error::io("cannot read", &path))
-            }
-            Self::Bucket(bucket) => bucket.get(key),
+            Self::Bucket(bucket) => bucket.keys(begin).await,
         }
     }
 
-    /// Replaces an object, whole or not at all.
-    pub(super) fn write(&self, key: &str, body: Vec<u8>) -> Result<(), Error> {
-        match self {
-            Self::Dir(dir) => {
-                let (path, new) = (dir.join(key), dir.join(format!("{key}.new")));
-                fs::write(&new, body).map_err(Error::io("cannot write", &new))?;
-                fs::rename(&new, &path).map_err(Error::io("cannot write", &path))
-            }
-            Self::Bucket(bucket) => bucket.put(key, body),
-        }
-    }
-
-    pub(super) fn delete(&self, key: &str) -> Result<(), Error> {
+    async fn get(&self, key: &str) -> Result<Option<Bytes>, port::Error> {
         match self {
             Self::Dir(dir) => {
                 let path = dir.join(key);
-                fs::remove_file(&path).map_err(Error::io("cannot delete", &path))
+                match fs::read(&path) {
+                    Ok(body) => Ok(Some(body.into())),
+                    Err(why) if why.kind() == io::ErrorKind::NotFound => Ok(None),
+                    Err(why) => Err(failed("cannot read", &path)(why)),
+                }
             }
-            Self::Bucket(bucket) => bucket.delete(key),
+            Self::Bucket(bucket) => bucket.get(key).await,
         }
     }
 }
 
-fn walk(root: &Path, dir: &Path, keys: &mut Vec<String>) -> Result<(), Error> {
-    for entry in fs::read_dir(dir).map_err(Error::io("cannot read the directory", dir))? {
-        let path = entry.map_err(Error::io("cannot read the directory", dir))?.path();
+impl ObjectStore for Place {
+    /// Whole, or not at all.
+    async fn put(&self, key: &str, body: Bytes) -> Result<(), port::Error> {
+        match self {
+            Self::Dir(dir) => {
+                let (path, new) = (dir.join(key), dir.join(format!("{key}.new")));
+                fs::write(&new, body).map_err(failed("cannot write", &new))?;
+                fs::rename(&new, &path).map_err(failed("cannot write", &path))
+            }
+            Self::Bucket(bucket) => bucket.put(key, body).await,
+        }
+    }
+
+    async fn delete(&self, key: &str) -> Result<(), port::Error> {
+        match self {
+            Self::Dir(dir) => {
+                let path = dir.join(key);
+                fs::remove_file(&path).map_err(failed("cannot delete", &path))
+            }
+            Self::Bucket(bucket) => bucket.delete(key).await,
+        }
+    }
+}
+
+fn walk(root: &Path, dir: &Path, keys: &mut Vec<String>) -> Result<(), port::Error> {
+    let tried = "cannot read the directory";
+    for entry in fs::read_dir(dir).map_err(failed(tried, dir))? {
+        let path = entry.map_err(failed(tried, dir))?.path();
         if path.is_dir() {
             walk(root, &path, keys)?;
         } else if let Some(key) = path.strip_prefix(root).ok().and_then(Path::to_str) {
@@ -77,4 +84,10 @@ fn walk(root: &Path, dir: &Path, keys: &mut Vec<String>) -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+/// A system that said no will say it again.
+pub(super) fn failed(tried: &str, path: &Path) -> impl FnOnce(io::Error) -> port::Error {
+    let what = format!("{tried} `{}`", path.display());
+    move |source| port::Error { what, kind: Kind::Permanent, source: Some(Box::new(source)) }
 }

@@ -4,7 +4,6 @@
 //! file's name and its range: an attempt finds where the one before it stopped, and two at once find each other.
 
 use crate::error::Error;
-use crate::file::File;
 use millrace_core::account::Tally;
 use millrace_core::guard::Guard;
 use millrace_core::packed::{self, unpack};
@@ -76,7 +75,7 @@ pub(crate) struct Progress {
 #[derive(Debug)]
 pub(crate) struct Known<V> {
     pub(crate) value: V,
-    version: u64,
+    pub(crate) version: u64,
 }
 
 /// A file in the table.
@@ -85,7 +84,8 @@ pub(crate) struct Ledger<'a, T, C> {
     pub(crate) table: &'a Guard<T>,
     pub(crate) clock: &'a C,
     pub(crate) deadline: Micros,
-    pub(crate) file: &'a File,
+    /// What all that is known of the file lies under.
+    pub(crate) key: String,
 }
 
 impl<T: KeyTable, C: Clock> Ledger<'_, T, C> {
@@ -122,7 +122,7 @@ impl<T: KeyTable, C: Clock> Ledger<'_, T, C> {
 
     /// How far all ranges came of which something is noted.
     pub(crate) async fn all_progress(&self) -> Result<Vec<Progress>, Error> {
-        let (key, mut after, mut all) = (self.file.state_key(), RANGES.to_owned(), Vec::new());
+        let (key, mut after, mut all) = (self.key.clone(), RANGES.to_owned(), Vec::new());
         loop {
             let between = Between { after: &after, before: None, backward: false };
             let page =
@@ -149,23 +149,27 @@ impl<T: KeyTable, C: Clock> Ledger<'_, T, C> {
         self.write(&place(range), progress, when).await
     }
 
-    async fn read<V: DeserializeOwned>(&self, position: &str) -> Result<Option<Known<V>>, Error> {
-        let key = self.file.state_key();
+    pub(crate) async fn read<V: DeserializeOwned>(&self, position: &str) -> Result<Option<Known<V>>, Error> {
+        let key = &self.key;
         let (after, before) =
             (position.get(..position.len() - 1).unwrap_or_default(), format!("{position}!"));
         let between = Between { after, before: Some(&before), backward: true };
-        let page = self.table.call(self.clock, self.deadline, async |table| table.page(&key, between).await);
+        let page = self.table.call(self.clock, self.deadline, async |table| table.page(key, between).await);
         let found = page.await?.items.into_iter().find(|item| item.position == position);
         let found = found.map(|item| Ok(Known { value: unpack(&item)?, version: item.version }));
         found.transpose()
     }
 
-    async fn write<V: Serialize>(&self, position: &str, value: V, when: When) -> Result<Known<V>, Error> {
+    pub(crate) async fn write<V: Serialize>(
+        &self,
+        position: &str,
+        value: V,
+        when: When,
+    ) -> Result<Known<V>, Error> {
         let version = self.clock.random();
         let body = pack(&value)?;
         let expires_at = self.clock.now().plus_ms(KEPT_MS);
-        let item =
-            Item { key: self.file.state_key(), position: position.to_owned(), version, expires_at, body };
+        let item = Item { key: self.key.clone(), position: position.to_owned(), version, expires_at, body };
         let put = self.table.call(self.clock, self.deadline, async |table| table.put(&item, when).await);
         match put.await? {
             Written::Done => Ok(Known { value, version }),

@@ -8,12 +8,14 @@
 mod error;
 mod file;
 mod ledger;
+mod lines;
 mod plan;
 mod queue;
 mod report;
 
 pub use error::Error;
 pub use file::{Bucket, Detail, Dropped, Object};
+pub use lines::Lines;
 
 use crate::file::{Contents, File, Table, Text};
 use crate::ledger::{Ledger, Progress, Run, State};
@@ -208,6 +210,9 @@ where
                 self.fail(job, why, deadline).await
             }
         };
+        if let Err(why @ (Error::Refused(_) | Error::Changed)) = &answer {
+            tracing::error!(kind = why.kind(), %why, "a file cannot be brought through");
+        }
         let answer = match answer {
             Err(Error::Refused(why)) => self.put_away(&file, why, deadline).await,
             answer => answer,
@@ -267,15 +272,19 @@ where
         };
         let mut chunks = Vec::new();
         let mut rooms: Vec<Room> = Vec::new();
-        while !progress.done {
-            while chunks.len() < self.sizes.batch {
+        let mut damage = None;
+        while !progress.done && damage.is_none() {
+            while chunks.len() < self.sizes.batch && damage.is_none() {
                 let mut room = rooms.pop().unwrap_or_default();
-                match source.next(&self.contents(file, deadline), &mut room).await? {
-                    Some(chunk) => chunks.push(chunk),
-                    None => break,
+                match source.next(&self.contents(file, deadline), &mut room).await {
+                    Ok(Some(chunk)) => chunks.push(chunk),
+                    Ok(None) => break,
+                    // What came before it is good.
+                    Err(Error::Refused(why)) => damage = Some(why),
+                    Err(why) => return Err(why),
                 }
             }
-            progress.done = chunks.len() < self.sizes.batch;
+            progress.done = chunks.len() < self.sizes.batch && damage.is_none();
             if let Some(last) = chunks.last() {
                 progress.at = last.end();
             }
@@ -288,6 +297,9 @@ where
             if self.is_late(deadline) {
                 break;
             }
+        }
+        if let Some(why) = damage {
+            return Err(why.into());
         }
         Ok(Answer::Ranged { done: progress.done })
     }
@@ -380,8 +392,8 @@ where
         self.transformer.clock.now().plus_ms(STOP_MS) > deadline
     }
 
-    fn ledger<'a>(&'a self, file: &'a File, deadline: Micros) -> Ledger<'a, T, C> {
-        Ledger { table: &self.state, clock: &self.transformer.clock, deadline, file }
+    fn ledger<'a>(&'a self, file: &File, deadline: Micros) -> Ledger<'a, T, C> {
+        Ledger { table: &self.state, clock: &self.transformer.clock, deadline, key: file.state_key() }
     }
 
     fn contents<'a>(&'a self, file: &'a File, deadline: Micros) -> Contents<'a, O, C> {

@@ -7,7 +7,7 @@ use millrace_aws::settings::Env;
 use millrace_aws::sqs::SqsQueue;
 use millrace_aws::{serve, telemetry, transformer};
 use millrace_core::guard::Guard;
-use millrace_files_function::{Deps, Event, Sizes, handle};
+use millrace_files_function::{Deps, Event, Lines, Sizes, handle};
 use tokio::sync::Mutex;
 
 // Batches leave large buffers behind: with this allocator they stand in huge pages, where the system has them.
@@ -20,7 +20,10 @@ async fn main() -> Result<(), Error> {
     let mut env = Env::of_process();
     let (inbox, state) = (env.text("INBOX_BUCKET"), env.text("STATE_TABLE"));
     let queue = env.optional("FILES_QUEUE_URL").unwrap_or_default(); // only where files come by way of it
-    let (transformer, config) = transformer::from_env("files", env, transformer::forgetful).await?;
+    let table = state.clone();
+    let lines: transformer::Later<_> =
+        Box::new(move |config| Lines::new(Guard::patient("state table", Table::new(config, table))));
+    let (transformer, config) = transformer::from_env("files", env, |_| lines).await?;
     let deps = Deps {
         transformer,
         inbox: Guard::patient("inbox", Bucket::new(&config, inbox)),

@@ -51,7 +51,6 @@ where
                 Ok(self.queue.call(clock, deadline, async |queue| queue.send(body).await).await?)
             }
             Err(why @ (Error::Refused(_) | Error::Changed)) => {
-                tracing::error!(kind = why.kind(), %why, "a file cannot be brought through");
                 self.fail(&job, (why.kind().to_owned(), why.to_string()), deadline).await.map(drop)
             }
             Err(why) => Err(why),

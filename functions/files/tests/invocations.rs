@@ -16,14 +16,16 @@ use millrace_core::port::{Clock as _, Entry, Error, Kind, Put, PutRecords};
 use millrace_core::time::Micros;
 use millrace_core::token::TokenKey;
 use millrace_core::transformer::Transformer;
-use millrace_core::window::Forgetful;
-use millrace_files_function::{Deps, Sizes, handle};
+use millrace_files_function::{Deps, Lines, Sizes, handle};
 use millrace_sim::{Fault, Messages, Store, Stream, Table, VirtualClock, etag, run};
 use serde_json::{Value, json};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::Write as _;
+
+#[path = "../../../shared/files/tests/bad_files/mod.rs"]
+mod bad_files;
 
 const PRICES: &str = include_str!("../../../cookbook/price-list/pipeline.toml");
 const KEY: &str = "inbox/shop/prices.csv";
@@ -41,6 +43,7 @@ struct World {
     queue: Messages,
     clock: VirtualClock,
     sizes: Sizes,
+    pipeline: &'static str,
     instances: Cell<usize>,
 }
 
@@ -54,6 +57,7 @@ impl World {
             queue: Messages::default(),
             clock: VirtualClock::at(Micros::new(1_795_179_900_000_000).unwrap()),
             sizes: Sizes { range: 1, batch: 1 },
+            pipeline: PRICES,
             instances: Cell::new(0),
         }
     }
@@ -79,9 +83,9 @@ impl World {
                 function: "files",
                 clean: Guard::patient("clean", clean),
                 quarantine: Guard::patient("quarantine", &self.quarantine),
-                memory: Forgetful,
+                memory: Lines::new(Guard::patient("state", &self.state)),
                 clock: VirtualClock::at(self.clock.now()),
-                pipeline: Pipeline::compile(PRICES, &millrace_core::files::NONE).unwrap(),
+                pipeline: Pipeline::compile(self.pipeline, &millrace_core::files::NONE).unwrap(),
                 keys: Keys::fixed(TokenKey::new("k1", b"0123456789abcdef0123456789abcdef").unwrap()),
                 batch: Batch::default(),
             },
@@ -364,6 +368,24 @@ impl<F: FnOnce()> PutRecords for Meanwhile<'_, F> {
     }
 }
 
+/// A sink has landed lines 1 to 19 by what the first attempt put, so what came out of them only now would be nowhere.
+#[test]
+fn what_an_attempt_left_out_another_version_does_not_let_out() {
+    let mut world = World::with(prices(20).as_bytes());
+    world.insist("plan", "e-1", &json!({}), LONG).unwrap();
+    let unheard = Stream::failing(std::iter::repeat_n(Fault::AnswerLost, 1_000));
+    let event = json!({"task": "range", "run": "e-1", "file": world.dropped(), "range": 0});
+    world.invoke_on(&unheard, &event, SHORT).0.unwrap_err();
+    assert!(!unheard.records().is_empty(), "it was put");
+
+    world.pipeline = PRICES.replace("price > 10.0", "price > 5.0").leak();
+    world.run("e-1", LONG);
+    let late: Vec<_> = world.bad().into_iter().filter(|bad| bad.contains("window: late")).collect();
+    assert!(late.len() == 2 && late.iter().all(|bad| bad.contains("Soap")), "{late:?}");
+    assert!(world.landed().values().all(|event| !event.contains("Soap")));
+    assert_eq!(rows(&world.manifest().unwrap()).r#in, 20);
+}
+
 #[test]
 fn two_attempts_at_a_range_at_once_land_it_once() {
     let list = prices(1_200);
@@ -467,8 +489,34 @@ fn what_cannot_be_read_is_refused() {
     refused(b"PAR1 and no more of it", expect!["file: bad_parquet: the Parquet file is damaged or cut off"]);
     refused(
         b"PK\x03\x04",
-        expect!["file: zip: it is a ZIP archive, or a spreadsheet, which is one: save it as CSV"],
+        expect![
+            "file: zip: it is a ZIP archive, or a spreadsheet, which is one: take it apart, or save it as CSV"
+        ],
     );
+}
+
+/// `millrace run` has a test of the same files.
+#[test]
+fn each_bad_file_ends_as_it_should_however_it_is_cut() {
+    for file in bad_files::all() {
+        for sizes in [Sizes::LAMBDA, Sizes { range: 1, batch: 1 }] {
+            let world = World { sizes, pipeline: bad_files::PIPELINE, ..World::with(&file.body) };
+            world.run("e-1", LONG);
+            let (manifest, name) = (world.manifest().unwrap(), file.name);
+            let state = if file.refused.is_some() { "failed" } else { "done" };
+            assert_eq!(manifest["state"], state, "{name}: {manifest}");
+            assert_eq!(rows(&manifest).out, file.out, "{name}");
+            assert_eq!(world.landed().len(), file.out, "{name}");
+            let bad: Vec<_> = world.bad().into_iter().filter(|line| !line.starts_with("file ")).collect();
+            assert_eq!(bad.len(), file.rejects.len(), "{name}: {bad:?}");
+            for (line, (number, reason)) in bad.iter().zip(file.rejects) {
+                assert!(line.contains(&format!(" {number}: ")) && line.contains(reason), "{name}: {line}");
+            }
+            if let Some(why) = file.refused {
+                assert!(manifest["detail"].as_str().unwrap().ends_with(why), "{name}: {manifest}");
+            }
+        }
+    }
 }
 
 #[test]

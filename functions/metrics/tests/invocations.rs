@@ -270,6 +270,21 @@ fn what_an_attempt_wrote_before_its_batch_was_given_up_is_not_counted_again() {
 }
 
 #[test]
+fn what_was_written_of_many_changes_is_asked_once_for_each_metric_window_and_key() {
+    let mut function = Function::new(Rows::default());
+    let insert = |n: i32| insert(&n.to_string(), if n % 4 == 0 { "ann" } else { "bob" }, "1");
+    let mut redriven = |from: i32, last: i32| {
+        let records: Vec<_> = (from..=last).map(insert).collect();
+        let given_up = json!({"shard": "shardId-7", "last": last.to_string()});
+        let event = json!({"redriven": true, "givenUp": given_up, "Records": records});
+        let (_, tally) = function.invoke(&event).unwrap();
+        (tally.rows, function.deps.table.port().asked())
+    };
+    assert_eq!(redriven(1, 60), (120, 3), "of changes, of ann's revenue, and of bob's");
+    assert_eq!(redriven(61, 62), (4, 5));
+}
+
+#[test]
 fn what_is_bad_or_filtered_is_counted_and_the_rest_goes_on() {
     let mut function = Function::new(Rows::default());
     let mut draft = insert("3", "ann", "1");

@@ -17,6 +17,9 @@ pub(crate) struct Letter {
     pub(crate) start: Sequence,
     /// The last one's, included.
     pub(crate) end: Sequence,
+    /// The last one's of the batch that was given up, of which this may be a part.
+    last: Sequence,
+    message: Value,
 }
 
 #[derive(Deserialize)]
@@ -40,6 +43,9 @@ struct Batch {
     start_sequence_number: String,
     end_sequence_number: String,
     stream_arn: String,
+    /// Not of AWS: a letter that is a part of another one says where that ends.
+    #[serde(rename = "batchEndSequenceNumber")]
+    whole_end: Option<String>,
 }
 
 /// An event like the event source mapping's, and a word that it comes late, and with what it was given up.
@@ -62,13 +68,35 @@ struct GivenUp<'a> {
 impl Letter {
     /// Reads a message; none where it is no dead letter of a stream.
     pub(crate) fn read(body: &str) -> Option<Self> {
-        let Message { request, batch } = serde_json::from_str(body).ok()?;
+        let message: Value = serde_json::from_str(body).ok()?;
+        let Message { request, batch } = Message::deserialize(&message).ok()?;
+        let end = Sequence::from(batch.end_sequence_number);
         Some(Self {
             function: request.function_arn,
             shard: Shard { stream: batch.stream_arn, shard: batch.shard_id },
             start: batch.start_sequence_number.into(),
-            end: batch.end_sequence_number.into(),
+            last: batch.whole_end.map_or_else(|| end.clone(), Sequence::from),
+            end,
+            message,
         })
+    }
+
+    /// The message of a letter of some of its records.
+    pub(crate) fn part(&self, start: &Sequence, end: &Sequence) -> String {
+        let mut message = self.message.clone();
+        for batch in ["KinesisBatchInfo", "DDBStreamBatchInfo"] {
+            if let Some(Value::Object(batch)) = message.get_mut(batch) {
+                batch.remove("batchSize"); // that of the whole
+                for (name, place) in [
+                    ("startSequenceNumber", start),
+                    ("endSequenceNumber", end),
+                    ("batchEndSequenceNumber", &self.last),
+                ] {
+                    batch.insert(name.to_owned(), json!(place));
+                }
+            }
+        }
+        message.to_string()
     }
 
     fn is_of_table(&self) -> bool {
@@ -83,7 +111,7 @@ impl Letter {
     /// The event that the function would have got for these records, marked as one that comes late.
     pub(crate) fn event(&self, records: &[Kept]) -> String {
         let records: Vec<_> = records.iter().map(|record| self.record(record)).collect();
-        let given_up = GivenUp { shard: &self.shard.shard, last: self.end.as_str() };
+        let given_up = GivenUp { shard: &self.shard.shard, last: self.last.as_str() };
         let event = Event { redriven: true, given_up, records: records.into_iter().flatten().collect() };
         serde_json::to_string(&event).unwrap_or_default() // JSON makes JSON
     }
@@ -205,6 +233,15 @@ mod tests {
             let event: Value = serde_json::from_str(&letter.event(&[])).unwrap();
             let given_up = json!({"shard": "shardId-000000000001", "last": "107"});
             assert_eq!(event, json!({"redriven": true, "givenUp": given_up, "Records": []}));
+            let part = letter.part(&"103".into(), &"104".into());
+            assert!(part.contains("RetryAttemptsExhausted") && !part.contains("batchSize"), "{part}");
+            let part = Letter::read(&part).unwrap();
+            assert_eq!((part.start.as_str(), part.end.as_str()), ("103", "104"));
+            assert_eq!(
+                serde_json::from_str::<Value>(&part.event(&[])).unwrap(),
+                event,
+                "it was given up with it"
+            );
         }
         assert_eq!(Letter::read("hello"), None);
         assert_eq!(Letter::read("{}"), None);

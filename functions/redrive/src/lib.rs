@@ -6,6 +6,10 @@
 //! dependency that is down**: the letter waits. **One that dies gets half of the records**, down to a single one: what
 //! still kills it, and lives without it, is put into the quarantine, whole. Only then is the message deleted.
 //!
+//! **A function that hangs takes all of a run's time, and nobody else's for ever**: what never hangs comes first, the queues come
+//! in another order each time, and what deaths have told of a letter is kept: one that has to wait becomes two, one of the
+//! records in hand and one of those behind them, at the end of its queue. So each run gets further, and what comes behind has its turn.
+//!
 //! A message that `queue` gave up on is whole itself: it is handed to `queue` alone, and what kills it is put away as a record is.
 
 mod letter;
@@ -99,14 +103,17 @@ pub struct Tally {
 }
 
 /// How a letter ended.
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum End {
     Done,
     Left,
+    /// Others are in its place, of what is left of it.
+    Parted,
 }
 
 impl<I, Q, R, F, S, C> Deps<I, Q, R, F, S, C>
 where
-    I: Inbox,
+    I: Inbox + Queue,
     Q: Queue,
     R: Replay,
     F: Functions,
@@ -116,21 +123,6 @@ where
     /// Empties the dead letter queues, as far as time and dependencies allow.
     pub async fn handle(&self, order: Order, deadline: Micros) -> Tally {
         let mut tally = Tally::default();
-        for (name, queue) in &self.letters {
-            self.drain(name, queue, order, deadline, &mut tally, async |message, tally| {
-                if let Some(letter) = Letter::read(&message.body) {
-                    self.redrive(&letter, order, deadline, tally).await
-                } else {
-                    tracing::error!(
-                        queue = name,
-                        id = message.id,
-                        "this message is no dead letter of a stream"
-                    );
-                    Ok(End::Left)
-                }
-            })
-            .await;
-        }
         let (dead, spill) = &self.spilled;
         self.drain("spill", dead, order, deadline, &mut tally, async |message, _| {
             let is_spilled = serde_json::from_str::<Value>(&message.body)
@@ -142,14 +134,25 @@ where
             Ok(End::Done)
         })
         .await;
-        if let Some((dead, function)) = &self.inbox {
-            self.drain(INBOX, dead, order, deadline, &mut tally, async |message, tally| {
-                if order.dry_run {
-                    return Ok(End::Left);
+        let letters = self.letters.iter().map(|(name, queue)| (name.as_str(), queue, None));
+        let inbox = self.inbox.iter().map(|(queue, function)| (INBOX, queue, Some(function)));
+        let mut queues: Vec<_> = letters.chain(inbox).collect();
+        // A function that hangs takes all of the time: those behind it are before it in another run.
+        queues.sort_by_cached_key(|_| self.clock.random());
+        for (name, queue, function) in queues {
+            let work = async |message: &Message, tally: &mut Tally| match function {
+                Some(_) if order.dry_run => Ok(End::Left),
+                Some(function) => self.deliver(function, message, deadline, tally).await,
+                None => {
+                    if let Some(letter) = Letter::read(&message.body) {
+                        return self.redrive(&letter, queue, order, deadline, tally).await;
+                    }
+                    let id = &message.id;
+                    tracing::error!(queue = name, id, "this message is no dead letter of a stream");
+                    Ok(End::Left)
                 }
-                self.deliver(function, message, deadline, tally).await
-            })
-            .await;
+            };
+            self.drain(name, queue, order, deadline, &mut tally, work).await;
         }
         tally
     }
@@ -188,18 +191,19 @@ where
             for message in messages {
                 tally.letters += 1;
                 let end = match work(&message, tally).await {
-                    Ok(End::Done) if !order.dry_run => {
-                        let receipt = &message.receipt;
-                        queue.call(&self.clock, deadline, async |queue| queue.delete(receipt).await).await
-                    }
-                    Ok(End::Done | End::Left) => {
+                    Ok(end) if end == End::Left || order.dry_run => {
                         left.push(message.receipt);
                         continue;
+                    }
+                    Ok(end) => {
+                        let delete = async |queue: &I| queue.delete(&message.receipt).await;
+                        queue.call(&self.clock, deadline, delete).await.map(|()| end)
                     }
                     Err(why) => Err(why),
                 };
                 match end {
-                    Ok(()) => tally.done += 1,
+                    Ok(End::Parted) => tally.left += 1,
+                    Ok(_) => tally.done += 1,
                     Err(why) => {
                         left.push(message.receipt);
                         tracing::warn!(
@@ -270,89 +274,115 @@ where
     async fn redrive(
         &self,
         letter: &Letter,
+        queue: &Guard<I>,
         order: Order,
         deadline: Micros,
         tally: &mut Tally,
     ) -> Result<End, Error> {
-        let mut last = None;
-        let mut is_whole = false;
-        let mut held_until = Micros::EPOCH;
-        loop {
-            let begin = last.as_ref().map_or(Begin::At(&letter.start), Begin::After);
-            let shard = &letter.shard;
-            let page =
-                self.streams.call(&self.clock, deadline, async |streams| streams.read(shard, begin).await);
-            let mut page = page.await?;
-            let is_end = page.is_empty() || page.iter().any(|record| record.sequence >= letter.end);
-            page.retain(|record| record.sequence <= letter.end);
-            is_whole |= page.first().is_some_and(|first| first.sequence == letter.start);
-            last = page.last().map(|record| record.sequence.clone()).or(last);
-            tally.records += page.len();
-            if !order.dry_run {
-                for records in events(&page) {
-                    self.send(letter, records, deadline, tally, &mut held_until).await?;
-                }
-            }
-            if is_end {
-                break;
-            }
-        }
-        if !is_whole {
+        let mut page = self.read(letter, Begin::At(&letter.start), deadline).await?;
+        if page.first().is_none_or(|first| first.sequence != letter.start) {
             tally.forgotten += 1;
             self.note_forgotten(letter, order, deadline).await?;
+        }
+        let mut held_until = None;
+        while let Some(last) = page.last() {
+            // Where the records behind this page begin is known before it is sent: the letter may be parted there.
+            let next = if last.sequence < letter.end {
+                self.read(letter, Begin::After(&last.sequence), deadline).await?
+            } else {
+                Vec::new()
+            };
+            tally.records += page.len();
+            if !order.dry_run {
+                let mut waiting: Vec<_> = events(&page).collect();
+                waiting.reverse();
+                let sent = self.send(letter, &mut waiting, deadline, tally, &mut held_until).await;
+                if let Err(why) = sent {
+                    // Without a death nothing is known of them that is not known of the whole letter.
+                    let hand = waiting.pop().filter(|_| held_until.is_some());
+                    let behind = waiting.last().copied().unwrap_or(&next).first();
+                    return self.part(letter, queue, hand.unwrap_or_default(), behind, why, deadline).await;
+                }
+            }
+            page = next;
         }
         Ok(End::Done)
     }
 
-    /// Hands records to the function; where it dies, the halves of them; what kills it alone goes to the quarantine.
+    /// A page of a letter's records.
+    async fn read(&self, letter: &Letter, begin: Begin<'_>, deadline: Micros) -> Result<Vec<Kept>, Error> {
+        let read = async |streams: &R| streams.read(&letter.shard, begin).await;
+        let mut page = self.streams.call(&self.clock, deadline, read).await?;
+        page.retain(|record| record.sequence <= letter.end);
+        Ok(page)
+    }
+
+    /// Puts letters of the records in hand, and of those behind them, in the place of one that waits. Else the next run would begin
+    /// with all of it, and a function that takes a minute to die of a record would never be done with a thousand.
+    async fn part(
+        &self,
+        letter: &Letter,
+        queue: &Guard<I>,
+        hand: &[Kept],
+        behind: Option<&Kept>,
+        why: Error,
+        deadline: Micros,
+    ) -> Result<End, Error> {
+        let (Some(first), Some(last)) = (hand.first(), hand.last()) else { return Err(why) };
+        if first.sequence == letter.start && last.sequence == letter.end {
+            return Err(why);
+        }
+        tracing::warn!(shard = letter.shard.shard, start = %letter.start, end = %letter.end, why = why.chain(), "the rest of the dead letter waits");
+        let behind = behind.map(|behind| letter.part(&behind.sequence, &letter.end));
+        for part in [Some(letter.part(&first.sequence, &last.sequence)), behind].into_iter().flatten() {
+            queue.call(&self.clock, deadline, async |queue| queue.send(&part).await).await?;
+        }
+        Ok(End::Parted)
+    }
+
+    /// Hands records to the function; where it dies, the halves of them; what kills it alone goes to the quarantine. What
+    /// is done is no longer waiting.
     async fn send(
         &self,
         letter: &Letter,
-        records: &[Kept],
+        waiting: &mut Vec<&[Kept]>,
         deadline: Micros,
         tally: &mut Tally,
-        held_until: &mut Micros,
+        held_until: &mut Option<Micros>,
     ) -> Result<(), Error> {
-        let mut waiting = vec![records];
         let mut deaths = 0;
-        while let Some(records) = waiting.pop() {
+        while let Some(&records) = waiting.last() {
             if !self.has_time(deadline) {
                 return Err(waits("there is no time left"));
             }
-            let answer = self.invoke(&letter.function, &letter.event(records), deadline).await?;
-            if answer == Invoked::Died {
-                *held_until = self.clock.now().plus_ms(HELD_MS);
-            }
-            match answer {
+            match self.invoke(&letter.function, &letter.event(records), deadline).await? {
                 Invoked::Answered(answer) if is_safe(&answer) => {
                     tally.redriven += records.len();
-                    deaths = 0;
+                    (deaths, _) = (0, waiting.pop());
                 }
                 // Else a record that kills would keep those behind it from ever going through.
-                Invoked::Answered(_) if self.clock.now() < *held_until => {
+                Invoked::Answered(_) if held_until.is_some_and(|until| self.clock.now() < until) => {
                     self.clock.sleep(AGAIN).await;
-                    waiting.push(records);
                 }
                 Invoked::Answered(_) => return Err(waits("its function still answers with failures")),
-                Invoked::Died => match records {
-                    [] => {}
-                    [record] => {
-                        deaths += 1;
-                        if deaths < DEATHS_MAX {
-                            waiting.push(records);
-                        } else {
-                            self.must_live(&letter.function, &letter.event(&[]), deadline).await?;
-                            let source = letter.source();
-                            self.put_away(&source, record, DIED, DIED_DETAIL.into(), deadline).await?;
-                            tally.quarantined += 1;
-                            deaths = 0;
-                        }
+                Invoked::Died => {
+                    *held_until = Some(self.clock.now().plus_ms(HELD_MS));
+                    deaths += 1;
+                    if records.len() == 1 && deaths < DEATHS_MAX {
+                        continue;
                     }
-                    many => {
-                        let (left, right) = many.split_at(many.len() / 2);
+                    self.must_live(&letter.function, &letter.event(&[]), deadline).await?;
+                    if let [record] = records {
+                        self.put_away(&letter.source(), record, DIED, DIED_DETAIL.into(), deadline).await?;
+                        tally.quarantined += 1;
+                        waiting.pop();
+                    } else {
+                        let (left, right) = records.split_at(records.len() / 2);
+                        waiting.pop();
                         waiting.extend([right, left]); // the left one is taken first
                     }
-                },
+                    deaths = 0;
+                }
             }
         }
         Ok(())

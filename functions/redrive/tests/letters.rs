@@ -144,6 +144,30 @@ fn a_function_whose_dependency_is_down_leaves_the_letter() {
 }
 
 #[test]
+fn what_deaths_have_told_of_a_letter_that_waits_is_kept() {
+    let failures = r#"{"batchItemFailures":[{"itemIdentifier":"106"}]}"#;
+    let answer = |records: &[String]| match records {
+        _ if records.contains(&"104".to_owned()) => Ok(Invoked::Died),
+        [first, ..] if first.as_str() >= "106" => Ok(Invoked::Answered(failures.into())),
+        _ => safe(),
+    };
+    // Pages are of three records. The parts are there at once, and come again in the same run.
+    let done = redrive(RUN, vec![letter(103, 110)], vec![], history(100), answer);
+    assert_eq!((done.tally.done, done.tally.left, done.tally.redriven, done.tally.quarantined), (0, 3, 2, 1));
+    let place = |letter: &String, name: &str| {
+        let letter: Value = serde_json::from_str(letter).unwrap();
+        letter["KinesisBatchInfo"][name].as_str().unwrap().to_owned()
+    };
+    let parts = done.left.iter().map(|letter| {
+        ["startSequenceNumber", "endSequenceNumber", "batchEndSequenceNumber"].map(|name| place(letter, name))
+    });
+    let expected = [["106", "108", "110"], ["109", "110", "110"]];
+    assert_eq!(parts.collect::<Vec<_>>(), expected.map(|part| part.map(str::to_owned)));
+    let done = redrive(RUN, done.left, vec![], history(100), |_| safe());
+    assert_eq!((done.tally.done, done.tally.redriven), (2, 5));
+}
+
+#[test]
 fn what_the_stream_has_forgotten_leaves_a_trace() {
     let done = redrive(RUN, vec![letter(103, 107), letter(90, 95)], vec![], history(105), |_| safe());
     assert_eq!((done.tally.forgotten, done.tally.redriven, done.tally.done), (2, 3, 2));

@@ -3,10 +3,10 @@
 use crate::failed;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::error::{ProvideErrorMetadata as _, SdkError};
-#[cfg(feature = "redrive")]
-use aws_sdk_s3::primitives::AggregatedBytes;
 use aws_types::SdkConfig;
 use bytes::Bytes;
+#[cfg(feature = "redrive")]
+use millrace_core::port::Browse;
 use millrace_core::port::{Error, Kind, ObjectStore, ReadObject};
 
 /// A bucket, by name.
@@ -24,15 +24,13 @@ impl Bucket {
     }
 }
 
-/// For people, who look into a bucket.
 #[cfg(feature = "redrive")]
-impl Bucket {
-    /// The keys that begin so, in order.
-    pub async fn list(&self, prefix: &str) -> Result<Vec<String>, Error> {
-        let what = || format!("list the objects {prefix}… of the bucket {}", self.name);
+impl Browse for Bucket {
+    async fn keys(&self, begin: &str) -> Result<Vec<String>, Error> {
+        let what = || format!("list the objects {begin}… of the bucket {}", self.name);
         let (mut keys, mut token) = (Vec::new(), None);
         loop {
-            let call = self.client.list_objects_v2().bucket(&self.name).prefix(prefix);
+            let call = self.client.list_objects_v2().bucket(&self.name).prefix(begin);
             let answer = Box::pin(call.set_continuation_token(token).send()).await;
             let answer = answer.map_err(|error| failed(what(), error.into_service_error()))?;
             keys.extend(answer.contents().iter().filter_map(|object| object.key()).map(str::to_owned));
@@ -43,13 +41,16 @@ impl Bucket {
         }
     }
 
-    /// What an object holds.
-    pub async fn get(&self, key: &str) -> Result<Vec<u8>, Error> {
+    async fn get(&self, key: &str) -> Result<Option<Bytes>, Error> {
         let what = || format!("get the object {key} of the bucket {}", self.name);
         let answer = Box::pin(self.client.get_object().bucket(&self.name).key(key).send()).await;
-        let answer = answer.map_err(|error| failed(what(), error.into_service_error()))?;
+        let answer = match answer.map_err(SdkError::into_service_error) {
+            Ok(answer) => answer,
+            Err(why) if why.is_no_such_key() => return Ok(None),
+            Err(why) => return Err(failed(what(), why)),
+        };
         let body = answer.body.collect().await;
-        body.map(AggregatedBytes::to_vec).map_err(|why| Error {
+        body.map(|body| Some(body.into_bytes())).map_err(|why| Error {
             what: what(),
             kind: Kind::Transient,
             source: Some(Box::new(why)),

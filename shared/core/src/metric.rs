@@ -513,7 +513,7 @@ pub async fn write<T: MetricTable, C: Clock>(
 /// before it failed. The batch was of this shard, and this was its last record.
 ///
 /// A row that ends within the batch is of such an attempt, and has all records from its first one on. A row that goes on
-/// behind the batch is of later ones, and was made without it.
+/// behind the batch is of later ones, and was made without it. Rows of the same metric, window and key ask the table once.
 pub async fn missing<T: MetricTable, C: Clock>(
     table: &Guard<T>,
     rows: Vec<Row>,
@@ -521,22 +521,24 @@ pub async fn missing<T: MetricTable, C: Clock>(
     clock: &C,
     deadline: Micros,
 ) -> Result<Vec<Row>, Error> {
-    let look = |row: Row| async move {
+    let mut asked: BTreeMap<_, Vec<Row>> = BTreeMap::new();
+    for row in rows {
         let begin = format!("{}/{}/{shard}/", row.window.rfc3339(), row.key);
-        let call = async |table: &T| table.reaches(&row.metric, &begin).await;
+        asked.entry((row.metric.clone(), begin)).or_default().push(row);
+    }
+    let look = |((metric, begin), mut rows): ((String, String), Vec<Row>)| async move {
+        let call = async |table: &T| table.reaches(&metric, &begin).await;
         let there = table.call(clock, deadline, call).await?;
-        let record = digits(&row.reaches);
-        let has_it = |(place, reaches): &(String, String)| {
+        let has = |record: &str, (place, reaches): &(String, String)| {
             let (first, reaches) = (place.strip_prefix(&begin), digits(reaches));
             first.is_some_and(|first| record::order(first, record).is_le())
                 && record::order(record, reaches).is_le()
                 && record::order(reaches, last).is_le()
         };
-        let is_there = there.iter().any(has_it);
-        Ok::<_, Error>((!is_there).then_some(row))
+        rows.retain(|row| !there.iter().any(|there| has(digits(&row.reaches), there)));
+        Ok::<_, Error>(rows)
     };
-    let rows: Vec<_> = stream::iter(rows).map(look).buffered(ROWS_AT_ONCE).try_collect().await?;
-    Ok(rows.into_iter().flatten().collect())
+    stream::iter(asked).map(look).buffered(ROWS_AT_ONCE).try_concat().await
 }
 
 /// A sequence number without the zeros before it.

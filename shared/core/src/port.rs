@@ -62,6 +62,15 @@ impl<S: ObjectStore> ObjectStore for &S {
     }
 }
 
+/// A place whose objects people look at.
+pub trait Browse {
+    /// The keys that begin so.
+    fn keys(&self, begin: &str) -> impl Future<Output = Result<Vec<String>, Error>>;
+
+    /// What an object holds; none where it is not there.
+    fn get(&self, key: &str) -> impl Future<Output = Result<Option<Bytes>, Error>>;
+}
+
 /// A place whose objects are read, a part at a time.
 pub trait ReadObject {
     /// The bytes of an object from this one on, so many of them or up to its end. None where it is no longer the one of

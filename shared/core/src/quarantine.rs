@@ -1,5 +1,8 @@
 //! Where bad data goes: whole, with the reason, one gzip NDJSON object a batch.
 
+pub mod read;
+pub mod replay;
+
 use crate::record::{Sequence, Source};
 use crate::time::Micros;
 use base64::prelude::{BASE64_STANDARD, Engine as _};

@@ -3,7 +3,8 @@
 //! | it begins with | it is |
 //! | --- | --- |
 //! | `PAR1` | Parquet |
-//! | the magic bytes of gzip or zstd | that, and within it one of those below |
+//! | the magic bytes of gzip or zstd | that, and within it one of those below, not packed again |
+//! | other magic bytes, or what is in no text | nothing that is read: the file is refused, with what it is |
 //! | `[` | a JSON array |
 //! | `{` | NDJSON, or one object over many lines |
 //! | rows that have as many cells as the first one | CSV, with `,`, `;`, tab or a vertical bar between the cells |
@@ -88,6 +89,10 @@ pub struct Dialect {
     pub delimiter: u8,
     /// What stands around a cell that has a delimiter or a line end in it.
     pub quote: u8,
+    /// Whether such a sign is one of the cell's own behind a backslash, as Spark and `MySQL` write them, or only where it is
+    /// doubled.
+    #[serde(default)]
+    pub escaped: bool,
     /// The columns' names.
     pub names: Vec<String>,
 }
@@ -109,8 +114,13 @@ pub(crate) fn packing(head: &[u8]) -> Packing {
 }
 
 /// What a text is that begins so. `is_all` says that it also ends so.
-pub(crate) fn shape(head: &[u8], is_all: bool, name: &str) -> Result<(Shape, Mark), Reject> {
-    refuse(head)?;
+pub(crate) fn shape(
+    head: &[u8],
+    packing: Packing,
+    is_all: bool,
+    name: &str,
+) -> Result<(Shape, Mark), Reject> {
+    refuse(head, packing)?;
     let bom = if head.starts_with(BOM) { BOM.len() } else { 0 };
     let text = head.get(bom..).unwrap_or_default();
     let blank = text.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
@@ -129,22 +139,72 @@ pub(crate) fn shape(head: &[u8], is_all: bool, name: &str) -> Result<(Shape, Mar
     }
 }
 
-/// Refuses what is no text that can be read.
-fn refuse(head: &[u8]) -> Result<(), Reject> {
-    let nuls = memchr_iter(0, head).count();
-    match head {
-        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => {
-            Err(reject("utf16", "it is UTF-16, and only UTF-8 is read: save it as UTF-8"))
-        }
-        // Latin letters in UTF-16 have a NUL beside each.
-        _ if nuls > 0 && nuls >= head.len() / 3 => {
-            Err(reject("utf16", "it is UTF-16, or no text at all, and only UTF-8 is read: save it as UTF-8"))
-        }
-        [b'P', b'K', 3, 4, ..] => {
-            Err(reject("zip", "it is a ZIP archive, or a spreadsheet, which is one: save it as CSV"))
-        }
-        _ => Ok(()),
+/// What is no text, by the bytes at a place: the reason, and what it is and what to do.
+/// <https://en.wikipedia.org/wiki/List_of_file_signatures>
+const NO_TEXT: &[(usize, &[u8], &str, &str)] = &[
+    (0, b"PK\x03\x04", "zip", ZIP),
+    (0, b"PK\x05\x06", "zip", ZIP),
+    (257, b"ustar\0", "archive", "it is a tar archive: take it apart, and drop the files in it"),
+    (257, b"ustar  \0", "archive", "it is a tar archive: take it apart, and drop the files in it"),
+    (0, b"7z\xbc\xaf\x27\x1c", "archive", "it is a 7z archive: take it apart, and drop the files in it"),
+    (0, b"Rar!\x1a\x07", "archive", "it is a RAR archive: take it apart, and drop the files in it"),
+    (4, b"1AY&SY", "packing", "it is compressed with bzip2, which is not read: use gzip or zstd"),
+    (0, b"\xfd7zXZ\0", "packing", "it is compressed with xz, which is not read: use gzip or zstd"),
+    (0, b"\x04\x22\x4d\x18", "packing", "it is compressed with lz4, which is not read: use gzip or zstd"),
+    (
+        0,
+        b"\xff\x06\0\0sNaPpY",
+        "packing",
+        "it is compressed with snappy, which is not read: use gzip or zstd",
+    ),
+    (0, b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "binary", "it is a file of an old Office: save it as CSV"),
+    (0, b"ARROW1\0\0", "binary", "it is Arrow, or Feather, which is not read: save it as Parquet"),
+    (0, b"Obj\x01", "binary", "it is Avro, which is not read: save it as Parquet or NDJSON"),
+];
+
+const ZIP: &str = "it is a ZIP archive, or a spreadsheet, which is one: take it apart, or save it as CSV";
+
+/// Refuses what is no text that can be read: its lines would be so many bad records.
+fn refuse(head: &[u8], packing: Packing) -> Result<(), Reject> {
+    let outer = match packing {
+        Packing::Plain => None,
+        Packing::Gzip => Some("gzip"),
+        Packing::Zstd => Some("zstd"),
+    };
+    let inner = match self::packing(head) {
+        _ if is_parquet(head) => Some("Parquet"),
+        Packing::Plain => None,
+        Packing::Gzip => Some("gzip"),
+        Packing::Zstd => Some("zstd"),
+    };
+    if let (Some(outer), Some(inner)) = (outer, inner) {
+        return Err(reject("packed_twice", format!("it is {inner} within {outer}: undo the outer one")));
     }
+    if let [0xff, 0xfe, ..] | [0xfe, 0xff, ..] = head {
+        return Err(reject("utf16", "it is UTF-16, and only UTF-8 is read: save it as UTF-8"));
+    }
+    let begins =
+        |(at, magic, ..): &&(usize, &[u8], _, _)| head.get(*at..).is_some_and(|from| from.starts_with(magic));
+    if let Some((.., reason, detail)) = NO_TEXT.iter().find(begins) {
+        return Err(reject(reason, *detail));
+    }
+    let nuls = memchr_iter(0, head).count();
+    let odd = memchr_iter(0, head).filter(|at| at % 2 == 1).count();
+    // Latin letters in UTF-16 have a NUL beside each, on the same side.
+    if nuls >= 4 && nuls >= head.len() / 3 && nuls.abs_diff(2 * odd) >= nuls * 9 / 10 {
+        return Err(reject("utf16", "it is UTF-16, and only UTF-8 is read: save it as UTF-8"));
+    }
+    // Of random bytes a tenth are these, of a text next to none.
+    let is_control = |byte: &&u8| matches!(byte, 0..=8 | 14..=31 | 127);
+    let controls = head.iter().filter(is_control).count();
+    if controls >= 8 && controls > head.len() / 20 {
+        let detail = format!(
+            "it is binary, or a text that is not UTF-8: {controls} of its first {} bytes are in no text; save it as CSV, NDJSON or Parquet",
+            head.len()
+        );
+        return Err(reject("binary", detail));
+    }
+    Ok(())
 }
 
 /// Whether this is JSON as far as it goes.
@@ -156,10 +216,18 @@ fn csv(text: &[u8], is_all: bool, name: &str, begin: Mark) -> Result<Option<(Sha
     if text.split(|byte| *byte == b'\n').take(ROWS).any(|line| line.starts_with(b"{")) {
         return Ok(None);
     }
+    let (text, begin, said) = match separator(text) {
+        Some((line, delimiter)) => {
+            let behind = Mark { at: begin.at + line as u64, number: begin.number + 1 };
+            (text.get(line..).unwrap_or_default(), behind, Some(delimiter))
+        }
+        None => (text, begin, None),
+    };
     let quote = if !text.contains(&b'"') && is_quoted_by(text, b'\'') { b'\'' } else { b'"' };
-    let of = |delimiter| Dialect { delimiter, quote, names: Vec::new() };
+    let escaped = is_escaped(text, quote);
+    let of = |delimiter| Dialect { delimiter, quote, escaped, names: Vec::new() };
     let mut best: Option<(usize, Dialect)> = None;
-    for delimiter in *b",;\t|" {
+    for delimiter in said.map_or(b",;\t|".to_vec(), |delimiter| vec![delimiter]) {
         let dialect = of(delimiter);
         let counts: Vec<_> = sample(text, &dialect, is_all).iter().map(Vec::len).collect();
         let first = counts.first().copied().unwrap_or_default();
@@ -172,7 +240,9 @@ fn csv(text: &[u8], is_all: bool, name: &str, begin: Mark) -> Result<Option<(Sha
         }
     }
     let is_named = name.rsplit('.').next().is_some_and(|end| end.eq_ignore_ascii_case("csv"));
-    let Some(mut dialect) = best.map(|(_, dialect)| dialect).or_else(|| is_named.then(|| of(b','))) else {
+    let Some(mut dialect) =
+        best.map(|(_, dialect)| dialect).or_else(|| said.or(is_named.then_some(b',')).map(of))
+    else {
         return Ok(None);
     };
     if !text.contains(&b'\n') && memchr_iter(b'\r', text).count() > 1 {
@@ -197,10 +267,30 @@ fn csv(text: &[u8], is_all: bool, name: &str, begin: Mark) -> Result<Option<(Sha
     Ok(Some((Shape::Csv(dialect), begin)))
 }
 
+/// What stands between cells where the first line says so, as Excel writes and wants it: `sep=;`. And how long that line is.
+fn separator(text: &[u8]) -> Option<(usize, u8)> {
+    let rest = text.get(..4).filter(|begin| begin.eq_ignore_ascii_case(b"sep=")).and(text.get(4..))?;
+    match rest {
+        [delimiter @ (b',' | b';' | b'\t' | b'|'), b'\n', ..] => Some((6, *delimiter)),
+        [delimiter @ (b',' | b';' | b'\t' | b'|'), b'\r', b'\n', ..] => Some((7, *delimiter)),
+        _ => None,
+    }
+}
+
 /// Whether cells of the first line have this sign at both ends.
 fn is_quoted_by(text: &[u8], sign: u8) -> bool {
     let line = text.split(|byte| *byte == b'\n').next().unwrap_or_default().trim_ascii_end();
     line.len() > 2 && line.starts_with(&[sign]) && line.ends_with(&[sign])
+}
+
+/// Whether a quote stands behind a backslash where no cell can end.
+fn is_escaped(text: &[u8], quote: u8) -> bool {
+    let is_end = |byte: u8| byte == quote || matches!(byte, b',' | b';' | b'\t' | b'|' | b'\r' | b'\n');
+    memchr_iter(b'\\', text).any(|at| {
+        let is_first = at.checked_sub(1).and_then(|before| text.get(before)) != Some(&b'\\');
+        let next = text.get(at + 2).copied().unwrap_or(b'\n');
+        is_first && text.get(at + 1) == Some(&quote) && !is_end(next)
+    })
 }
 
 /// The cells of the first rows that are whole.
@@ -259,7 +349,7 @@ mod tests {
 
     #[expect(clippy::needless_pass_by_value, reason = "that is how expect! is written")]
     fn check(text: impl AsRef<[u8]>, expected: Expect) {
-        let told = match shape(text.as_ref(), true, "x") {
+        let told = match shape(text.as_ref(), Packing::Plain, true, "x") {
             Ok((Shape::Csv(dialect), Mark { at, number })) => format!(
                 "csv {:?} {:?} {:?} from byte {at}, line {number}",
                 char::from(dialect.delimiter),
@@ -301,6 +391,10 @@ mod tests {
             "column_2,,column_2_\n1,2,3\n",
             expect![[r#"csv ',' '"' ["column_2", "column_2__", "column_2_"] from byte 20, line 2"#]],
         );
+        // Excel says what it is.
+        check("sep=;\r\na,b;c\r\n1,5;2\r\n", expect![[r#"csv ';' '"' ["a,b", "c"] from byte 14, line 3"#]]);
+        check("sep=|\na\n1\n", expect![[r#"csv '|' '"' ["a"] from byte 8, line 3"#]]);
+        check("sep=,b\n1,2\n", expect![[r#"csv ',' '"' ["sep=", "b"] from byte 7, line 2"#]]);
         // A header alone, and none.
         check("a,b", expect![[r#"csv ',' '"' ["a", "b"] from byte 3, line 1"#]]);
         check("x,1\ny,2\n", expect![[r#"csv ',' '"' ["column_1", "column_2"] from byte 0, line 1"#]]);
@@ -309,9 +403,17 @@ mod tests {
 
     #[test]
     fn a_name_decides_what_one_column_is() {
-        let (csv, _) = shape(b"sku\nA-1\n", true, "list.CSV").unwrap();
-        assert_eq!(csv, Shape::Csv(Dialect { delimiter: b',', quote: b'"', names: vec!["sku".to_owned()] }));
-        assert_eq!(shape(b"sku\nA-1\n", true, "list").unwrap().0, Shape::Lines);
+        let (csv, _) = shape(b"sku\nA-1\n", Packing::Plain, true, "list.CSV").unwrap();
+        assert_eq!(
+            csv,
+            Shape::Csv(Dialect {
+                delimiter: b',',
+                quote: b'"',
+                escaped: false,
+                names: vec!["sku".to_owned()]
+            })
+        );
+        assert_eq!(shape(b"sku\nA-1\n", Packing::Plain, true, "list").unwrap().0, Shape::Lines);
     }
 
     #[test]
@@ -322,7 +424,7 @@ mod tests {
         );
         check(
             b"a\0,\0b\0\n\0",
-            expect!["file: utf16: it is UTF-16, or no text at all, and only UTF-8 is read: save it as UTF-8"],
+            expect!["file: utf16: it is UTF-16, and only UTF-8 is read: save it as UTF-8"],
         );
         check(
             "a,b\r1,2\r3,4\r",
@@ -330,14 +432,67 @@ mod tests {
         );
         check(
             b"PK\x03\x04",
-            expect!["file: zip: it is a ZIP archive, or a spreadsheet, which is one: save it as CSV"],
+            expect![
+                "file: zip: it is a ZIP archive, or a spreadsheet, which is one: take it apart, or save it as CSV"
+            ],
         );
+        let tar = [b"prices.csv".as_slice(), &[0; 247], b"ustar\x0000", &[0; 247], b"sku,name\n"].concat();
+        check(tar, expect!["file: archive: it is a tar archive: take it apart, and drop the files in it"]);
+        check(
+            b"BZh91AY&SY\xb3\x12",
+            expect!["file: packing: it is compressed with bzip2, which is not read: use gzip or zstd"],
+        );
+        check(
+            b"ARROW1\0\0\xff\xff",
+            expect!["file: binary: it is Arrow, or Feather, which is not read: save it as Parquet"],
+        );
+        let random: Vec<_> = (0_u32..4_000).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+        check(
+            random,
+            expect![
+                "file: binary: it is binary, or a text that is not UTF-8: 437 of its first 4000 bytes are in no text; save it as CSV, NDJSON or Parquet"
+            ],
+        );
+        let letters = "\u{6771}\u{4eac},\u{5927}\u{962a}\n".repeat(40);
+        check(
+            letters.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<_>>(),
+            expect![
+                "file: binary: it is binary, or a text that is not UTF-8: 80 of its first 480 bytes are in no text; save it as CSV, NDJSON or Parquet"
+            ],
+        );
+        // A text may have some of these signs.
+        check("a,b\n1,\0\x01\n", expect![[r#"csv ',' '"' ["a", "b"] from byte 4, line 2"#]]);
+    }
+
+    #[test]
+    fn what_is_packed_twice_is_refused() {
+        for (packing, inner, expected) in [
+            (
+                Packing::Gzip,
+                &b"\x1f\x8b\x08\0"[..],
+                "file: packed_twice: it is gzip within gzip: undo the outer one",
+            ),
+            (
+                Packing::Zstd,
+                b"\x1f\x8b\x08\0",
+                "file: packed_twice: it is gzip within zstd: undo the outer one",
+            ),
+            (
+                Packing::Gzip,
+                b"\x28\xb5\x2f\xfd",
+                "file: packed_twice: it is zstd within gzip: undo the outer one",
+            ),
+            (Packing::Gzip, b"PAR1", "file: packed_twice: it is Parquet within gzip: undo the outer one"),
+        ] {
+            assert_eq!(shape(inner, packing, true, "x").unwrap_err().to_string(), expected);
+        }
     }
 
     #[test]
     fn ten_thousand_columns_have_their_names() {
         let header: Vec<_> = (0..10_000).map(|column| format!("c{column}")).collect();
-        let (csv, begin) = shape(format!("{}\n", header.join(",")).as_bytes(), true, "x").unwrap();
+        let (csv, begin) =
+            shape(format!("{}\n", header.join(",")).as_bytes(), Packing::Plain, true, "x").unwrap();
         assert!(matches!(csv, Shape::Csv(dialect) if dialect.names == header));
         assert_eq!(begin.number, 2);
     }

@@ -131,7 +131,7 @@ impl Reader {
 
     /// The first text is there.
     fn inspect(&mut self) -> Result<(), Reject> {
-        let (shape, begin) = format::shape(&self.head, self.ended, &self.name)?;
+        let (shape, begin) = format::shape(&self.head, self.packing, self.ended, &self.name)?;
         let mut cutter = Cutter::new(&shape, begin);
         let text = std::mem::take(&mut self.head);
         let first = usize::try_from(begin.at).unwrap_or(usize::MAX);

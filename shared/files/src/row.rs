@@ -48,10 +48,16 @@ pub(crate) fn end(bytes: &[u8], dialect: &Dialect, is_all: bool) -> End {
                 return if is_all { End::Bad(first_line()) } else { End::Beyond };
             };
             at += found + 1;
+            if dialect.escaped && backslashes(bytes.get(..at - 1).unwrap_or_default()) % 2 == 1 {
+                continue;
+            }
             match bytes.get(at) {
                 Some(next) if *next == quote => at += 1,
                 Some(next) if *next == delimiter || matches!(next, b'\r' | b'\n') => break,
-                Some(_) if first_line() < at => return End::Bad(first_line()),
+                // Behind a backslash it was meant as a sign of the cell.
+                Some(_) if first_line() < at || bytes.get(at - 2) == Some(&b'\\') => {
+                    return End::Bad(first_line());
+                }
                 Some(_) => break,
                 None if is_all => break,
                 None => return End::Beyond,
@@ -60,11 +66,48 @@ pub(crate) fn end(bytes: &[u8], dialect: &Dialect, is_all: bool) -> End {
     }
 }
 
+/// With how many backslashes these end.
+fn backslashes(bytes: &[u8]) -> usize {
+    bytes.iter().rev().take_while(|byte| **byte == b'\\').count()
+}
+
+/// A row with two quotes for one behind a backslash, as the standard has it. Any other backslash is one.
+fn doubled(row: &[u8], delimiter: u8, quote: u8) -> Vec<u8> {
+    let mut plain = Vec::with_capacity(row.len());
+    let (mut at, mut is_quoted, mut begins) = (0, false, true);
+    while let Some(byte) = row.get(at).copied() {
+        let rest = row.get(at..).unwrap_or_default();
+        let slashes = rest.iter().take_while(|byte| **byte == b'\\').count();
+        let next = rest.get(slashes.max(1)) == Some(&quote);
+        if is_quoted && slashes > 0 && next {
+            plain.extend(rest.iter().take(slashes / 2));
+            at += slashes;
+            if slashes % 2 == 1 {
+                plain.extend([quote, quote]);
+                at += 1;
+            }
+            continue;
+        }
+        plain.push(byte);
+        at += 1;
+        if byte == quote && is_quoted && next {
+            plain.push(quote);
+            at += 1;
+        } else if byte == quote {
+            is_quoted = begins;
+        }
+        begins = byte == delimiter && !is_quoted;
+    }
+    plain
+}
+
 /// Reads rows, in memory that serves one after the other.
 pub(crate) struct Rows<'d> {
     reader: csv_core::Reader,
     /// The names of the columns as JSON has them, with what stands before each.
     keys: &'d [String],
+    /// Delimiter and quote, where a quote may stand behind a backslash.
+    escaped: Option<(u8, u8)>,
     cells: Vec<u8>,
     ends: Vec<usize>,
 }
@@ -77,7 +120,8 @@ impl<'d> Rows<'d> {
             .quote(dialect.quote)
             .terminator(Terminator::Any(b'\n'))
             .build();
-        Self { reader, keys, cells: Vec::new(), ends: Vec::new() }
+        let escaped = dialect.escaped.then_some((dialect.delimiter, dialect.quote));
+        Self { reader, keys, escaped, cells: Vec::new(), ends: Vec::new() }
     }
 
     /// Appends a row as a JSON object; whether it is no blank line.
@@ -108,6 +152,16 @@ impl<'d> Rows<'d> {
         if row.is_empty() {
             return Ok(None);
         }
+        if let Some((delimiter, quote)) = self.escaped
+            && memchr(b'\\', row).is_some()
+        {
+            return self.standard(&doubled(row, delimiter, quote));
+        }
+        self.standard(row)
+    }
+
+    /// The cells of a row in which what is doubled is a quote.
+    fn standard(&mut self, row: &[u8]) -> Result<Option<(&str, &[usize])>, Reject> {
         self.reader.reset();
         self.cells.resize(self.cells.len().max(row.len() + 1), 0);
         self.ends.resize(self.ends.len().max(self.keys.len() + 1), 0);
@@ -129,8 +183,8 @@ impl<'d> Rows<'d> {
             }
         }
         let cells = self.cells.get(..written).unwrap_or_default();
-        let cells =
-            simdutf8::basic::from_utf8(cells).map_err(|_| reject("not_utf8", "the row is not UTF-8"))?;
+        let cells = simdutf8::basic::from_utf8(cells)
+            .map_err(|_| reject("not_utf8", "the row is not UTF-8: save the file as UTF-8"))?;
         Ok(Some((cells, self.ends.get(..count).unwrap_or_default())))
     }
 }
@@ -151,7 +205,7 @@ mod tests {
     use super::*;
 
     fn dialect() -> Dialect {
-        Dialect { delimiter: b',', quote: b'"', names: Vec::new() }
+        Dialect { delimiter: b',', quote: b'"', escaped: false, names: Vec::new() }
     }
 
     #[test]
@@ -164,6 +218,9 @@ mod tests {
             ("\"x\n\"\"y\"\r\nc", false, End::At(9)),
             ("5\" pipe,6\"\nc", false, End::At(11)),
             ("a,\"x\"y\nc", false, End::At(7)),
+            // A backslash says that this dialect is another one.
+            ("a,\"x\\\"y\"\nc", false, End::Bad(9)),
+            ("a,\"x\\\"\nc", false, End::At(7)),
             // Not closed: at the end, or by a quote that is another cell's.
             ("a,\"x\nb,y\n", false, End::Beyond),
             ("a,\"x\nb,y\n", true, End::Bad(5)),
@@ -201,5 +258,25 @@ mod tests {
             );
         }
         assert_eq!(rows.json(b"\xff,1\n", &mut json).unwrap_err().reason, "not_utf8");
+    }
+
+    #[test]
+    fn behind_a_backslash_a_quote_is_one_of_the_cell() {
+        let dialect = Dialect { escaped: true, ..dialect() };
+        for (row, expected) in [
+            (r#""a \"b\" c",1"#, [r#"a "b" c"#, "1"]),
+            (r#""a, \"b\"",1"#, [r#"a, "b""#, "1"]),
+            (r#""C:\dir\\",1"#, [r"C:\dir\", "1"]),
+            (r#""a ""b"" \\\"",1"#, [r#"a "b" \""#, "1"]),
+            (r#"5\" x,"\"""#, [r#"5\" x"#, "\""]),
+            ("\"a\nb \\\"c\\\"\",1", ["a\nb \"c\"", "1"]),
+            (r#""","""#, ["", ""]),
+        ] {
+            let line = format!("{row}\n");
+            assert_eq!(end(line.as_bytes(), &dialect, false), End::At(line.len()), "{row}");
+            let mut rows = Rows::new(&dialect, &[]);
+            let (cells, ends) = rows.cells(line.as_bytes()).unwrap().unwrap();
+            assert_eq!([&cells[..ends[0]], &cells[ends[0]..]], expected, "{row}");
+        }
     }
 }

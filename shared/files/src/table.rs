@@ -1,8 +1,11 @@
 //! Parquet, whose rows become lines of JSON.
 //!
-//! Numbers keep their digits, decimals too; moments are texts in RFC 3339, to the microsecond (to the millisecond where they
-//! are INT96, of which the library hands over no more), days, times of day and UUIDs texts; other binary is base64.
-//! A file is read by row groups, each of which has to be in memory as a whole where it comes over the network.
+//! Numbers keep their digits, decimals too; moments are texts in RFC 3339, to the microsecond, days, times of day, spans of time
+//! and UUIDs texts; other binary is base64. A file is read by row groups, each of which has to be in memory as a whole where
+//! it comes over the network.
+//!
+//! The library takes the rows apart. It is told of the types that it gets right alone (`structure`): what it does not, its
+//! values show as they are stored, and what they mean is read off the file's own schema, here.
 
 use crate::cut::{CHUNK, Chunk, Kind, Mark, Room};
 use crate::reject;
@@ -11,18 +14,20 @@ use bytes::{Buf as _, Bytes, buf};
 use millrace_core::event::quote;
 use millrace_core::quarantine::Reject;
 use millrace_core::time::Micros;
-use parquet::basic::{ConvertedType, LogicalType, Repetition, TimeUnit};
+use parquet::basic::{Compression, ConvertedType, LogicalType, Repetition, TimeUnit, Type as Physical};
 use parquet::data_type::Decimal;
 use parquet::errors::ParquetError;
-use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
+use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader, RowGroupMetaData};
 use parquet::file::reader::{ChunkReader, FileReader as _, Length};
 use parquet::file::serialized_reader::{ReadOptionsBuilder, SerializedFileReader};
 use parquet::record::reader::RowIter;
 use parquet::record::{Field, Row};
-use parquet::schema::types::{Type, TypePtr};
+use parquet::schema::types::{SchemaDescriptor, Type, TypePtr};
+use std::cell::Cell;
 use std::fmt::{self, Write as _};
 use std::ops::Range;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{self, AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Once};
 
 /// How much of a file's end is asked for first, bytes: most footers are shorter.
 pub const TAIL: u64 = 256 << 10;
@@ -65,20 +70,26 @@ pub fn footer(tail: &Bytes, size: u64) -> Result<Footer, Reject> {
     }
 }
 
-/// Refuses a column of the one type that the library does not read: it panics, with the value in the message.
+/// Refuses what the library cannot unpack as it is built, and names it.
 fn readable(metadata: &ParquetMetaData) -> Result<(), Reject> {
-    let columns = metadata.file_metadata().schema_descr().columns();
-    match columns.iter().find(|column| column.converted_type() == ConvertedType::INTERVAL) {
+    let mut columns = metadata.row_groups().iter().flat_map(RowGroupMetaData::columns);
+    let odd =
+        columns.find(|column| matches!(column.compression(), Compression::BROTLI(_) | Compression::LZO));
+    match odd {
         None => Ok(()),
         Some(column) => {
-            let detail = format!("the column `{}` is an INTERVAL, which is not read", column.path().string());
+            let (path, how) = (column.column_path().string(), column.compression());
+            let how = how.to_string().split('(').next().unwrap_or_default().to_lowercase();
+            let detail = format!(
+                "the column `{path}` is compressed with {how}, which is not read: write it with zstd or snappy"
+            );
             Err(reject("bad_parquet", detail))
         }
     }
 }
 
 fn groups(metadata: &ParquetMetaData, size: u64) -> Result<Vec<Group>, Reject> {
-    let group = |group: &parquet::file::metadata::RowGroupMetaData| {
+    let group = |group: &RowGroupMetaData| {
         let mut bytes = size..0;
         for column in group.columns() {
             let begin = column.dictionary_page_offset().unwrap_or(column.data_page_offset());
@@ -108,11 +119,12 @@ impl Rows {
     ) -> Result<Self, Reject> {
         let at = Mark { at: groups.start as u64, number };
         let rows = guarded(|| {
+            let schema = schema(&source)?;
+            let told = Arc::new(SchemaDescriptor::new(Arc::new(structure(&schema)?)));
             let wanted = Box::new(move |_: &_, group| groups.contains(&group));
-            let options = ReadOptionsBuilder::new().with_predicate(wanted).build();
+            let options = ReadOptionsBuilder::new().with_predicate(wanted).with_parquet_schema(told).build();
             let file = SerializedFileReader::new_with_options(source, options)?;
             let is_readable = readable(file.metadata());
-            let schema = file.metadata().file_metadata().schema_descr().root_schema_ptr();
             Ok(is_readable.map(|()| (RowIter::from_file_into(Box::new(file)), schema)))
         });
         let (iter, schema) = rows?.map_err(|_: ParquetError| damaged())??;
@@ -211,26 +223,140 @@ impl ChunkReader for Parts {
     }
 }
 
-/// The library says of damaged files what their bytes are, or panics: neither gets further.
+thread_local! {
+    /// Whether this thread is in the library.
+    static READING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// The library says of damaged files what their bytes are, or panics: neither gets further. A panic would say so on stderr, which
+/// is a log, before it is caught; what other code panics with is told as ever.
 fn guarded<T>(read: impl FnOnce() -> T) -> Result<T, Reject> {
-    catch_unwind(AssertUnwindSafe(read)).map_err(|_| damaged())
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let before = panic::take_hook();
+        panic::set_hook(Box::new(move |why| {
+            if !READING.get() {
+                before(why);
+            }
+        }));
+    });
+    READING.set(true);
+    let read = catch_unwind(AssertUnwindSafe(read));
+    READING.set(false);
+    read.map_err(|_| damaged())
 }
 
 fn damaged() -> Reject {
     reject("bad_parquet", "the Parquet file is damaged or cut off")
 }
 
-/// What the library tells of a value lacks what only newer types say: the unit of nanoseconds, and that 16 bytes are a UUID.
+/// A file's schema: it stands in the footer, before the row groups.
+/// <https://parquet.apache.org/docs/file-format/>
+fn schema(source: &impl ChunkReader) -> Result<TypePtr, ParquetError> {
+    let cut_off = || ParquetError::EOF("no footer".to_owned());
+    let end = source.len().checked_sub(8).ok_or_else(cut_off)?;
+    let tail = source.get_bytes(end, 8)?;
+    let length = tail.first_chunk().copied().map(u32::from_le_bytes).ok_or_else(cut_off)?;
+    let begin = end.checked_sub(u64::from(length)).ok_or_else(cut_off)?;
+    let footer = source.get_bytes(begin, usize::try_from(length)?)?;
+    Ok(ParquetMetaDataReader::decode_schema(&footer)?.root_schema_ptr())
+}
+
+/// A schema of the same columns for the library. INT96 has moments to the nanosecond, of which it would hand over milliseconds,
+/// and at an INTERVAL it would panic: both are twelve bytes. Lists and maps that only the rules for old writers tell are the
+/// groups that they are written as.
+fn structure(kind: &Type) -> Result<Type, ParquetError> {
+    let about = kind.get_basic_info();
+    if kind.is_group() {
+        let fields = fields(kind).iter().map(|field| structure(field).map(Arc::new));
+        let mut group = Type::group_type_builder(about.name()).with_fields(fields.collect::<Result<_, _>>()?);
+        if about.has_repetition() {
+            group = group.with_repetition(about.repetition());
+        }
+        if is_standard(kind) {
+            group = group.with_converted_type(about.converted_type());
+        }
+        return group.build();
+    }
+    if is_moment(kind) || about.converted_type() == ConvertedType::INTERVAL {
+        let bytes = Type::primitive_type_builder(about.name(), Physical::FIXED_LEN_BYTE_ARRAY);
+        return bytes.with_length(12).with_repetition(about.repetition()).build();
+    }
+    Ok(kind.clone())
+}
+
+/// Whether these are moments as Spark, Hive and Impala wrote them.
+fn is_moment(kind: &Type) -> bool {
+    kind.is_primitive() && kind.get_physical_type() == Physical::INT96
+}
+
+fn is_repeated(kind: &Type) -> bool {
+    kind.get_basic_info().has_repetition() && kind.get_basic_info().repetition() == Repetition::REPEATED
+}
+
+/// Whether a group is a list or a map as it is written today: within it there is one repeated group, and the elements are in that.
+fn is_standard(kind: &Type) -> bool {
+    let [inner] = fields(kind) else { return false };
+    let is_plain = fields(inner).iter().all(|field| !is_repeated(field));
+    let is_nest = !is_repeated(kind) && is_repeated(inner) && is_plain;
+    match (kind.get_basic_info().converted_type(), fields(inner).len()) {
+        (ConvertedType::LIST, 1) => is_nest && !is_old_list(kind),
+        (ConvertedType::MAP | ConvertedType::MAP_KEY_VALUE, 1 | 2) => is_nest,
+        _ => false,
+    }
+}
+
+/// Whether what is repeated in a list is its element itself.
+/// <https://github.com/apache/parquet-format/blob/master/LogicalTypes.md#lists>
+fn is_old_list(kind: &Type) -> bool {
+    let (ConvertedType::LIST, [inner]) = (kind.get_basic_info().converted_type(), fields(kind)) else {
+        return false;
+    };
+    let is_element = match fields(inner) {
+        [only] => is_repeated(only) || inner.name() == "array" || inner.name().ends_with("_tuple"),
+        _ => true,
+    };
+    is_repeated(inner) && is_element
+}
+
+/// Whether these are the pairs of a map that is an element of an old list.
+fn is_old_map(kind: &Type) -> bool {
+    let is_map =
+        matches!(kind.get_basic_info().converted_type(), ConvertedType::MAP | ConvertedType::MAP_KEY_VALUE);
+    is_map && matches!(fields(kind), [pairs] if is_repeated(pairs) && fields(pairs).len() == 2)
+}
+
+/// What the library tells of a value lacks what `structure` withholds from it, and what only newer types say: the unit of
+/// nanoseconds, and that 16 bytes are a UUID.
 /// <https://github.com/apache/parquet-format/blob/master/LogicalTypes.md>
-fn write_newer(field: &Field, kind: &Type, json: &mut String) -> Option<fmt::Result> {
-    Some(match (field, kind.get_basic_info().logical_type_ref()?) {
-        (Field::Long(nanos), LogicalType::Timestamp(of)) if of.unit == TimeUnit::NANOS => {
+fn write_newer(field: &Field, kind: &TypePtr, json: &mut String) -> Option<fmt::Result> {
+    let about = kind.get_basic_info();
+    Some(match (field, about.logical_type_ref()) {
+        (Field::Bytes(bytes), _) if is_moment(kind) => write_int96(bytes.data().try_into().ok()?, json),
+        (Field::Bytes(bytes), _) if about.converted_type() == ConvertedType::INTERVAL => {
+            write_span(bytes.data(), json)
+        }
+        (Field::Group(row), _) if is_old_list(kind) => {
+            write_field(row.get_column_iter().next()?.1, fields(kind).first(), json);
+            Ok(())
+        }
+        (Field::Group(row), _) if is_old_map(kind) => {
+            let Field::ListInternal(pairs) = row.get_column_iter().next()?.1 else { return None };
+            let pairs = pairs.elements().iter().filter_map(|pair| {
+                let Field::Group(pair) = pair else { return None };
+                let mut pair = pair.get_column_iter().map(|(_, field)| field);
+                Some((pair.next()?, pair.next()?))
+            });
+            write_map(pairs, Some(kind), json);
+            Ok(())
+        }
+        (Field::Long(nanos), Some(LogicalType::Timestamp(of))) if of.unit == TimeUnit::NANOS => {
             write_moment(Some(nanos.div_euclid(1000)), json)
         }
-        (Field::Long(nanos), LogicalType::Time(of)) if of.unit == TimeUnit::NANOS => {
+        (Field::Long(nanos), Some(LogicalType::Time(of))) if of.unit == TimeUnit::NANOS => {
             write_time(nanos.div_euclid(1000), json)
         }
-        (Field::Bytes(bytes), LogicalType::Uuid) => {
+        (Field::Bytes(bytes), Some(LogicalType::Uuid)) => {
             let int = u128::from_be_bytes(bytes.data().try_into().ok()?);
             json.push('"');
             for (at, digit) in format!("{int:032x}").chars().enumerate() {
@@ -248,18 +374,9 @@ fn fields(kind: &Type) -> &[TypePtr] {
     if kind.is_primitive() { &[] } else { kind.get_fields() }
 }
 
-/// What a list is of. Its repeated group is the element itself where it has more in it than that one.
-/// <https://github.com/apache/parquet-format/blob/master/LogicalTypes.md#lists>
+/// What a list is of: what is repeated by itself, or stands in what is.
 fn element(kind: &TypePtr) -> Option<&TypePtr> {
-    let about = kind.get_basic_info();
-    if about.has_repetition() && about.repetition() == Repetition::REPEATED {
-        return Some(kind);
-    }
-    let repeated = fields(kind).first()?;
-    Some(match fields(repeated) {
-        [only] => only,
-        _ => repeated,
-    })
+    if is_repeated(kind) { Some(kind) } else { fields(fields(kind).first()?).first() }
 }
 
 fn write_row(row: &Row, kind: Option<&TypePtr>, json: &mut String) {
@@ -325,25 +442,33 @@ fn write_field(field: &Field, kind: Option<&TypePtr>, json: &mut String) {
             Ok(())
         }
         Field::MapInternal(map) => {
-            let pair = kind.and_then(|kind| fields(kind).first()).map_or(&[][..], |pair| fields(pair));
-            json.push('{');
-            for (at, (key, field)) in map.entries().iter().enumerate() {
-                json.push_str(if at == 0 { "" } else { "," });
-                // JSON has no other keys than texts.
-                let mut text = String::new();
-                write_field(key, pair.first(), &mut text);
-                if text.starts_with('"') {
-                    json.push_str(&text);
-                } else {
-                    quote(&text, json);
-                }
-                json.push(':');
-                write_field(field, pair.get(1), json);
-            }
-            json.push('}');
+            write_map(map.entries().iter().map(|(key, value)| (key, value)), kind, json);
             Ok(())
         }
     };
+}
+
+/// A map as an object: JSON has no other keys than texts.
+fn write_map<'f>(
+    pairs: impl Iterator<Item = (&'f Field, &'f Field)>,
+    kind: Option<&TypePtr>,
+    json: &mut String,
+) {
+    let pair = kind.and_then(|kind| fields(kind).first()).map_or(&[][..], |pair| fields(pair));
+    json.push('{');
+    for (at, (key, value)) in pairs.enumerate() {
+        json.push_str(if at == 0 { "" } else { "," });
+        let mut text = String::new();
+        write_field(key, pair.first(), &mut text);
+        if text.starts_with('"') {
+            json.push_str(&text);
+        } else {
+            quote(&text, json);
+        }
+        json.push(':');
+        write_field(value, pair.get(1), json);
+    }
+    json.push('}');
 }
 
 /// JSON has no infinity.
@@ -356,6 +481,25 @@ fn write_moment(micros: Option<i64>, json: &mut String) -> fmt::Result {
         Some(moment) => write!(json, "\"{}\"", moment.rfc3339()),
         None => write!(json, "null"),
     }
+}
+
+/// The number of 1970-01-01 among Julian days.
+const EPOCH_DAY: i64 = 2_440_588;
+
+/// Nanoseconds of a day, and the number of the Julian day.
+/// <https://github.com/apache/parquet-format/blob/master/src/main/thrift/parquet.thrift#L37>
+fn write_int96([nanos @ .., a, b, c, d]: [u8; 12], json: &mut String) -> fmt::Result {
+    let days = i64::from(i32::from_le_bytes([a, b, c, d])) - EPOCH_DAY;
+    let micros = i64::from_le_bytes(nanos).div_euclid(1000);
+    write_moment(days.checked_mul(86_400_000_000).and_then(|day| day.checked_add(micros)), json)
+}
+
+/// Months, days and milliseconds, as ISO 8601 has them: `P1M2DT3.500S`.
+/// <https://github.com/apache/parquet-format/blob/master/LogicalTypes.md#interval>
+fn write_span(bytes: &[u8], json: &mut String) -> fmt::Result {
+    let (&[months, days, ms], []) = bytes.as_chunks() else { return write!(json, "null") };
+    let [months, days, ms] = [months, days, ms].map(u32::from_le_bytes);
+    write!(json, "\"P{months}M{days}DT{}.{:03}S\"", ms / 1000, ms % 1000)
 }
 
 fn write_time(micros: i64, json: &mut String) -> fmt::Result {

@@ -220,7 +220,7 @@ impl Stream {
     }
 
     /// `PutRecords`, when it has arrived.
-    fn put_records(&self, entries: &[Entry], fault: Option<CallFault>) -> Result<Vec<Put>, Error> {
+    pub fn put_records(&self, entries: &[Entry], fault: Option<CallFault>) -> Result<Vec<Put>, Error> {
         let bytes = |entry: &Entry| entry.data.len() + entry.partition_key.len();
         if entries.len() > CALL_MAX_RECORDS
             || entries.iter().map(bytes).sum::<usize>() > CALL_MAX_BYTES

@@ -32,9 +32,9 @@ pub mod stream_mapping;
 use bytes::Bytes;
 use millrace_core::metric::Row;
 use millrace_core::port::{
-    Begin, Between, Clock, Entry, Error, Functions, Inbox, Invoked, Item, Kept, KeyTable, Kind, Lineage,
-    Message, MetricTable, ObjectStore, Page, Put, PutRecords, Queue, ReadObject, Replay, Shard, Spent, When,
-    WriteKey, WriteKeys, Written,
+    Begin, Between, Browse, Clock, Entry, Error, Functions, Inbox, Invoked, Item, Kept, KeyTable, Kind,
+    Lineage, Message, MetricTable, ObjectStore, Page, Put, PutRecords, Queue, ReadObject, Replay, Shard,
+    Spent, When, WriteKey, WriteKeys, Written,
 };
 use millrace_core::time::Micros;
 use std::cell::{Cell, RefCell};
@@ -188,6 +188,17 @@ impl ObjectStore for Store {
     }
 }
 
+impl Browse for Store {
+    async fn keys(&self, begin: &str) -> Result<Vec<String>, Error> {
+        let keys = self.objects.borrow().keys().filter(|key| key.starts_with(begin)).cloned().collect();
+        Ok(keys)
+    }
+
+    async fn get(&self, key: &str) -> Result<Option<Bytes>, Error> {
+        Ok(self.objects.borrow().get(key).cloned().map(Bytes::from))
+    }
+}
+
 impl ReadObject for Store {
     async fn read(&self, key: &str, etag: &str, from: u64, bytes: u64) -> Result<Option<Bytes>, Error> {
         match self.faults.next() {
@@ -305,7 +316,8 @@ impl KeyTable for Table {
 /// A table of metrics in memory.
 #[derive(Debug, Default)]
 pub struct Rows {
-    rows: RefCell<BTreeMap<(String, String), (Row, u64)>>,
+    written: RefCell<BTreeMap<(String, String), (Row, u64)>>,
+    asked: Cell<usize>,
     faults: Faults,
 }
 
@@ -318,7 +330,13 @@ impl Rows {
     /// The rows in it.
     #[must_use]
     pub fn rows(&self) -> Vec<Row> {
-        self.rows.borrow().values().map(|(row, _)| row.clone()).collect()
+        self.written.borrow().values().map(|(row, _)| row.clone()).collect()
+    }
+
+    /// How many times it was asked which rows are there.
+    #[must_use]
+    pub fn asked(&self) -> usize {
+        self.asked.get()
     }
 }
 
@@ -329,7 +347,7 @@ impl MetricTable for Rows {
             return Err(error(kind));
         }
         let place = (row.metric.clone(), row.place.clone());
-        let mut rows = self.rows.borrow_mut();
+        let mut rows = self.written.borrow_mut();
         let (there, first) = rows.entry(place).or_insert_with(|| (row.clone(), attempt));
         if there.reaches <= row.reaches {
             there.clone_from(row);
@@ -341,10 +359,11 @@ impl MetricTable for Rows {
     }
 
     async fn reaches(&self, metric: &str, begin: &str) -> Result<Vec<(String, String)>, Error> {
+        self.asked.set(self.asked.get() + 1);
         if let Fault::Fails(kind) = self.faults.next() {
             return Err(error(kind));
         }
-        Ok(reaches(self.rows.borrow().values().map(|(row, _)| row), metric, begin))
+        Ok(reaches(self.written.borrow().values().map(|(row, _)| row), metric, begin))
     }
 }
 

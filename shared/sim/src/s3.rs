@@ -6,7 +6,7 @@
 
 use crate::account::Account;
 use bytes::Bytes;
-use millrace_core::port::{Error, ObjectStore, ReadObject};
+use millrace_core::port::{Browse, Error, ObjectStore, ReadObject};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -18,13 +18,16 @@ pub struct Bucket {
     pub name: &'static str,
     account: Account,
     objects: RefCell<BTreeMap<String, Bytes>>,
+    /// All that was ever put.
+    taken: RefCell<Vec<(String, Bytes)>>,
 }
 
 impl Bucket {
     /// An empty bucket.
     #[must_use]
     pub fn new(account: &Account, name: &'static str) -> Rc<Self> {
-        Rc::new(Self { name, account: account.clone(), objects: RefCell::default() })
+        let (objects, taken) = Default::default();
+        Rc::new(Self { name, account: account.clone(), objects, taken })
     }
 
     /// Has an object from now on, that somebody of no interest put.
@@ -37,6 +40,12 @@ impl Bucket {
     pub fn objects(&self) -> BTreeMap<String, Bytes> {
         self.objects.borrow().clone()
     }
+
+    /// All that was ever put into it, in order, also what is gone or was written over.
+    #[must_use]
+    pub fn taken(&self) -> Vec<(String, Bytes)> {
+        self.taken.borrow().clone()
+    }
 }
 
 /// A client of a bucket.
@@ -48,6 +57,7 @@ impl ObjectStore for Client {
         let (bucket, key) = (Rc::clone(&self.0), key.to_owned());
         let effect = move |_| {
             bucket.account.tell(|| format!("  {}: put {key}", bucket.name));
+            bucket.taken.borrow_mut().push((key.clone(), body.clone()));
             bucket.objects.borrow_mut().insert(key, body);
             Ok(())
         };
@@ -62,6 +72,22 @@ impl ObjectStore for Client {
             Ok(())
         };
         self.0.account.call(self.0.name, effect).await
+    }
+}
+
+impl Browse for Client {
+    async fn keys(&self, begin: &str) -> Result<Vec<String>, Error> {
+        let (bucket, begin) = (Rc::clone(&self.0), begin.to_owned());
+        let effect = move |_| {
+            let objects = bucket.objects.borrow();
+            Ok(objects.keys().filter(|key| key.starts_with(&begin)).cloned().collect())
+        };
+        self.0.account.call(self.0.name, effect).await
+    }
+
+    async fn get(&self, key: &str) -> Result<Option<Bytes>, Error> {
+        let (bucket, key) = (Rc::clone(&self.0), key.to_owned());
+        self.0.account.call(self.0.name, move |_| Ok(bucket.objects.borrow().get(&key).cloned())).await
     }
 }
 

@@ -96,6 +96,11 @@ impl Outgoing {
         self.source.as_ref().filter(|_| !self.hashes.is_empty())
     }
 
+    /// The records that let something out, in their order.
+    pub fn records(&self) -> impl Iterator<Item = &str> {
+        self.marks.iter().map(|mark| mark.0.as_str())
+    }
+
     /// When the last record arrived.
     pub(super) fn until(&self) -> Micros {
         self.until

@@ -4,6 +4,7 @@ use crate::feed;
 use crate::firehose::Firehose;
 use crate::metrics::Metrics;
 use crate::mutant::{self, Bent, Mutant};
+use crate::replay;
 use crate::review::Review;
 use crate::scenario::Scenario;
 use crate::world::{RETENTION_MS, Stack};
@@ -22,7 +23,7 @@ use millrace_core::time::Micros;
 use millrace_core::transformer::Transformer;
 use millrace_core::webhook::Sources;
 use millrace_core::window::{Forgetful, Span, Window};
-use millrace_files_function::Sizes;
+use millrace_files_function::{Lines, Sizes};
 use millrace_ingest::access::Access;
 use millrace_ingest::{drain, queue, webhooks};
 use millrace_lake::{Frames, Layout};
@@ -52,7 +53,7 @@ pub(crate) const TABLE: &str = "orders";
 const START_MS: i64 = 8_000;
 
 /// For how long ids are known, and records may be tried again: what the template has by default.
-const SPAN: Span = Span { window_ms: 3_600_000, retries_ms: RETENTION_MS, ids_max: 1_000_000 };
+pub(crate) const SPAN: Span = Span { window_ms: 3_600_000, retries_ms: RETENTION_MS, ids_max: 1_000_000 };
 
 /// A function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,7 +108,16 @@ impl Binary {
         &self,
         version: u32,
     ) -> Result<(Pipeline, Keys<Bent<secrets::Client>>, SkewedClock), String> {
+        self.compiled(version, false).await
+    }
+
+    async fn compiled(
+        &self,
+        version: u32,
+        is_mistaken: bool,
+    ) -> Result<(Pipeline, Keys<Bent<secrets::Client>>, SkewedClock), String> {
         let pipeline = if version > 1 { format!("{PIPELINE}{LATER}") } else { PIPELINE.to_owned() };
+        let pipeline = if is_mistaken { replay::mistaken(&pipeline) } else { pipeline };
         let pipeline = mutant::pipeline(pipeline, self.stack.mutant);
         let pipeline = Pipeline::compile(&pipeline, &files::NONE).unwrap();
         let clock = self.clock();
@@ -122,10 +132,11 @@ impl Binary {
         function: &'static str,
         version: u32,
         memory: M,
-    ) -> Result<Transform<M>, String> {
-        let (pipeline, keys, clock) = self.pipeline(version).await?;
+    ) -> Result<(Transform<M>, bool), String> {
+        let is_mistaken = self.stack.replays.is_mistaken.get();
+        let (pipeline, keys, clock) = self.compiled(version, is_mistaken).await?;
         let encoding = if self.stack.kpl { Encoding::Kpl } else { Encoding::Frames };
-        Ok(Transformer {
+        let transformer = Transformer {
             function,
             clean: Guard::patient("CleanStream", kinesis::Client(Rc::clone(&self.stack.clean))),
             quarantine: self.quarantine(),
@@ -134,7 +145,8 @@ impl Binary {
             pipeline,
             keys,
             batch: Batch::writing(encoding),
-        })
+        };
+        Ok((transformer, is_mistaken))
     }
 }
 
@@ -208,20 +220,27 @@ impl Code for Binary {
                 Which::Transform => {
                     let table = Guard::patient("state table", self.table());
                     let ids = Window::new(table, Guard::patient("RawStream's shards", raw()), SPAN);
-                    let transformer = self.transformer("transform", version, self.bent(ids)).await?;
-                    Box::new(TransformInstance { stack: Rc::clone(stack), transformer })
+                    let (transformer, is_mistaken) =
+                        self.transformer("transform", version, self.bent(ids)).await?;
+                    Box::new(TransformInstance { stack: Rc::clone(stack), transformer, is_mistaken })
                 }
-                Which::Changes => Box::new(Changes(self.transformer("changes", version, Forgetful).await?)),
-                Which::Files => Box::new(Files(millrace_files_function::Deps {
-                    transformer: self.transformer("files", version, Forgetful).await?,
-                    inbox: Guard::patient("inbox", s3::Client(Rc::clone(&stack.files))),
-                    state: Guard::patient("state table", self.table()),
-                    queue: Guard::patient(
-                        "files queue",
-                        self.bent(sqs::Client(Rc::clone(&stack.files_queue))),
-                    ),
-                    sizes: Sizes { range: 1, batch: 1 },
-                })),
+                Which::Changes => {
+                    let (transformer, is_mistaken) = self.transformer("changes", version, Forgetful).await?;
+                    Box::new(Changes { transformer, is_mistaken })
+                }
+                Which::Files => {
+                    let lines = Lines::new(Guard::patient("state table", self.table()));
+                    Box::new(Files(millrace_files_function::Deps {
+                        transformer: self.transformer("files", version, lines).await?.0,
+                        inbox: Guard::patient("inbox", s3::Client(Rc::clone(&stack.files))),
+                        state: Guard::patient("state table", self.table()),
+                        queue: Guard::patient(
+                            "files queue",
+                            self.bent(sqs::Client(Rc::clone(&stack.files_queue))),
+                        ),
+                        sizes: Sizes { range: 1, batch: 1 },
+                    }))
+                }
                 Which::Lake => {
                     let pipeline = Pipeline::compile(PIPELINE, &files::NONE).unwrap();
                     let driver = Driver {
@@ -393,6 +412,8 @@ impl Instance for Inbox {
 struct TransformInstance {
     stack: Rc<Stack>,
     transformer: Transform<Ids>,
+    /// Whether its pipeline has the mistake.
+    is_mistaken: bool,
 }
 
 impl Instance for TransformInstance {
@@ -407,6 +428,7 @@ impl Instance for TransformInstance {
                     millrace_transform::handle(&read(payload)?, deadline(ends), &mut self.transformer).await;
                 let mut answer = answer(&answered, &counts);
                 answer.payload = mutant::answer(answer.payload, payload, self.stack.mutant);
+                answer.counts["mistaken"] = json!(u8::from(self.is_mistaken));
                 Ok(answer)
             };
             poisoned(poison, work).await
@@ -414,28 +436,37 @@ impl Instance for TransformInstance {
     }
 }
 
-struct Changes(Transform<Forgetful>);
+struct Changes {
+    transformer: Transform<Forgetful>,
+    is_mistaken: bool,
+}
 
 impl Instance for Changes {
     fn invoke<'a>(&'a mut self, payload: &'a Value, ends: Micros) -> Local<'a, Result<Answer, String>> {
         Box::pin(async move {
             let (payload, counts) =
-                millrace_changes::handle(&read(payload)?, TABLE, deadline(ends), &mut self.0).await;
-            Ok(answer(&payload, &counts))
+                millrace_changes::handle(&read(payload)?, TABLE, deadline(ends), &mut self.transformer).await;
+            let mut answer = answer(&payload, &counts);
+            answer.counts["mistaken"] = json!(u8::from(self.is_mistaken));
+            Ok(answer)
         })
     }
 }
+
+type FileLines = Lines<dynamodb::Client>;
+type FileQueue = Bent<sqs::Client>;
+type Keyed = Bent<secrets::Client>;
 
 struct Files(
     millrace_files_function::Deps<
         kinesis::Client,
         Bent<s3::Client>,
-        Forgetful,
-        Bent<secrets::Client>,
+        FileLines,
+        Keyed,
         SkewedClock,
         s3::Client,
         dynamodb::Client,
-        Bent<sqs::Client>,
+        FileQueue,
     >,
 );
 

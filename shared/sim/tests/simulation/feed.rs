@@ -5,7 +5,7 @@
 //! <https://docs.aws.amazon.com/scheduler/latest/UserGuide/what-is-scheduler.html>. It does so until a run has read to the
 //! end all that the feed will ever have; by then each item is in RawStream.
 
-use crate::scenario::{CANARY, Event, Kind, START, Scenario, moment};
+use crate::scenario::{CANARY, Event, Kind, START, Scenario, ends, is_unheard, moment};
 use crate::truth;
 use crate::world::{Ledger, Run, Stack};
 use millrace_core::port::{Error, Kind as Refusal};
@@ -459,8 +459,9 @@ pub(crate) fn judge(run: &Run, wrong: &mut Vec<String>) {
         wrong.push("the feed is not read to its end".to_owned());
     }
     let serials: BTreeSet<_> = server.items.iter().map(|item| item.serial).collect();
-    let records = run.stack.raw.records();
-    let all = records.iter().flat_map(|(_, record)| truth::serials(&truth::plain(&record.data)));
+    let (records, replays) = (run.stack.raw.records(), &run.stack.replays);
+    let own = records.iter().filter(|(_, record)| !replays.has(&run.stack.raw, record));
+    let all = own.flat_map(|(_, record)| truth::serials(&truth::plain(&record.data)));
     let copies = all.filter(|serial| serials.contains(serial)).count();
     let handed: usize = serials.iter().map(|serial| run.told.of(*serial).sent).sum();
     let counted = server.counted.borrow();
@@ -469,8 +470,10 @@ pub(crate) fn judge(run: &Run, wrong: &mut Vec<String>) {
     };
     let (taken, out, known) = (sum("in"), sum("out"), sum("known"));
     let is_well = scenario.faults.iter().all(|fault| match fault {
-        Fault::Call { service, .. } | Fault::Spell { service, .. } => *service != "raw",
-        Fault::Invocation { function, .. } => *function != "pull",
+        Fault::Call { service, how, .. } | Fault::Spell { service, how, .. } => {
+            *service != "raw" || !is_unheard(*how)
+        }
+        Fault::Invocation { function, how, .. } => *function != "pull" || !ends(*how),
         Fault::At { .. } => true,
     });
     if taken != out + known || taken > handed || out > copies || is_well && out < copies {

@@ -10,7 +10,7 @@ use millrace_sim::etag;
 use millrace_sim::fault::{CallFault, Fault, Happening, InvocationFault};
 use millrace_sim::lambda::{Function, Outcome};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -179,27 +179,37 @@ pub(crate) fn judge(run: &Run, manifests: &[Value], wrong: &mut Vec<String>) {
     if !run.stack.files_queue.waiting().is_empty() {
         wrong.push("the queue of files is not empty".to_owned());
     }
-    let mut files: BTreeMap<String, [usize; 4]> = BTreeMap::new();
+    let mut files = BTreeMap::new();
     for send in run.scenario.sends.iter().filter(|send| send.way == Way::File) {
         let events: Vec<_> = send.events.iter().map(|place| &run.scenario.events[*place]).collect();
-        let of = |kinds: &[Kind]| events.iter().filter(|event| kinds.contains(&event.kind)).count();
-        let (filtered, bad) = (of(&[Kind::Filtered]), of(&[Kind::Bad, Kind::Garbage]));
-        let counts = [events.len(), events.len() - filtered - bad, filtered, bad];
-        files.insert(key(events[0].serial), counts);
+        let of = |is: &dyn Fn(&Event) -> bool| events.iter().filter(|event| is(event)).count();
+        let is_bad = |event: &Event| matches!(event.kind, Kind::Bad | Kind::Garbage);
+        let is_filtered = |event: &Event| event.kind == Kind::Filtered;
+        // What the mistake refuses was refused, or not, as the version was that read it.
+        let either = |is: &dyn Fn(&Event) -> bool| {
+            let sure = of(&|event| is(event) && !run.scenario.mistakes(event));
+            sure..=of(is)
+        };
+        let bad = of(&is_bad)..=of(&|event| is_bad(event) || run.scenario.mistakes(event));
+        let out = either(&|event| !is_bad(event) && !is_filtered(event));
+        files.insert(key(events[0].serial), (events.len(), [out, either(&is_filtered), bad]));
     }
-    let told = manifests.iter().map(|manifest| {
+    let mut told = BTreeSet::new();
+    for manifest in manifests {
         let rows = &manifest["rows"];
-        let counts = ["in", "out", "filtered", "quarantined"].map(|name| number(rows, name));
-        (manifest["key"].as_str().unwrap().to_owned(), counts)
-    });
-    let told: BTreeMap<_, _> = told.collect();
-    for dead in given_up(&run.stack) {
-        // A copy of its message may have come through.
-        if !told.contains_key(&dead) {
-            files.remove(&dead);
+        let key = manifest["key"].as_str().unwrap();
+        let counts = ["out", "filtered", "quarantined"].map(|name| number(rows, name));
+        let is_true = files.get(key).is_some_and(|(all, truth)| {
+            number(rows, "in") == *all
+                && counts.iter().sum::<usize>() == *all
+                && counts.iter().zip(truth).all(|(count, truth)| truth.contains(count))
+        });
+        if !is_true {
+            wrong.push(format!("the manifest of {key} says {rows}, and it was {:?}", files.get(key)));
         }
+        told.insert(key);
     }
-    if told != files {
-        wrong.push(format!("the manifests say {told:?}, and it was {files:?}"));
-    }
+    let dead = given_up(&run.stack);
+    let silent = files.keys().filter(|key| !told.contains(key.as_str()) && !dead.contains(key));
+    wrong.extend(silent.map(|key| format!("{key} has no manifest")));
 }

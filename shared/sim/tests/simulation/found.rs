@@ -28,6 +28,7 @@ fn quiet(seed: u64) -> Scenario {
         review: None,
         firehose: None,
         kpl: false,
+        mistake: None,
         skew_ms: 0,
         raw_shards: 1,
         clean_shards: 1,

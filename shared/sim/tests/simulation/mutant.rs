@@ -79,11 +79,13 @@ pub(crate) enum Mutant {
     HeldAfterAnswer,
     /// Firehose drops what is bad, as if a step had filtered it.
     BadDropped,
+    /// Replay takes entries out of the quarantine, then sends them.
+    PageBeforeSend,
 }
 
 impl Mutant {
     /// All of them, each with the seed of a run that finds it.
-    pub(crate) const ALL: [(Self, u64); 28] = [
+    pub(crate) const ALL: [(Self, u64); 29] = [
         (Self::AcceptedBeforePut, 8),
         (Self::AllEntriesAgain, 8),
         (Self::NotedBeforePut, 201),
@@ -94,24 +96,25 @@ impl Mutant {
         (Self::DrainForgets, 18),
         (Self::LeftUnsent, 13),
         (Self::NamedAnew, 35),
-        (Self::NoPositionRule, 6),
+        (Self::NoPositionRule, 12),
         (Self::WrongItem, 4),
         (Self::QuarantineAfterAnswer, 26),
         (Self::NotAnonymized, 0),
         (Self::LogsPayload, 0),
-        (Self::KeyKept, 7),
-        (Self::CheckpointBeforePut, 4),
-        (Self::NotSuperseded, 4),
+        (Self::KeyKept, 6),
+        (Self::CheckpointBeforePut, 6),
+        (Self::NotSuperseded, 85),
         (Self::ClaimsUnasked, 80),
-        (Self::LogExpires, 6),
+        (Self::LogExpires, 4),
         (Self::LetterDeletedFirst, 13),
-        (Self::StartTakenForPoison, 139),
+        (Self::StartTakenForPoison, 15),
         (Self::StateKept, 34),
         (Self::RowPlacedAnew, 1),
         (Self::GivenUpCounted, 86),
         (Self::DownApproves, 4),
         (Self::HeldAfterAnswer, 74),
         (Self::BadDropped, 6),
+        (Self::PageBeforeSend, 19),
     ];
 }
 
@@ -248,10 +251,11 @@ impl<P: Post> Post for Bent<P> {
     }
 }
 
-/// The queue that brings files.
+/// The queue that brings files, and those of dead letters.
 impl<P: Queue> Queue for Bent<P> {
     async fn send(&self, message: &str) -> Result<(), Error> {
-        if self.has(Mutant::LeftUnsent) { Ok(()) } else { self.port.send(message).await }
+        let is_left = self.has(Mutant::LeftUnsent) && self.which == Which::Files;
+        if is_left { Ok(()) } else { self.port.send(message).await }
     }
 }
 
@@ -311,7 +315,9 @@ impl<P: Functions> Functions for Bent<P> {
         if self.has(Mutant::StartTakenForPoison) && event.contains(r#""Records":[]"#) {
             return Ok(Invoked::Answered(r#"{"batchItemFailures":[]}"#.to_owned()));
         }
-        self.port.invoke(function, event).await
+        let invoked = self.port.invoke(function, event.clone()).await?;
+        self.stack.note_call(function, &event, &invoked);
+        Ok(invoked)
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::scenario::{CANARY, CANARY_IP, Event, Kind, Scenario, Way};
 use crate::truth::{self, Place, Row};
 use crate::world::{NEXT_KEY, Run};
-use crate::{feed, files, firehose, kpl, logs, metrics, review, webhooks};
+use crate::{feed, files, firehose, kpl, logs, metrics, replay, review, webhooks};
 use millrace_core::record::order;
 use millrace_core::time::Micros;
 use millrace_core::token::TokenKey;
@@ -32,14 +32,20 @@ pub(crate) struct Found {
     pub(crate) rows: Vec<Row>,
     /// The bad events, each with the record that it was in, once for each record.
     quarantined: BTreeSet<(String, u32)>,
+    /// All that the quarantine holds, line by line.
+    pub(crate) lines: Vec<Value>,
     /// Of these the ones in records that killed their function.
     pub(crate) deadly: BTreeSet<u32>,
+    /// What was put away because it killed its function, by its source, and its events; also what was replayed since.
+    died: BTreeMap<String, (Value, Vec<u32>)>,
+    /// The records, and the places in them, of the events that were put away as late.
+    late: BTreeSet<(At, u64)>,
     /// What was given up at some time, and what is given up still.
     pub(crate) given_up: BTreeSet<At>,
     dead: BTreeSet<At>,
     /// What streams had forgotten when it was to be redriven: of that there is a trace in the quarantine.
     forgotten: BTreeSet<At>,
-    /// The places of the entries in the quarantine that redrive put there, by reason.
+    /// The places of the entries that redrive ever put into the quarantine, by reason.
     put_away: BTreeMap<String, BTreeSet<String>>,
     /// The events in spilled records, in messages and in files that were given up.
     dead_spilled: BTreeSet<u32>,
@@ -71,10 +77,12 @@ pub(crate) fn judge(run: &Run) -> Vec<String> {
     found.other_counts_are_true(run, &mut wrong);
     metrics::judge(run, &found, &mut wrong);
     review::judge(run, &found, &mut wrong);
+    replay::judge(run, &found, &mut wrong);
     firehose::judge(run, &mut wrong);
     kpl::judge(run, &found, &mut wrong);
     webhooks::judge(run, &mut wrong);
     feed::judge(run, &mut wrong);
+    found.what_is_put_away_did_kill(run, &mut wrong);
     found.no_personal_data(&mut wrong);
     found.tokens_are_of_their_time(run, &mut wrong);
     if run.scenario.puts_once() {
@@ -118,8 +126,11 @@ impl Found {
             }
             let (text, places) = truth::frame(&record.data);
             let at = at(&stack.clean, &shard, &record);
-            let tokens = truth::tokens(&text).into_iter();
-            found.tokens.extend(tokens.map(|(serial, token)| (record.arrived_at, serial, token)));
+            // A frame that is replayed has the tokens of its time.
+            if !stack.replays.has(&stack.clean, &record) {
+                let tokens = truth::tokens(&text).into_iter();
+                found.tokens.extend(tokens.map(|(serial, token)| (record.arrived_at, serial, token)));
+            }
             found.public.push((format!("CleanStream {}", record.sequence), text.into_bytes()));
             found.public.push((
                 format!("CleanStream's key {}", record.sequence),
@@ -141,20 +152,33 @@ impl Found {
             }
         }
         for (key, body) in stack.quarantine.objects() {
-            found.public.push(("a key of the quarantine".into(), key.clone().into_bytes()));
-            for line in String::from_utf8(truth::inflated(&body)).unwrap().lines() {
-                let line: Value = serde_json::from_str(line).unwrap();
+            for line in lines(&body) {
                 let source = line["source"].to_string();
-                found.public.push((format!("{key}: detail"), line["detail"].to_string().into_bytes()));
                 let serials = truth::quarantined(&line);
                 if line["reason"] == "function_died" {
                     found.deadly.extend(&serials);
                 }
+                found.quarantined.extend(serials.into_iter().map(|serial| (source.clone(), serial)));
+                found.public.push((format!("{key}: detail"), line["detail"].to_string().into_bytes()));
+                found.lines.push(line);
+            }
+        }
+        for (key, body) in stack.quarantine.taken() {
+            found.public.push(("a key of the quarantine".into(), key.into_bytes()));
+            for line in lines(&body) {
+                let source = line["source"].to_string();
                 if line["stage"] == "redrive" {
                     let reason = line["reason"].as_str().unwrap().to_owned();
                     found.put_away.entry(reason).or_default().insert(source.clone());
                 }
-                found.quarantined.extend(serials.into_iter().map(|serial| (source.clone(), serial)));
+                if line["reason"] == "function_died" {
+                    found.died.insert(source, (line["source"].clone(), truth::quarantined(&line)));
+                } else if line["reason"] == "late" {
+                    let of = ["stream", "shard", "sequence"].map(|name| line["source"][name].as_str());
+                    let [stream, shard, sequence] = of.map(|text| text.unwrap().to_owned());
+                    let index = line["source"]["index"].as_u64().expect("a place in a record");
+                    found.late.insert(((stream, shard, sequence), index));
+                }
             }
         }
         for mapping in [&run.transform, &run.changes, &run.drawn] {
@@ -210,10 +234,9 @@ impl Found {
         let clean_dead = self.clean.iter().filter(|(at, _)| self.is_gone(at)).map(|(_, place)| &place.serial);
         let dead: BTreeSet<u32> = raw_dead.chain(clean_dead).chain(&self.dead_spilled).copied().collect();
         let mut mates = self.mates(&run.scenario);
-        if run.scenario.kills() {
-            // Who died twice on a record, by chance, cannot know that it was not the record.
-            mates.extend(&self.deadly);
-        }
+        // Who died twice on a record, by chance, cannot know that it was not the record.
+        mates.extend(self.died_by_chance(&run.scenario, &mates));
+        mates.retain(|serial| self.deadly.contains(serial));
         let landed = |event: &Event| self.rows.iter().any(|row| row.serial == event.serial);
         let is_bad = |event: &Event| self.quarantined.iter().any(|(_, serial)| *serial == event.serial);
 
@@ -223,7 +246,7 @@ impl Found {
                 .iter()
                 .filter(|row| events.iter().any(|event| event.serial == row.serial))
                 .collect();
-            if rows.len() > 1 {
+            if rows.len() > 1 && rows.len() > replay::lands_at_most(run, self, &events) {
                 let objects: Vec<_> = rows.iter().map(|row| row.object.as_str()).collect();
                 wrong.push(format!("{id} landed {} times: {}", rows.len(), objects.join(", ")));
             }
@@ -241,13 +264,17 @@ impl Found {
             let is_dead = |event: &Event| {
                 dead.contains(&event.serial) || mates.contains(&event.serial) && is_bad(event)
             };
-            if !lands.is_empty() && rows.is_empty() && !events.iter().any(|event| is_dead(event)) {
+            let waits = |event: &Event| is_bad(event) && run.scenario.mistakes(event);
+            if !lands.is_empty()
+                && rows.is_empty()
+                && !events.iter().any(|event| is_dead(event) || waits(event))
+            {
                 wrong.push(format!(
                     "{id} is lost: it was accepted, and neither landed nor is it a dead letter"
                 ));
             }
             for event in &drops {
-                if landed(event) || is_bad(event) && !mates.contains(&event.serial) {
+                if landed(event) || is_bad(event) && !mates.contains(&event.serial) && !waits(event) {
                     wrong.push(format!("{id} should have been filtered"));
                 }
             }
@@ -263,7 +290,8 @@ impl Found {
                 if there && (told.sent == 0 || must_be_refused) {
                     wrong.push(format!("{id} is there, and nobody sent it, or it was refused"));
                 }
-                if is_bad(event) && is_good(event.kind) && !mates.contains(&event.serial) {
+                let is_known_to_be = mates.contains(&event.serial) || waits(event);
+                if is_bad(event) && is_good(event.kind) && !is_known_to_be {
                     wrong.push(format!("{id} is in the quarantine, and is good"));
                 }
                 if told.refused != must_be_refused && (told.refused || told.accepted) {
@@ -301,6 +329,64 @@ impl Found {
         self.dead.contains(at) || self.forgotten.contains(at)
     }
 
+    /// The records that events with these numbers came from, where they went out.
+    pub(crate) fn let_out(&self, is_of: impl Fn(u32) -> bool) -> BTreeSet<At> {
+        let framed =
+            self.clean.iter().filter(|(_, place)| is_of(place.serial)).map(|(_, place)| place.from());
+        // Aggregates have no places: any record with the event may be it.
+        let read = self.read.iter().filter(|(_, (.., payloads))| {
+            !self.plain.is_empty() && payloads.iter().flatten().any(|serial| is_of(*serial))
+        });
+        framed.chain(read.map(|(at, _)| at.clone())).collect()
+    }
+
+    /// The events in records without poison that their functions died of twice all the same: of what goes wrong by chance there
+    /// must be enough.
+    fn died_by_chance(&self, scenario: &Scenario, mates: &BTreeSet<u32>) -> BTreeSet<u32> {
+        let mut by_stream: BTreeMap<&str, Vec<&Vec<u32>>> = BTreeMap::new();
+        for (source, serials) in self.died.values() {
+            if serials.iter().all(|serial| !mates.contains(serial)) {
+                by_stream.entry(source["stream"].as_str().unwrap()).or_default().push(serials);
+            }
+        }
+        let is_enough = |(stream, records): &(&str, Vec<&Vec<u32>>)| {
+            let deaths = scenario.deaths(readers(stream));
+            // One that cannot have the key dies at its start, whatever it was to work on: once there is a key again it lives
+            // without the record.
+            let wants_key = !["clean", "inbox"].contains(stream);
+            deaths >= 2 * records.len() || wants_key && !scenario.secret_is_there()
+        };
+        by_stream.into_iter().filter(is_enough).flat_map(|(_, records)| records).flatten().copied().collect()
+    }
+
+    /// What was put away killed its function twice, alone, and then that lived through an event without records.
+    fn what_is_put_away_did_kill(&self, run: &Run, wrong: &mut Vec<String>) {
+        for (source, _) in self.died.values() {
+            let (stream, sequence) =
+                (source["stream"].as_str().unwrap(), source["sequence"].as_str().unwrap());
+            if Self::who_died(run, stream, sequence) == 0 {
+                wrong.push(format!("the record {sequence} of {stream} is put away, and did not kill"));
+            }
+        }
+    }
+
+    /// How many functions died twice of this record alone, and lived without it.
+    fn who_died(run: &Run, stream: &str, sequence: &str) -> usize {
+        let calls = run.stack.calls.borrow();
+        let died = |function: &&&str| {
+            let (mut deaths, mut lived) = (0, false);
+            for call in calls.iter().filter(|call| call.function == **function) {
+                match call.records.as_slice() {
+                    [only] if only == sequence => deaths += u32::from(call.died),
+                    [] => lived |= deaths >= 2 && !call.died,
+                    _ => {}
+                }
+            }
+            lived
+        };
+        readers(stream).iter().filter(died).count()
+    }
+
     /// The events that share a record or a message with one which kills its function.
     fn mates(&self, scenario: &Scenario) -> BTreeSet<u32> {
         let poison: BTreeSet<u32> = scenario
@@ -329,7 +415,10 @@ impl Found {
             return;
         }
         let mut times: BTreeMap<u32, usize> = BTreeMap::new();
-        for (.., payloads) in self.read.values() {
+        for (at, (order, _, payloads)) in &self.read {
+            if at.0 == run.stack.raw.name && run.stack.replays.has_of("raw", *order) {
+                continue;
+            }
             for serial in payloads.iter().flatten() {
                 *times.entry(*serial).or_default() += 1;
             }
@@ -358,8 +447,8 @@ impl Found {
             let is_new = *found == token(&new, event);
             // Arrival times of a stream are not quite in order.
             let may_be_new = rotated_at.is_some_and(|rotated| *at >= rotated.plus_ms(-5_000));
-            let may_be_old = !scenario.secret_is_there()
-                || rotated_at.is_none_or(|rotated| *at < rotated.plus_ms(ROTATED_WITHIN_MS));
+            let may_be_old = rotated_at
+                .is_none_or(|rotated| *at < scenario.secret_is_back(rotated).plus_ms(ROTATED_WITHIN_MS));
             if !(is_old && may_be_old || is_new && may_be_new) {
                 wrong.push(format!("event {serial} has a token of the wrong key or of another user"));
             }
@@ -391,8 +480,8 @@ impl Found {
 
     /// Each answer that counted told the truth about the records that are safe by it.
     fn counts_are_true(&self, run: &Run, wrong: &mut Vec<String>) {
-        let kinds: BTreeMap<u32, Kind> =
-            run.scenario.events.iter().map(|event| (event.serial, event.kind)).collect();
+        let events: BTreeMap<u32, &Event> =
+            run.scenario.events.iter().map(|event| (event.serial, event)).collect();
         let out: BTreeSet<_> = self.clean.iter().map(|(_, place)| (place.from(), place.index)).collect();
         let mut check = |mapping: &StreamMapping, acked: &Acked, names: &[&str], truth: &[usize]| {
             let told: Vec<_> = names
@@ -410,6 +499,7 @@ impl Found {
         for mapping in [&run.transform, &run.changes] {
             mapping.acked(|all| {
                 for acked in all {
+                    let is_mistaken = number(&acked.counts, "mistaken") > 0;
                     let mut truth = [0; 5];
                     for record in &acked.records {
                         let from = at(&mapping.stream, &acked.shard, record);
@@ -419,15 +509,18 @@ impl Found {
                             let begin = pieces;
                             pieces += u64::try_from(serials.len()).unwrap();
                             // Lines of which none is JSON are no lines, but one piece of something else.
-                            let is_one = serials.iter().all(|serial| kinds[serial] == Kind::Garbage);
+                            let is_one = serials.iter().all(|serial| events[serial].kind == Kind::Garbage);
                             (begin..).zip(if is_one { &serials[..1] } else { serials })
                         });
                         for (index, serial) in counted {
                             truth[0] += 1;
-                            match kinds[serial] {
+                            let place = (from.clone(), index);
+                            match events[serial].kind {
+                                _ if is_mistaken && run.scenario.mistakes(events[serial]) => truth[4] += 1,
                                 Kind::Filtered => truth[2] += 1,
                                 Kind::Bad | Kind::Garbage => truth[4] += 1,
-                                _ if out.contains(&(from.clone(), index)) => truth[1] += 1,
+                                _ if out.contains(&place) => truth[1] += 1,
+                                _ if self.late.contains(&place) => truth[4] += 1,
                                 _ => truth[3] += 1,
                             }
                         }
@@ -467,7 +560,9 @@ impl Found {
         let landed: usize = run.drawn.function.counted().iter().map(|counts| number(counts, "landed")).sum();
         // What no lake is fed with is not its to count.
         let rows = if run.scenario.kpl { 0 } else { self.rows.len() };
-        if landed > rows || landed < rows && run.scenario.sink_is_well() {
+        // What was put and never answered for is there, and counted once its letter is redriven, if it can be.
+        let is_settled = run.drawn.dead.waiting().is_empty() && self.forgotten.is_empty();
+        if landed > rows || landed < rows && is_settled && run.scenario.sink_is_well() {
             wrong.push(format!("lake counted {landed} events as landed, and {rows} are there"));
         }
     }
@@ -502,14 +597,30 @@ impl Found {
             }
         }
         for (name, reason) in [("quarantined", "function_died"), ("forgotten", "forgotten")] {
-            let (told, there) = (sum(&run.redrive, name), self.put_away.get(reason).map_or(0, BTreeSet::len));
-            // A letter that is left, or delivered twice, has its records counted again.
+            let told = sum(&run.redrive, name);
+            let entries = self.put_away.get(reason).cloned().unwrap_or_default();
+            let there = entries.len();
             // What two functions gave up has one entry, which does not say of which of them.
-            let is_shared = run.metrics.is_some() || run.review.is_some();
-            let is_exact = sum(&run.redrive, "left") == 0 && run.scenario.letters_come_once() && !is_shared;
+            let most: usize = if reason == "function_died" {
+                let of = |(source, _): &(Value, Vec<u32>)| {
+                    let text = |name: &str| source[name].as_str().unwrap().to_owned();
+                    Self::who_died(run, &text("stream"), &text("sequence"))
+                };
+                self.died.values().map(of).sum()
+            } else {
+                let mappings = [&run.transform, &run.changes, &run.drawn].into_iter();
+                let of = |mapping: &Rc<StreamMapping>| {
+                    let all = mapping.dead.all();
+                    let traces = all.iter().map(|message| trace(&mapping.stream, message));
+                    traces.filter(|trace| entries.contains(trace)).collect::<BTreeSet<_>>().len()
+                };
+                mappings.chain(&run.metrics).chain(&run.review).map(of).sum()
+            };
+            // A letter that is left, or delivered twice, has its records counted again.
+            let is_exact = sum(&run.redrive, "left") == 0 && run.scenario.letters_come_once();
             // What was put and never answered for is there, and not counted until its letter is redriven again.
             let is_heard = run.scenario.quarantine_answers() || run.stack.letters() == 0;
-            let is_wrong = is_heard && told < there || is_exact && told > there;
+            let is_wrong = is_heard && told < there || is_exact && told > most;
             if run.scenario.redrive_ends() && is_wrong {
                 wrong.push(format!("redrive counted {told} as {name}, and {there} are in the quarantine"));
             }
@@ -538,6 +649,22 @@ fn everything_was_read(run: &Run, wrong: &mut Vec<String>) {
             wrong.push(format!("the {} queue is not empty", queue.name));
         }
     }
+}
+
+/// The functions that read a stream, or the inbox queue.
+fn readers(stream: &str) -> &'static [&'static str] {
+    match stream {
+        "raw" => &["transform"],
+        "clean" => &["lake", "review"],
+        "inbox" => &["queue"],
+        _ => &["changes", "metrics"],
+    }
+}
+
+/// The entries in an object of the quarantine.
+fn lines(body: &[u8]) -> Vec<Value> {
+    let text = String::from_utf8(truth::inflated(body)).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
 fn is_good(kind: Kind) -> bool {

@@ -3,7 +3,7 @@
 use crate::feed::{self, Feed};
 use crate::files::{self, Files};
 use crate::webhooks::{self, Delivery};
-use crate::{firehose, metrics, review};
+use crate::{firehose, metrics, replay, review};
 use millrace_core::port::Kind as Refusal;
 use millrace_core::time::Micros;
 use millrace_sim::chance::Chance;
@@ -132,6 +132,8 @@ pub(crate) struct Scenario {
     pub(crate) firehose: Option<firehose::Plan>,
     /// Whether CleanStream carries KPL aggregates instead of frames.
     pub(crate) kpl: bool,
+    /// The mistake in the pipeline and who mends it, where there is one.
+    pub(crate) mistake: Option<replay::Plan>,
     /// A bug on purpose.
     pub(crate) mutant: Option<crate::mutant::Mutant>,
 }
@@ -165,6 +167,7 @@ impl Scenario {
             review: None,
             firehose: None,
             kpl: Chance::new(seed, "kpl").percent(6),
+            mistake: None,
             mutant: None,
         };
         scenario.send(&chance);
@@ -183,6 +186,7 @@ impl Scenario {
         firehose::draw(&mut scenario, &Chance::new(seed, "firehose"));
         webhooks::draw(&mut scenario, &Chance::new(seed, "webhooks"));
         feed::draw(&mut scenario, &Chance::new(seed, "feed"));
+        replay::draw(&mut scenario, &Chance::new(seed, "replay"));
         scenario
     }
 
@@ -259,6 +263,16 @@ impl Scenario {
     pub(crate) fn secret_is_there(&self) -> bool {
         !self.faults.iter().any(|fault| {
             matches!(fault, Fault::Call { service: "secrets", .. } | Fault::Spell { service: "secrets", .. })
+        })
+    }
+
+    /// From when on after this moment the secret can be had whenever it is asked for. Who cannot have it asks again after half a
+    /// minute.
+    pub(crate) fn secret_is_back(&self, moment: Micros) -> Micros {
+        self.faults.iter().fold(moment, |back, fault| match fault {
+            Fault::Call { service: "secrets", .. } => back.plus_ms(35_000),
+            Fault::Spell { service: "secrets", until, .. } => back.max(until.plus_ms(35_000)),
+            _ => back,
         })
     }
 
@@ -352,17 +366,17 @@ impl Scenario {
         }
     }
 
-    /// Whether functions die, whatever they work on.
-    pub(crate) fn kills(&self) -> bool {
-        self.faults.iter().any(|fault| {
+    /// How often these functions die, whatever they work on, or their answer is lost.
+    pub(crate) fn deaths(&self, functions: &[&str]) -> usize {
+        let kills = |fault: &&Fault| {
             let Fault::Invocation { function, how, .. } = fault else { return false };
-            // Nobody redrives these, nor what Firehose has.
-            !["files", "webhooks", "pull", "firehose"].contains(function)
+            functions.contains(function)
                 && matches!(
                     how,
                     InvocationFault::Crash(_) | InvocationFault::Hang(_) | InvocationFault::AnswerLost
                 )
-        })
+        };
+        self.faults.iter().filter(kills).count()
     }
 
     /// Whether queue dies of a message. That is redriven when all else is over, within an hour: ids have to be known still.
@@ -380,8 +394,8 @@ impl Scenario {
                     let counts = ["api", "raw", "spill", "inbox", "lambda"].contains(service);
                     !hurries && (!counts || matches!(how, CallFault::Partial(..) | CallFault::Refused(_)))
                 }
-                Fault::Invocation { function, .. } => {
-                    !["ingest", "webhooks", "pull", "drain", "queue"].contains(function)
+                Fault::Invocation { function, how, .. } => {
+                    !["ingest", "webhooks", "pull", "drain", "queue"].contains(function) || is_harmless(*how)
                 }
                 Fault::At { what, .. } => {
                     !matches!(what, Happening::DeliveredTwice("spill" | "inbox" | "inbox-dead"))
@@ -419,17 +433,33 @@ impl Scenario {
         })
     }
 
-    /// Whether nothing keeps the lake's answers from being heard.
+    /// Whether nothing keeps the lake from counting what it notes as landed: it counts though its answer is lost, and what is
+    /// refused it tries again.
     pub(crate) fn sink_is_well(&self) -> bool {
         let faults = self.faults.iter().all(|fault| match fault {
-            Fault::Call { service, .. } | Fault::Spell { service, .. } => {
-                !["lake", "table"].contains(service)
+            Fault::Call { service, how, .. } | Fault::Spell { service, how, .. } => {
+                !["lake", "table"].contains(service) || !is_unheard(*how)
             }
-            Fault::Invocation { function, .. } => *function != "lake",
+            Fault::Invocation { function, how, .. } => *function != "lake" || !ends(*how),
             Fault::At { what, .. } => *what != Happening::LeaseLost("clean"),
         });
         faults && !self.events.iter().any(|event| matches!(event.kind, Kind::PanicsLake | Kind::KillsLake))
     }
+}
+
+/// Whether a call does its work, and nobody hears of it.
+pub(crate) fn is_unheard(how: CallFault) -> bool {
+    matches!(how, CallFault::AnswerLost | CallFault::Late(_))
+}
+
+/// Whether an invocation does all of its work, once, and is heard; or nothing of it.
+pub(crate) fn is_harmless(how: InvocationFault) -> bool {
+    matches!(how, InvocationFault::Throttled | InvocationFault::Cold)
+}
+
+/// Whether an invocation is cut off in the midst of its work.
+pub(crate) fn ends(how: InvocationFault) -> bool {
+    matches!(how, InvocationFault::Crash(_) | InvocationFault::Hang(_))
 }
 
 pub(crate) fn http(way: Way) -> bool {

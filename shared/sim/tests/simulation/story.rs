@@ -98,6 +98,17 @@ fn shrunk(mut scenario: Scenario) -> Scenario {
                 less.redrives.remove(place);
             });
         }
+        if scenario.mistake.is_some() {
+            attempt(&mut scenario, &|less| less.mistake = None);
+        }
+        let replays = |scenario: &Scenario| scenario.mistake.as_ref().map_or(0, |plan| plan.attempts.len());
+        for place in (0..replays(&scenario)).rev() {
+            attempt(&mut scenario, &|less| {
+                less.mistake.iter_mut().for_each(|plan| {
+                    plan.attempts.remove(place);
+                });
+            });
+        }
         if scenario.skew_ms != 0 {
             attempt(&mut scenario, &|less| less.skew_ms = 0);
         }
@@ -129,6 +140,9 @@ pub(crate) fn tell(scenario: Scenario) -> String {
     }
     if scenario.kpl {
         lines.push("  CleanStream carries KPL aggregates".to_owned());
+    }
+    if let Some(plan) = &scenario.mistake {
+        lines.push(format!("  the pipeline has a mistake until {}", plan.mended_at.rfc3339()));
     }
     lines.push("\nFaults, as few as it takes:".to_owned());
     lines.extend(scenario.faults.iter().map(|fault| format!("  {fault}")));

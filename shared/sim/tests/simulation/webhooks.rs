@@ -521,7 +521,7 @@ pub(crate) fn judge(run: &Run, wrong: &mut Vec<String>) {
     let mut copies = 0;
     for (_, record) in run.stack.raw.records() {
         for serial in truth::serials(&truth::plain(&record.data)) {
-            copies += usize::from(own.contains(&serial));
+            copies += usize::from(own.contains(&serial) && !run.stack.replays.has(&run.stack.raw, &record));
             if forged.contains(&serial) {
                 wrong.push(format!("event {serial} is in RawStream, and nobody signed it"));
             }

@@ -6,18 +6,18 @@ use crate::files;
 use crate::mutant::Mutant;
 use crate::scenario::{CANARY_IP, Event, START, Scenario, Send, Way};
 use crate::truth;
-use crate::{firehose, review, webhooks};
+use crate::{firehose, replay, review, webhooks};
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use flate2::{Compression, write::GzEncoder};
 use millrace_core::kpl;
-use millrace_core::port::{Entry, Put, PutRecords as _, Queue as _};
+use millrace_core::port::{Entry, Invoked, Put, PutRecords as _, Queue as _};
 use millrace_sim::account::Account;
 use millrace_sim::dynamodb::{Rows, Table};
 use millrace_sim::executor::{End, first};
 use millrace_sim::fault::{CallFault, Happening};
 use millrace_sim::fifo;
 use millrace_sim::kinesis::{self, Stream};
-use millrace_sim::lambda::{Function, Outcome};
+use millrace_sim::lambda::{Function, Local, Outcome};
 use millrace_sim::queue_mapping;
 use millrace_sim::s3::Bucket;
 use millrace_sim::secrets::Secret;
@@ -41,7 +41,6 @@ const STEPS_MAX: u64 = 1_000_000;
 const REDRIVES_MAX: u32 = 6;
 
 /// The services of a stack.
-#[derive(Debug)]
 pub(crate) struct Stack {
     pub(crate) account: Account,
     pub(crate) raw: Rc<Stream>,
@@ -90,11 +89,26 @@ pub(crate) struct Stack {
     pub(crate) seen: RefCell<Vec<String>>,
     /// Whether a message comes again of which a part was put.
     pub(crate) drained_in_part: Cell<bool>,
+    /// What redrive called, and how each call ended.
+    pub(crate) calls: RefCell<Vec<Call>>,
+    /// What is known of the pipeline's mistake, and of the replays.
+    pub(crate) replays: replay::Book,
+    /// What replay has not sent yet though it should have, where that is the bug.
+    pub(crate) late: RefCell<Vec<Local<'static, ()>>>,
     /// Whether the functions bear what was poison to them.
     pub(crate) cured: Cell<bool>,
     poisonous: bool,
     /// Whether there are metrics and review.
     reads: (bool, bool),
+}
+
+/// A call of a function by redrive that ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Call {
+    pub(crate) function: String,
+    /// The records or messages that it was handed, by sequence number or id.
+    pub(crate) records: Vec<String>,
+    pub(crate) died: bool,
 }
 
 /// What a client was told of an event.
@@ -215,6 +229,9 @@ impl Stack {
             ids_met: RefCell::default(),
             seen: RefCell::default(),
             drained_in_part: Cell::default(),
+            calls: RefCell::default(),
+            replays: replay::Book::new(scenario),
+            late: RefCell::default(),
             cured: Cell::new(false),
             poisonous: scenario
                 .events
@@ -248,6 +265,24 @@ impl Stack {
                 self.seen.borrow_mut().push("what was spilled came back in another order".to_owned());
             }
         }
+    }
+
+    /// Notes how a call by redrive ended.
+    pub(crate) fn note_call(&self, function: &str, event: &str, invoked: &Invoked) {
+        let event: Value = serde_json::from_str(event).unwrap();
+        let name = |record: &Value| {
+            let names = [
+                &record["kinesis"]["sequenceNumber"],
+                &record["dynamodb"]["SequenceNumber"],
+                &record["messageId"],
+            ];
+            names.into_iter().find_map(Value::as_str).expect("a name").to_owned()
+        };
+        self.calls.borrow_mut().push(Call {
+            function: function.rsplit(':').next().unwrap_or_default().to_owned(),
+            records: event["Records"].as_array().expect("records").iter().map(name).collect(),
+            died: *invoked == Invoked::Died,
+        });
     }
 
     /// How many dead letters there are.
@@ -355,11 +390,13 @@ pub(crate) fn play(scenario: &Scenario, tells: bool) -> Run {
         scenario: Rc::new(scenario.clone()),
     });
     feed::begin(&stack, &pull);
+    let functions = [&ingest, &webhooks, &pull, &drain, &queue, &transform, &changes, &files, &lake];
+    let functions: Vec<_> =
+        functions.into_iter().chain([&metrics, &review, &firehose]).map(Rc::clone).collect();
+    replay::begin(&stack, &Rc::new(scenario.clone()), functions.clone());
     let happenings: Vec<_> = account.faults().happenings().collect();
     for (at, what) in happenings {
-        let functions = [&ingest, &webhooks, &pull, &drain, &queue, &transform, &changes, &files, &lake];
-        let functions: Vec<_> =
-            functions.into_iter().chain([&metrics, &review, &firehose]).map(Rc::clone).collect();
+        let functions = functions.clone();
         let mappings = [&of_raw, &of_orders, &of_clean].into_iter().chain(&of_changes).chain(&of_checked);
         let mappings: Vec<_> = mappings.map(Rc::clone).collect();
         let (stack, account) = (Rc::clone(&stack), account.clone());
@@ -414,16 +451,25 @@ impl Run {
         account.faults().end();
         self.stack.cured.set(self.scenario.is_mended);
         let (stack, redrive) = (Rc::clone(&self.stack), Rc::clone(&self.redrive));
-        let mut rest = self.scenario.rest;
+        let scenario = self.scenario.clone();
         account.clone().executor().spawn(async move {
-            for _ in 0..REDRIVES_MAX {
+            let mut rest = scenario.rest;
+            let mut is_replayed = scenario.mistake.is_none();
+            let most = REDRIVES_MAX + 2 * u32::from(!is_replayed); // what is replayed may be given up again
+            for _ in 0..most {
                 account.sleep(rest).await;
                 rest = Duration::from_hours(1);
-                if stack.letters() == 0 {
-                    return;
+                match stack.letters() {
+                    0 if is_replayed => return,
+                    0 => {
+                        replay::finish(&stack, &scenario).await;
+                        is_replayed = true;
+                    }
+                    _ => {
+                        files::send_again(&stack);
+                        drive(&account, &redrive).await;
+                    }
                 }
-                files::send_again(&stack);
-                drive(&account, &redrive).await;
             }
         });
         let account = &self.stack.account;
