@@ -8,6 +8,7 @@
 //! | [`cut`] | text into chunks of whole records, and a chunk into its records |
 //! | [`reader`] | all of these for one file, or for a stretch of it |
 //! | [`table`] | Parquet, whose rows become lines of JSON |
+//! | `footer` | how deep the schema of Parquet is |
 //!
 //! A record becomes a [`Piece`]: the JSON of one event, with the line that it stands in; or what stands in an event's
 //! place, as it came, with a [`Reject`]. **Where a chunk ends, and which records are in it, follows from its bytes and from
@@ -15,6 +16,7 @@
 //! records each time, none twice and none lost. Memory is bounded by [`RECORD_MAX`](cut::RECORD_MAX).
 
 pub mod cut;
+mod footer;
 pub mod format;
 pub mod reader;
 mod row;

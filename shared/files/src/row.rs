@@ -10,6 +10,7 @@ use csv_core::{ReadRecordResult, ReaderBuilder, Terminator};
 use memchr::{memchr, memchr2};
 use millrace_core::event::quote;
 use millrace_core::quarantine::Reject;
+use std::cell::LazyCell;
 
 /// Where a row ends that begins with the first of some bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,7 +30,7 @@ pub(crate) enum End {
 pub(crate) fn end(bytes: &[u8], dialect: &Dialect, is_all: bool) -> End {
     let (delimiter, quote) = (dialect.delimiter, dialect.quote);
     let from = |at: usize| bytes.get(at..).unwrap_or_default();
-    let first_line = || memchr(b'\n', bytes).map_or(bytes.len(), |newline| newline + 1);
+    let first_line = LazyCell::new(|| memchr(b'\n', bytes).map_or(bytes.len(), |newline| newline + 1));
     let mut at = 0;
     loop {
         let Some(found) = memchr2(quote, b'\n', from(at)) else {
@@ -45,7 +46,7 @@ pub(crate) fn end(bytes: &[u8], dialect: &Dialect, is_all: bool) -> End {
         }
         loop {
             let Some(found) = memchr(quote, from(at)) else {
-                return if is_all { End::Bad(first_line()) } else { End::Beyond };
+                return if is_all { End::Bad(*first_line) } else { End::Beyond };
             };
             at += found + 1;
             if dialect.escaped && backslashes(bytes.get(..at - 1).unwrap_or_default()) % 2 == 1 {
@@ -55,8 +56,8 @@ pub(crate) fn end(bytes: &[u8], dialect: &Dialect, is_all: bool) -> End {
                 Some(next) if *next == quote => at += 1,
                 Some(next) if *next == delimiter || matches!(next, b'\r' | b'\n') => break,
                 // Behind a backslash it was meant as a sign of the cell.
-                Some(_) if first_line() < at || bytes.get(at - 2) == Some(&b'\\') => {
-                    return End::Bad(first_line());
+                Some(_) if *first_line < at || bytes.get(at - 2) == Some(&b'\\') => {
+                    return End::Bad(*first_line);
                 }
                 Some(_) => break,
                 None if is_all => break,
@@ -71,7 +72,8 @@ fn backslashes(bytes: &[u8]) -> usize {
     bytes.iter().rev().take_while(|byte| **byte == b'\\').count()
 }
 
-/// A row with two quotes for one behind a backslash, as the standard has it. Any other backslash is one.
+/// A row with two quotes for one behind a backslash, as the standard has it. Any other backslash is one. (`csv-core` can have an
+/// escape, but takes it away before any sign: of `"C:\dir"` it leaves `C:dir`.)
 fn doubled(row: &[u8], delimiter: u8, quote: u8) -> Vec<u8> {
     let mut plain = Vec::with_capacity(row.len());
     let (mut at, mut is_quoted, mut begins) = (0, false, true);
@@ -86,6 +88,12 @@ fn doubled(row: &[u8], delimiter: u8, quote: u8) -> Vec<u8> {
                 plain.extend([quote, quote]);
                 at += 1;
             }
+            continue;
+        }
+        if slashes > 0 {
+            plain.extend(rest.iter().take(slashes));
+            at += slashes;
+            begins = false;
             continue;
         }
         plain.push(byte);

@@ -8,10 +8,10 @@
 //! values show as they are stored, and what they mean is read off the file's own schema, here.
 
 use crate::cut::{CHUNK, Chunk, Kind, Mark, Room};
-use crate::reject;
+use crate::{footer, reject};
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use bytes::{Buf as _, Bytes, buf};
-use millrace_core::event::quote;
+use millrace_core::event::{DEPTH_MAX, quote};
 use millrace_core::quarantine::Reject;
 use millrace_core::time::Micros;
 use parquet::basic::{Compression, ConvertedType, LogicalType, Repetition, TimeUnit, Type as Physical};
@@ -55,6 +55,10 @@ pub enum Footer {
 
 /// Reads the footer from a file's last bytes.
 pub fn footer(tail: &Bytes, size: u64) -> Result<Footer, Reject> {
+    let begin = size.saturating_sub(tail.len() as u64);
+    if let Ok(footer) = footer_of(&Parts { size, parts: vec![(begin, tail.clone())] }) {
+        check_depth(&footer)?;
+    }
     let read = guarded(|| {
         let mut reader = ParquetMetaDataReader::new();
         reader.try_parse_sized(tail, size)?;
@@ -67,6 +71,18 @@ pub fn footer(tail: &Bytes, size: u64) -> Result<Footer, Reject> {
         }
         Err(ParquetError::NeedMoreData(bytes)) => Ok(Footer::Needs(bytes as u64)),
         Err(_) => Err(damaged()),
+    }
+}
+
+/// Refuses a schema that is deeper than events are: the library's stack has an end.
+fn check_depth(footer: &[u8]) -> Result<(), Reject> {
+    match footer::is_flat_enough(footer) {
+        Some(true) => Ok(()),
+        Some(false) => {
+            let detail = format!("its schema has more than {DEPTH_MAX} levels, and an event has no more");
+            Err(reject("bad_parquet", detail))
+        }
+        None => Err(damaged()),
     }
 }
 
@@ -119,7 +135,11 @@ impl Rows {
     ) -> Result<Self, Reject> {
         let at = Mark { at: groups.start as u64, number };
         let rows = guarded(|| {
-            let schema = schema(&source)?;
+            let footer = footer_of(&source)?;
+            if let Err(why) = check_depth(&footer) {
+                return Ok(Err(why));
+            }
+            let schema = ParquetMetaDataReader::decode_schema(&footer)?.root_schema_ptr();
             let told = Arc::new(SchemaDescriptor::new(Arc::new(structure(&schema)?)));
             let wanted = Box::new(move |_: &_, group| groups.contains(&group));
             let options = ReadOptionsBuilder::new().with_predicate(wanted).with_parquet_schema(told).build();
@@ -250,16 +270,15 @@ fn damaged() -> Reject {
     reject("bad_parquet", "the Parquet file is damaged or cut off")
 }
 
-/// A file's schema: it stands in the footer, before the row groups.
+/// A file's footer, which begins with its schema.
 /// <https://parquet.apache.org/docs/file-format/>
-fn schema(source: &impl ChunkReader) -> Result<TypePtr, ParquetError> {
+fn footer_of(source: &impl ChunkReader) -> Result<Bytes, ParquetError> {
     let cut_off = || ParquetError::EOF("no footer".to_owned());
     let end = source.len().checked_sub(8).ok_or_else(cut_off)?;
     let tail = source.get_bytes(end, 8)?;
     let length = tail.first_chunk().copied().map(u32::from_le_bytes).ok_or_else(cut_off)?;
     let begin = end.checked_sub(u64::from(length)).ok_or_else(cut_off)?;
-    let footer = source.get_bytes(begin, usize::try_from(length)?)?;
-    Ok(ParquetMetaDataReader::decode_schema(&footer)?.root_schema_ptr())
+    source.get_bytes(begin, usize::try_from(length)?)
 }
 
 /// A schema of the same columns for the library. INT96 has moments to the nanosecond, of which it would hand over milliseconds,

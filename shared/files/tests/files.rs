@@ -143,6 +143,17 @@ fn a_quote_behind_a_backslash_is_one_of_the_cell_where_the_file_is_written_so() 
     .assert_eq(&lines(&told[300_000..]));
 }
 
+/// Whatever stands in a row, it is not looked at again and again: in the square of their lengths these would take hours.
+#[test]
+fn a_long_row_takes_the_time_of_its_length() {
+    let slashes = "\\".repeat(3 << 20);
+    let told = whole(format!("id,name\n1,\"a \\\"b\\\"\"\n2,\"{slashes}x\"\n").as_bytes()).unwrap();
+    assert_eq!(told[1].1.len(), r#"{"id":"2","name":"x"}"#.len() + 2 * slashes.len());
+    let stray = "\"a\"b,".repeat(500_000);
+    let told = whole(format!("id,name\n1,x\n{stray}\n2,y\n").as_bytes()).unwrap();
+    assert_eq!((told.len(), told[2].1.as_str()), (3, r#"{"id":"2","name":"y"}"#));
+}
+
 #[test]
 fn json_comes_in_lines_in_an_array_or_alone() {
     check(

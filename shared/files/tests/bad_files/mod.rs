@@ -81,6 +81,18 @@ fn parquet(rows: usize) -> Vec<u8> {
     file
 }
 
+/// A file whose one column lies within so many groups, without rows: its footer alone, in Thrift's compact protocol.
+fn deep_parquet(groups: u32) -> Vec<u8> {
+    let seven = |n: u32, at: u32| (n >> at) as u8 & 0x7f;
+    let count = groups + 1;
+    let head = [0x15, 2, 0x19, 0xfc, seven(count, 0) | 0x80, seven(count, 7) | 0x80, seven(count, 14)];
+    let group = [0x48, 1, b'a', 0x15, 2, 0]; // a name, one child
+    let leaf = [0x15, 4, 0x25, 0, 0x18, 1, b'a', 0]; // INT64, required, a name
+    let footer = [&head[..], &group.repeat(groups as usize), &leaf, &[0x16, 0, 0x19, 0x0c, 0]].concat();
+    let length = u32::try_from(footer.len()).unwrap().to_le_bytes();
+    [b"PAR1", footer.as_slice(), &length, b"PAR1"].concat()
+}
+
 /// All of them.
 pub(crate) fn all() -> Vec<Bad> {
     let bad = |name, body: &[u8], out, rejects: &'static [(&'static str, &'static str)]| Bad {
@@ -191,6 +203,11 @@ pub(crate) fn all() -> Vec<Bad> {
         ),
         bad("Parquet with maps in maps, a decimal and nulls", &parquet(3), 3, &[]),
         bad("Parquet without rows", &parquet(0), 0, &[]),
+        refused(
+            "Parquet with a schema of a hundred thousand levels",
+            &deep_parquet(100_000),
+            "its schema has more than 120 levels, and an event has no more",
+        ),
         refused("Parquet that is cut off", &parquet(3)[..200], "the Parquet file is damaged or cut off"),
     ]
 }
