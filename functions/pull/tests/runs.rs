@@ -75,7 +75,7 @@ impl World {
             token: None::<(Header, Guard<Infallible>)>,
             table: Guard::patient("table", &self.table),
             raw: Guard::patient("raw", &self.raw),
-            clock: SharedClock(&self.clock),
+            clock: &self.clock,
             event: EventSettings::read(PIPELINE).unwrap(),
         };
         let (tally, done) = run(deps.handle(self.clock.now().plus_ms(RUN_MS)));
@@ -97,22 +97,6 @@ impl World {
 
     fn place(&self) -> Value {
         serde_json::from_slice(&self.table.items()[0].body).unwrap()
-    }
-}
-
-struct SharedClock<'a>(&'a VirtualClock);
-
-impl millrace_core::port::Clock for SharedClock<'_> {
-    fn now(&self) -> Micros {
-        self.0.now()
-    }
-
-    async fn sleep(&self, time: Duration) {
-        self.0.sleep(time).await;
-    }
-
-    fn random(&self) -> u64 {
-        self.0.random()
     }
 }
 

@@ -3,7 +3,7 @@
 #![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use millrace_core::guard::Guard;
-use millrace_core::port::{Begin, Clock, Error, Invoked, Kept, Kind, Replay, Shard};
+use millrace_core::port::{Begin, Clock as _, Error, Invoked, Kept, Kind, Replay, Shard};
 use millrace_core::time::Micros;
 use millrace_redrive::{Deps, Order, Tally};
 use millrace_sim::{Messages, Played, Store, VirtualClock, run};
@@ -52,28 +52,12 @@ impl Replay for Endless {
     }
 }
 
-struct SharedClock<'a>(&'a VirtualClock);
-
-impl Clock for SharedClock<'_> {
-    fn now(&self) -> Micros {
-        self.0.now()
-    }
-
-    async fn sleep(&self, time: Duration) {
-        self.0.sleep(time).await;
-    }
-
-    fn random(&self) -> u64 {
-        self.0.random()
-    }
-}
-
 /// What a function got: the sequence numbers, and the last one of the batch that was given up.
 type Call = (Vec<u32>, Value);
 
 /// Dead letters by queue, and functions that take so long to die of what they cannot bear.
 struct World<'a, F> {
-    deps: Deps<Messages, Messages, Endless, F, Store, SharedClock<'a>>,
+    deps: Deps<Messages, Messages, Endless, F, Store, &'a VirtualClock>,
     clock: &'a VirtualClock,
 }
 
@@ -112,7 +96,7 @@ impl<'a, F: millrace_core::port::Functions> World<'a, F> {
             streams: Guard::patient("streams", Endless),
             functions: Guard::patient("functions", functions),
             quarantine: Guard::patient("quarantine", Store::default()),
-            clock: SharedClock(clock),
+            clock,
         };
         Self { deps, clock }
     }

@@ -394,6 +394,20 @@ pub trait Clock {
     fn random(&self) -> u64;
 }
 
+impl<C: Clock> Clock for &C {
+    fn now(&self) -> Micros {
+        (**self).now()
+    }
+
+    async fn sleep(&self, time: Duration) {
+        (**self).sleep(time).await;
+    }
+
+    fn random(&self) -> u64 {
+        (**self).random()
+    }
+}
+
 /// A dependency that failed. Bad data is never one.
 #[derive(Debug, thiserror::Error)]
 #[error("{what}")]
