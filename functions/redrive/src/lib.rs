@@ -254,10 +254,9 @@ where
                     return Ok(End::Done);
                 }
                 Invoked::Answered(_) => return Err(waits("its function still answers with failures")),
-                Invoked::Died => {}
+                Invoked::Died => self.must_live(function, &letter::delivery(None), deadline).await?,
             }
         }
-        self.must_live(function, &letter::delivery(None), deadline).await?;
         let record = Kept {
             sequence: message.id.as_str().into(),
             arrived_at: message.sent_at.unwrap_or_else(|| self.clock.now()),
@@ -368,10 +367,11 @@ where
                 Invoked::Died => {
                     *held_until = Some(self.clock.now().plus_ms(HELD_MS));
                     deaths += 1;
+                    // Each time: one that did not start twice may start in between.
+                    self.must_live(&letter.function, &letter.event(&[]), deadline).await?;
                     if records.len() == 1 && deaths < DEATHS_MAX {
                         continue;
                     }
-                    self.must_live(&letter.function, &letter.event(&[]), deadline).await?;
                     if let [record] = records {
                         self.put_away(&letter.source(), record, DIED, DIED_DETAIL.into(), deadline).await?;
                         tally.quarantined += 1;
@@ -432,6 +432,7 @@ where
             sequence: record.sequence.clone(),
             index: None,
             at: record.arrived_at,
+            may_be_known: true, // nobody knows what its function did before it died
             payload: record.data.clone(),
         };
         let Some(page) = quarantine::page("redrive", source, &[entry]) else { return Ok(()) };
