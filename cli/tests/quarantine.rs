@@ -152,13 +152,13 @@ fn what_has_no_place_to_go_stays() {
 
 /// Of a record that killed `transform` the ids may be known, though it never went out.
 #[test]
-fn what_killed_its_function_waits_until_its_ids_are_forgotten() {
+fn what_may_be_known_waits_until_ids_are_forgotten() {
     let dir = TempDir::new().unwrap();
     let event = r#"{"id":"a","eventType":"view","timestamp":"2026-11-20T13:05:00Z","userId":"u","price":80}"#;
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_micros();
     let an_hour_ago = Micros::new(i64::try_from(since).unwrap()).unwrap().plus_ms(-3_600_000).rfc3339();
     let mut died = entry("7", None, "redrive", "function_died", event);
-    died["at"] = json!(an_hour_ago);
+    (died["at"], died["may_be_known"]) = (json!(an_hour_ago), json!(true));
     put(dir.path(), "redrive-raw-s-7-7.ndjson.gz", &[died]);
     let out = dir.path().join("events.ndjson");
     let replay = |more: &[&str]| {

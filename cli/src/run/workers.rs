@@ -369,7 +369,14 @@ impl Worker<'_> {
                 self.tally.quarantined += 1;
                 let sequence = piece.number.to_string().into();
                 let (at, payload) = (self.cx.arrived_at, piece.bytes.to_vec());
-                self.lot.rejects.push(Entry { reject, sequence, index: None, at, payload });
+                self.lot.rejects.push(Entry {
+                    reject,
+                    sequence,
+                    index: None,
+                    at,
+                    may_be_known: false,
+                    payload,
+                });
             }
         }
     }

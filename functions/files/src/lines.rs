@@ -116,6 +116,11 @@ impl<T> Knows for Lines<T> {
             noted.is_some_and(|noted| sequence.parse().is_ok_and(|line| noted.value.left_out(line)));
         if is_late { Known::Late } else { Known::New }
     }
+
+    /// Ids of files are not noted.
+    fn let_out(&self, _sequence: &str) -> bool {
+        false
+    }
 }
 
 impl<T: KeyTable> Memory for Lines<T> {

@@ -116,7 +116,14 @@ impl<P, S: ObjectStore, M, K, C: Clock, O: ObjectStore, T, Q> Deps<P, S, M, K, C
             "bucket": file.bucket, "key": file.object.key, "etag": file.object.etag, "size": file.object.size,
         });
         let payload = place.to_string().into_bytes();
-        let entry = Entry { reject: why.clone(), sequence: "0".into(), index: None, at: file.at, payload };
+        let entry = Entry {
+            reject: why.clone(),
+            sequence: "0".into(),
+            index: None,
+            at: file.at,
+            may_be_known: false,
+            payload,
+        };
         if let Some(page) = quarantine::page("files", &file.lane("file"), &[entry]) {
             let (bucket, clock) = (&self.transformer.quarantine, &self.transformer.clock);
             put_object(bucket, &page.key, page.body, clock, deadline).await?;

@@ -226,7 +226,14 @@ impl Sink for Desk {
         for Cut { record, lands } in frames {
             let mut reject = |index: Option<u32>, reject: Reject, payload: &[u8]| {
                 let (sequence, at) = (record.sequence.into(), record.arrived_at);
-                laid.rejects.push(Entry { reject, sequence, index, at, payload: payload.to_vec() });
+                laid.rejects.push(Entry {
+                    reject,
+                    sequence,
+                    index,
+                    at,
+                    may_be_known: false,
+                    payload: payload.to_vec(),
+                });
             };
             let body = match reader.read(record.data) {
                 Ok((_, body)) => body,

@@ -128,7 +128,8 @@ impl Batch {
     fn reject(&mut self, sequence: &str, index: Option<u32>, at: Micros, reject: Reject, payload: &[u8]) {
         self.count(sequence).quarantined += 1;
         self.bad_bytes += payload.len();
-        self.rejects.push(Entry { reject, sequence: sequence.into(), index, at, payload: payload.to_vec() });
+        let (sequence, payload) = (sequence.into(), payload.to_vec());
+        self.rejects.push(Entry { reject, sequence, index, at, may_be_known: false, payload });
     }
 
     /// Counts one event of this record as taken; the caller says what became of it.

@@ -42,6 +42,9 @@ pub struct Entry {
     pub index: Option<u32>,
     /// When the stream took that record.
     pub at: Micros,
+    /// Whether an attempt before may have noted its id, or let it out: until ids are forgotten it may be known though it is
+    /// nowhere else.
+    pub may_be_known: bool,
     /// The bytes as they came.
     pub payload: Vec<u8>,
 }
@@ -63,6 +66,8 @@ struct Line<'a> {
     function: &'a str,
     source: Origin<'a>,
     at: String,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    may_be_known: bool,
     encoding: &'static str,
     payload: Cow<'a, str>,
 }
@@ -94,6 +99,7 @@ pub fn page(function: &str, source: &Source, entries: &[Entry]) -> Option<Page> 
             function,
             source: Origin { source, sequence: &entry.sequence, index: entry.index },
             at: entry.at.rfc3339(),
+            may_be_known: entry.may_be_known,
             encoding,
             payload,
         };
@@ -127,6 +133,7 @@ mod tests {
             reject: Reject::new("decode", "not_json", "expected value at line 1 column 1"),
             sequence: sequence.into(),
             at: Micros::new(1_573_841_100_000_000).unwrap(),
+            may_be_known: index.is_none(),
             payload: payload.to_vec(),
         }
     }
@@ -143,7 +150,7 @@ mod tests {
         let body = crate::decode::inflate(&page.body, &mut room).unwrap();
         expect![[r#"
             {"reason":"not_json","stage":"decode","detail":"expected value at line 1 column 1","function":"transform","source":{"stream":"raw","shard":"shardId-000000000000","sequence":"7","index":2},"at":"2019-11-15T18:05:00Z","encoding":"utf8","payload":"oops \"x\""}
-            {"reason":"not_json","stage":"decode","detail":"expected value at line 1 column 1","function":"transform","source":{"stream":"raw","shard":"shardId-000000000000","sequence":"9","index":null},"at":"2019-11-15T18:05:00Z","encoding":"base64","payload":"/wA="}
+            {"reason":"not_json","stage":"decode","detail":"expected value at line 1 column 1","function":"transform","source":{"stream":"raw","shard":"shardId-000000000000","sequence":"9","index":null},"at":"2019-11-15T18:05:00Z","may_be_known":true,"encoding":"base64","payload":"/wA="}
         "#]].assert_eq(std::str::from_utf8(body).unwrap());
         assert_eq!(super::page("transform", &source, &[]), None);
     }

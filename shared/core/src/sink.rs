@@ -356,7 +356,14 @@ fn by_lane<'r>(records: impl Iterator<Item = Record<'r>>) -> (Vec<OfLane<'r>>, V
             },
             Err(reject) => {
                 let (sequence, at) = (record.sequence.into(), record.arrived_at);
-                rejects.push(Entry { reject, sequence, index: None, at, payload: record.data.to_vec() });
+                rejects.push(Entry {
+                    reject,
+                    sequence,
+                    index: None,
+                    at,
+                    may_be_known: false,
+                    payload: record.data.to_vec(),
+                });
             }
         }
     }

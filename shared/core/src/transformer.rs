@@ -101,8 +101,11 @@ impl<P: PutRecords, S: ObjectStore, M: Memory, K: Secret, C: Clock> Transformer<
     /// that it is not put away twice.
     pub async fn deliver(&mut self, source: &Source, deadline: Micros) -> Delivered {
         let began = self.clock.now();
-        let mut stuck = self.put_frames(source, deadline).await.err();
         let mut rejects = self.batch.take_rejects();
+        for entry in &mut rejects {
+            entry.may_be_known = self.memory.let_out(entry.sequence.as_str());
+        }
+        let mut stuck = self.put_frames(source, deadline).await.err();
         rejects.retain(|entry| stuck.as_ref().is_none_or(|stuck| entry.sequence < stuck.from));
         if let (Some(page), Some(first)) =
             (quarantine::page(self.function, source, &rejects), rejects.first())

@@ -67,6 +67,9 @@ pub enum Known {
 pub trait Knows {
     /// What is known of an id that came with this record of the batch at hand.
     fn known(&self, id: u128, sequence: &str, arrived_at: Micros) -> Known;
+
+    /// Whether an earlier attempt let anything of this record out, or noted that it would.
+    fn let_out(&self, sequence: &str) -> bool;
 }
 
 /// What a stage remembers of the ids that it let out.
@@ -102,6 +105,10 @@ pub struct Forgetful;
 impl Knows for Forgetful {
     fn known(&self, _id: u128, _sequence: &str, _arrived_at: Micros) -> Known {
         Known::New
+    }
+
+    fn let_out(&self, _sequence: &str) -> bool {
+        false
     }
 }
 
@@ -373,6 +380,10 @@ impl<T: KeyTable, L: Lineage> Knows for Window<T, L> {
         self.lanes
             .get(&self.open)
             .map_or(Known::New, |lane| lane.known(item::short(id), sequence, arrived_at, self.span.window_ms))
+    }
+
+    fn let_out(&self, sequence: &str) -> bool {
+        self.lanes.get(&self.open).is_some_and(|lane| lane.let_out(sequence))
     }
 }
 

@@ -353,6 +353,7 @@ impl Sink for Picky {
                 sequence: record.sequence.into(),
                 index: u32::try_from(place).ok(),
                 at: record.arrived_at,
+                may_be_known: false,
                 payload: line.into(),
             }));
         }

@@ -42,6 +42,9 @@ pub struct Line {
     pub source: Value,
     /// When it came.
     pub at: String,
+    /// Whether its id may be known though the event is nowhere else.
+    #[serde(default)]
+    pub may_be_known: bool,
     encoding: String,
     payload: String,
 }

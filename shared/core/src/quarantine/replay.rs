@@ -38,8 +38,8 @@ pub struct Replay<S, P, F, C> {
     pub queue: Option<(Guard<F>, String)>,
     /// The clock.
     pub clock: C,
-    /// For how long `transform` knows ids, seconds. An event that killed it stays as long: its id may be known though it
-    /// never went out.
+    /// For how long `transform` knows ids, seconds. An event whose id it may know stays as long: it would be a duplicate of
+    /// what never went out.
     pub window_s: u32,
 }
 
@@ -56,7 +56,7 @@ pub struct Tally {
     pub homeless_frames: usize,
     /// Messages that have no place to go.
     pub homeless_messages: usize,
-    /// Events that killed their function, and whose ids may be known still.
+    /// Events whose ids may be known still.
     pub young: usize,
     /// Messages of which their function still dies, or which fail in it.
     pub refused: usize,
@@ -141,10 +141,10 @@ impl<S: ObjectStore + Browse, P: PutRecords, F: Functions, C: Clock> Replay<S, P
         Ok(tally)
     }
 
-    /// Whether `transform` may know its ids, because it noted them and died before it put the events.
+    /// Whether `transform` may know its ids still, because it noted them and died before it put the events.
     fn may_be_known(&self, line: &Line) -> bool {
         let forgotten = self.clock.now().plus_ms(-1_000 * i64::from(self.window_s) - APART_MS);
-        line.reason == "function_died" && line.arrived_at().is_some_and(|at| at > forgotten)
+        line.may_be_known && line.arrived_at().is_some_and(|at| at > forgotten)
     }
 
     async fn send(&self, stream: Option<&Guard<P>>, entries: Vec<Entry>) -> Result<(), Error> {

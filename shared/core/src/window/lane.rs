@@ -153,10 +153,20 @@ impl Lane {
         if is_duplicate {
             return Known::Duplicate;
         }
+        if self.is_attempted(sequence) { Known::Late } else { Known::New }
+    }
+
+    /// Whether an earlier attempt noted an id that came with this record.
+    pub(super) fn let_out(&self, sequence: &str) -> bool {
+        self.is_attempted(sequence) && self.batches.iter().any(|held| held.has(sequence))
+    }
+
+    /// Whether an earlier attempt worked on this record.
+    fn is_attempted(&self, sequence: &str) -> bool {
         let is_in = |(first, last): &(String, String)| {
             order(first, sequence).is_le() && order(sequence, last).is_le()
         };
-        if self.attempted.iter().any(is_in) { Known::Late } else { Known::New }
+        self.attempted.iter().any(is_in)
     }
 
     /// The record that let out the id of this number: its batch, its sequence number, and when it arrived.
@@ -225,11 +235,22 @@ impl Held {
     /// The record that let out the id of this number, from 0: its sequence number, and when it arrived.
     fn record(&self, number: u32) -> Option<(String, Micros)> {
         let at = self.marks.partition_point(|mark| mark.ids_end <= number);
-        let mark = self.marks.get(at)?;
+        let after_ms = self.marks.get(at)?.after_ms;
+        Some((format!("{}{}", self.head, self.tail(at)?), self.since.plus_ms(after_ms.into())))
+    }
+
+    /// Whether a record of its own lane let out an id.
+    fn has(&self, sequence: &str) -> bool {
+        let tail = sequence.strip_prefix(&self.head).filter(|_| !self.inherited);
+        tail.is_some_and(|tail| (0..self.marks.len()).any(|at| self.tail(at) == Some(tail)))
+    }
+
+    /// What is its own of this record's sequence number.
+    fn tail(&self, at: usize) -> Option<&str> {
+        let end = self.marks.get(at)?.tail_end;
         let begin =
             at.checked_sub(1).and_then(|before| self.marks.get(before)).map_or(0, |mark| mark.tail_end);
-        let tail = self.tails.get(begin as usize..mark.tail_end as usize)?;
-        Some((format!("{}{tail}", self.head), self.since.plus_ms(mark.after_ms.into())))
+        self.tails.get(begin as usize..end as usize)
     }
 }
 

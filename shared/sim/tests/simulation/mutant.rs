@@ -331,6 +331,10 @@ impl<M: Memory> Knows for Bent<M> {
         self.stack.ids_met.borrow_mut().push(id);
         if self.stack.ids_kept.borrow().contains(&id) { Known::Duplicate } else { known }
     }
+
+    fn let_out(&self, sequence: &str) -> bool {
+        self.port.let_out(sequence)
+    }
 }
 
 impl<M: Memory> Memory for Bent<M> {

@@ -351,15 +351,15 @@ impl Found {
         }
         let is_enough = |(stream, records): &(&str, Vec<&Vec<u32>>)| {
             let deaths = scenario.deaths(readers(stream));
-            // One that cannot have the key dies at its start, whatever it was to work on: once there is a key again it lives
-            // without the record.
+            // One that cannot have the key dies at its start, whatever it was to work on; where it can be had in between, it
+            // lives without the record.
             let wants_key = !["clean", "inbox"].contains(stream);
-            deaths >= 2 * records.len() || wants_key && !scenario.secret_is_there()
+            deaths >= 2 * records.len() || wants_key && scenario.secret_comes_and_goes()
         };
         by_stream.into_iter().filter(is_enough).flat_map(|(_, records)| records).flatten().copied().collect()
     }
 
-    /// What was put away killed its function twice, alone, and then that lived through an event without records.
+    /// What was put away killed its function twice, alone, and each time that then lived through an event without records.
     fn what_is_put_away_did_kill(&self, run: &Run, wrong: &mut Vec<String>) {
         for (source, _) in self.died.values() {
             let (stream, sequence) =
@@ -370,19 +370,19 @@ impl Found {
         }
     }
 
-    /// How many functions died twice of this record alone, and lived without it.
+    /// How many functions died twice of this record alone, and each time lived without it.
     fn who_died(run: &Run, stream: &str, sequence: &str) -> usize {
         let calls = run.stack.calls.borrow();
         let died = |function: &&&str| {
-            let (mut deaths, mut lived) = (0, false);
+            let (mut deaths, mut has_died) = (0, false);
             for call in calls.iter().filter(|call| call.function == **function) {
                 match call.records.as_slice() {
-                    [only] if only == sequence => deaths += u32::from(call.died),
-                    [] => lived |= deaths >= 2 && !call.died,
+                    [only] if only == sequence => has_died = call.died,
+                    [] => deaths += u32::from(std::mem::take(&mut has_died) && !call.died),
                     _ => {}
                 }
             }
-            lived
+            deaths >= 2
         };
         readers(stream).iter().filter(died).count()
     }

@@ -1,14 +1,14 @@
 //! A mistake in the pipeline, and the operator who mends it: what is drawn of them, how the quarantine is replayed, and
 //! what must be true of it.
 //!
-//! With the mistake `transform`, `changes` and `files` refuse every fourth event. Then another version is deployed, and
-//! `millrace quarantine replay` sends what passes now: once or twice, perhaps twice at a time, now and then killed in the
+//! With the mistake `transform`, `changes` and `files` refuse every fourth event; they have it from the beginning, or get it with a
+//! deployment. Then another version is deployed, and `millrace quarantine replay` sends what passes now: once or twice, perhaps twice at a time, now and then killed in the
 //! midst of it; and once more when all is well again and no dead letter is left.
 
 use crate::code::{PIPELINE, SPAN};
 use crate::mutant::Mutant;
 use crate::oracle::Found;
-use crate::scenario::{Event, Kind, Scenario, moment};
+use crate::scenario::{Event, Kind, START, Scenario, moment};
 use crate::truth;
 use crate::world::{KEY, Run, Stack};
 use bytes::Bytes;
@@ -48,6 +48,8 @@ pub(crate) const REASON: &str = "expression";
 /// What an operator does about the mistake.
 #[derive(Debug, Clone)]
 pub(crate) struct Plan {
+    /// When the version with it is deployed, where it is not there from the beginning.
+    mistaken_at: Option<Micros>,
     /// When the version without it is deployed.
     pub(crate) mended_at: Micros,
     pub(crate) attempts: Vec<Attempt>,
@@ -79,7 +81,11 @@ pub(crate) fn draw(scenario: &mut Scenario, chance: &Chance) {
         }
         at = at.plus_ms(chance.pick(&[1, 1_000, 600_000, 7_200_000]));
     }
-    scenario.mistake = Some(Plan { mended_at, attempts });
+    let mistaken_at = chance.percent(40).then(|| {
+        let all_ms = (mended_at.get() - START.get()) / 1_000;
+        START.plus_ms(i64::try_from(chance.below(u64::try_from(all_ms).unwrap() + 1)).unwrap())
+    });
+    scenario.mistake = Some(Plan { mistaken_at, mended_at, attempts });
 }
 
 fn fault(chance: &Chance, at: Micros) -> Fault {
@@ -130,7 +136,8 @@ pub(crate) struct Book {
 
 impl Book {
     pub(crate) fn new(scenario: &Scenario) -> Self {
-        Self { is_mistaken: Cell::new(scenario.mistake.is_some()), ..Self::default() }
+        let is_mistaken = scenario.mistake.as_ref().is_some_and(|plan| plan.mistaken_at.is_none());
+        Self { is_mistaken: Cell::new(is_mistaken), ..Self::default() }
     }
 
     /// Whether this record of a stream was replayed.
@@ -146,14 +153,15 @@ impl Book {
 /// Begins to mend, and to replay.
 pub(crate) fn begin(stack: &Rc<Stack>, scenario: &Rc<Scenario>, functions: Vec<Rc<Function>>) {
     let Some(plan) = &scenario.mistake else { return };
-    let (account, mended_at) = (&stack.account, plan.mended_at);
+    let account = &stack.account;
+    let (begins, ends) = (plan.mistaken_at.map(|at| (at, true)), (plan.mended_at, false));
     let own = Rc::clone(stack);
     account.executor().spawn(async move {
-        own.account.executor().sleep_until(mended_at).await;
-        own.account.tell(|| "the pipeline is mended".to_owned());
-        own.replays.is_mistaken.set(false);
-        for function in functions {
-            function.deploy();
+        for (at, is_mistaken) in begins.into_iter().chain([ends]) {
+            own.account.executor().sleep_until(at).await;
+            own.account.tell(|| format!("another pipeline is deployed, mistaken: {is_mistaken}"));
+            own.replays.is_mistaken.set(is_mistaken);
+            functions.iter().for_each(|function| function.deploy());
         }
     });
     for attempt in plan.attempts.clone() {
@@ -165,11 +173,12 @@ pub(crate) fn begin(stack: &Rc<Stack>, scenario: &Rc<Scenario>, functions: Vec<R
     }
 }
 
-/// Replays what is left, when all is well.
-pub(crate) async fn finish(stack: &Rc<Stack>, scenario: &Scenario) {
+/// Replays what is left, when all is well; whether nothing has to wait until ids are forgotten.
+pub(crate) async fn finish(stack: &Rc<Stack>, scenario: &Scenario) -> bool {
     let which = scenario.wanted(false, stack.cured.get());
     let tally = replay(stack, scenario, which.clone(), None).await;
     stack.replays.last.replace(tally.map(|tally| (which, tally)));
+    tally.is_some_and(|tally| tally.young == 0)
 }
 
 /// Replays the quarantine once; what was counted, if it came to its end.

@@ -259,11 +259,22 @@ impl Scenario {
         })
     }
 
-    /// Whether the secret can be had at all times.
-    pub(crate) fn secret_is_there(&self) -> bool {
-        !self.faults.iter().any(|fault| {
+    /// What goes wrong with the secret.
+    fn of_secret(&self) -> impl Iterator<Item = &Fault> {
+        self.faults.iter().filter(|fault| {
             matches!(fault, Fault::Call { service: "secrets", .. } | Fault::Spell { service: "secrets", .. })
         })
+    }
+
+    /// Whether the secret can be had at all times.
+    pub(crate) fn secret_is_there(&self) -> bool {
+        self.of_secret().next().is_none()
+    }
+
+    /// Whether the secret cannot be had more than once, or not each time.
+    pub(crate) fn secret_comes_and_goes(&self) -> bool {
+        self.of_secret().nth(1).is_some()
+            || self.of_secret().any(|fault| matches!(fault, Fault::Spell { percent: ..100, .. }))
     }
 
     /// From when on after this moment the secret can be had whenever it is asked for. Who cannot have it asks again after half a

@@ -455,16 +455,13 @@ impl Run {
         account.clone().executor().spawn(async move {
             let mut rest = scenario.rest;
             let mut is_replayed = scenario.mistake.is_none();
-            let most = REDRIVES_MAX + 2 * u32::from(!is_replayed); // what is replayed may be given up again
+            let most = REDRIVES_MAX + 3 * u32::from(!is_replayed); // what is replayed may be given up again
             for _ in 0..most {
                 account.sleep(rest).await;
                 rest = Duration::from_hours(1);
                 match stack.letters() {
                     0 if is_replayed => return,
-                    0 => {
-                        replay::finish(&stack, &scenario).await;
-                        is_replayed = true;
-                    }
+                    0 => is_replayed = replay::finish(&stack, &scenario).await,
                     _ => {
                         files::send_again(&stack);
                         drive(&account, &redrive).await;
