@@ -83,6 +83,7 @@ def start(name: str, outputs: dict) -> tuple:
         "TABLE_NAME": "orders",
         "DEDUPE_WINDOW_SECONDS": "3600",
         "STREAM_RETENTION_HOURS": "24",
+        "QUARANTINE_DAYS": "30",
         "METRICS_DAYS": "400",
         "CHECK_URL": "http://127.0.0.1:9",  # nobody is there: what wants a check comes again
         "ACCESS": "open",

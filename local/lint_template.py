@@ -98,14 +98,24 @@ def unheard(resources: dict) -> list:
 
 
 def late(template: dict) -> list:
-    """Mappings of tables that may try for longer than a table's stream keeps a change, which is a day."""
+    """Mappings of streams that may try for longer than a stream keeps a record for sure, which is a day: what it forgets before
+    there is a dead letter is lost. And those of which nobody hears that they are behind."""
+    resources = template["Resources"]
+    heard = set()
+    for resource in resources.values():
+        alarm = resource.get("Properties", {})
+        if resource["Type"] == "AWS::CloudWatch::Alarm" and alarm["MetricName"] == "IteratorAge":
+            heard.add(named(alarm["Dimensions"][0]["Value"]))
     wrong = []
-    for name, resource in template["Resources"].items():
+    for name, resource in resources.items():
         mapping = resource.get("Properties", {})
-        if resource["Type"] == "AWS::Lambda::EventSourceMapping" and "StreamArn" in str(mapping["EventSourceArn"]):
-            most = template["Parameters"][mapping["MaximumRecordAgeInSeconds"]["Ref"]]["MaxValue"]
-            if most >= 86400:
-                wrong.append(f"{name} may try for {most} s, and its stream forgets after a day")
+        if resource["Type"] != "AWS::Lambda::EventSourceMapping" or "MaximumRecordAgeInSeconds" not in mapping:
+            continue
+        most = template["Parameters"][mapping["MaximumRecordAgeInSeconds"]["Ref"]]["MaxValue"]
+        if most >= 86400:
+            wrong.append(f"{name} may try for {most} s, and its stream may forget after a day")
+        if named(mapping["FunctionName"]) not in heard:
+            wrong.append(f"{name}: nobody hears where it is behind")
     return wrong
 
 

@@ -208,7 +208,7 @@ impl Lens<'_> {
             Err(why) => Outcome::Rejected(why),
         };
         let (count, fate) = match outcome {
-            Outcome::Out if !self.seen.insert(event.str(&self.pipeline.event().id).unwrap_or_default()) => {
+            Outcome::Out if !self.seen.insert_hash(self.pipeline.event().identity_of(&event)) => {
                 (&mut self.tally.duplicates, Fate::Duplicate)
             }
             Outcome::Out => (&mut self.tally.out, Fate::Out),

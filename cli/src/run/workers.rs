@@ -15,7 +15,7 @@ use millrace_core::event::Event;
 use millrace_core::frame::EVENT_MAX;
 use millrace_core::pipeline::{Outcome, Pipeline};
 use millrace_core::quarantine::{Entry, Reject};
-use millrace_core::seen::{self, Seen};
+use millrace_core::seen::Seen;
 use millrace_core::step::Context;
 use millrace_files::{Chunk, Room};
 use millrace_lake::Row;
@@ -351,7 +351,7 @@ impl Worker<'_> {
         self.tally.r#in += 1;
         let kept = match outcome {
             Outcome::Out => {
-                let id = seen::hash(event.str(&self.pipeline.event().id).unwrap_or_default());
+                let id = self.pipeline.event().identity_of(event);
                 fits(event).and_then(|()| Ok((id, self.sheet.push(event)?)))
             }
             Outcome::Filtered(_step) => {

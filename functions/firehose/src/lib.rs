@@ -14,7 +14,7 @@ use millrace_core::keys::Keys;
 use millrace_core::pipeline::{Outcome, Pipeline};
 use millrace_core::port::{Clock, Secret};
 use millrace_core::quarantine::Reject;
-use millrace_core::seen::{self, Seen};
+use millrace_core::seen::Seen;
 use millrace_core::step::Context;
 use millrace_core::time::Micros;
 use millrace_core::token::TokenKey;
@@ -114,7 +114,7 @@ impl Work<'_> {
                     Outcome::Filtered(_step) => self.tally.filtered += 1,
                     Outcome::Rejected(why) => return Err(why),
                     Outcome::Out => {
-                        let id = seen::hash(event.str(&self.pipeline.event().id).unwrap_or_default());
+                        let id = self.pipeline.event().identity_of(event);
                         if !seen.insert_hash(id) {
                             self.tally.duplicates += 1;
                             continue;

@@ -41,6 +41,9 @@ const DEATHS_MAX: usize = 2;
 const DIED: &str = "function_died";
 const DIED_DETAIL: &str = "the function that was to handle this died on it, and again alone";
 
+/// Why a letter is put away whose records are gone.
+const FORGOTTEN: &str = "forgotten";
+
 /// How logs and the quarantine call the inbox queue.
 const INBOX: &str = "inbox";
 
@@ -100,6 +103,17 @@ pub struct Tally {
     pub quarantined: usize,
     /// Messages of which the stream has forgotten records.
     pub forgotten: usize,
+}
+
+/// A letter in hand.
+struct InHand<'a> {
+    letter: &'a Letter,
+    deadline: Micros,
+    order: Order,
+    /// Whether the stream had all of its records.
+    is_whole: bool,
+    /// Until when a function that died of some may hold something.
+    held_until: Option<Micros>,
 }
 
 /// How a letter ended.
@@ -269,7 +283,8 @@ where
         Ok(End::Done)
     }
 
-    /// Reads a letter's records back, page by page, and hands them to its function.
+    /// Reads a letter's records back and hands them to its function; what the stream has forgotten of them is told once, when the
+    /// rest has gone through or has letters of its own.
     async fn redrive(
         &self,
         letter: &Letter,
@@ -278,29 +293,39 @@ where
         deadline: Micros,
         tally: &mut Tally,
     ) -> Result<End, Error> {
-        let mut page = self.read(letter, Begin::At(&letter.start), deadline).await?;
-        if page.first().is_none_or(|first| first.sequence != letter.start) {
+        let mut hand = InHand { letter, deadline, order, is_whole: true, held_until: None };
+        let page = self.read(&hand, Begin::At(&letter.start)).await?;
+        hand.is_whole = page.first().is_some_and(|first| first.sequence == letter.start);
+        let end = self.hand_over(&mut hand, page, queue, tally).await?;
+        if !hand.is_whole {
             tally.forgotten += 1;
             self.note_forgotten(letter, order, deadline).await?;
         }
-        let mut held_until = None;
+        Ok(end)
+    }
+
+    /// Hands a letter's records to its function, page by page.
+    async fn hand_over(
+        &self,
+        hand: &mut InHand<'_>,
+        mut page: Vec<Kept>,
+        queue: &Guard<I>,
+        tally: &mut Tally,
+    ) -> Result<End, Error> {
         while let Some(last) = page.last() {
             // Where the records behind this page begin is known before it is sent: the letter may be parted there.
-            let next = if last.sequence < letter.end {
-                self.read(letter, Begin::After(&last.sequence), deadline).await?
-            } else {
-                Vec::new()
-            };
+            let next = self.read_behind(hand, last).await?;
             tally.records += page.len();
-            if !order.dry_run {
+            if !hand.order.dry_run {
                 let mut waiting: Vec<_> = events(&page).collect();
                 waiting.reverse();
-                let sent = self.send(letter, &mut waiting, deadline, tally, &mut held_until).await;
-                if let Err(why) = sent {
+                if let Err(why) = self.send(hand, &mut waiting, tally).await {
                     // Without a death nothing is known of them that is not known of the whole letter.
-                    let hand = waiting.pop().filter(|_| held_until.is_some());
+                    let Some(records) = waiting.pop().filter(|_| hand.held_until.is_some()) else {
+                        return Err(why);
+                    };
                     let behind = waiting.last().copied().unwrap_or(&next).first();
-                    return self.part(letter, queue, hand.unwrap_or_default(), behind, why, deadline).await;
+                    return self.part(hand, queue, records, behind, why).await;
                 }
             }
             page = next;
@@ -309,32 +334,47 @@ where
     }
 
     /// A page of a letter's records.
-    async fn read(&self, letter: &Letter, begin: Begin<'_>, deadline: Micros) -> Result<Vec<Kept>, Error> {
+    async fn read(&self, hand: &InHand<'_>, begin: Begin<'_>) -> Result<Vec<Kept>, Error> {
+        let InHand { letter, deadline, .. } = hand;
         let read = async |streams: &R| streams.read(&letter.shard, begin).await;
-        let mut page = self.streams.call(&self.clock, deadline, read).await?;
+        let mut page = self.streams.call(&self.clock, *deadline, read).await?;
         page.retain(|record| record.sequence <= letter.end);
         Ok(page)
     }
 
-    /// Puts letters of the records in hand, and of those behind them, in the place of one that waits. Else the next run would begin
+    /// The page behind this record, which is read once more: where it is gone by now, others may be.
+    async fn read_behind(&self, hand: &mut InHand<'_>, last: &Kept) -> Result<Vec<Kept>, Error> {
+        if last.sequence >= hand.letter.end {
+            return Ok(Vec::new());
+        }
+        let mut page = self.read(hand, Begin::At(&last.sequence)).await?;
+        if page.first().is_none_or(|first| first.sequence != last.sequence) {
+            hand.is_whole = false;
+            return Ok(page);
+        }
+        page.remove(0);
+        if page.is_empty() { self.read(hand, Begin::After(&last.sequence)).await } else { Ok(page) }
+    }
+
+    /// Puts letters of some records, and of those behind them, in the place of one that waits. Else the next run would begin
     /// with all of it, and a function that takes a minute to die of a record would never be done with a thousand.
     async fn part(
         &self,
-        letter: &Letter,
+        hand: &InHand<'_>,
         queue: &Guard<I>,
-        hand: &[Kept],
+        records: &[Kept],
         behind: Option<&Kept>,
         why: Error,
-        deadline: Micros,
     ) -> Result<End, Error> {
-        let (Some(first), Some(last)) = (hand.first(), hand.last()) else { return Err(why) };
+        let InHand { letter, deadline, .. } = hand;
+        let (Some(first), Some(last)) = (records.first(), records.last()) else { return Err(why) };
         if first.sequence == letter.start && last.sequence == letter.end {
             return Err(why);
         }
         tracing::warn!(shard = letter.shard.shard, start = %letter.start, end = %letter.end, why = why.chain(), "the rest of the dead letter waits");
         let behind = behind.map(|behind| letter.part(&behind.sequence, &letter.end));
         for part in [Some(letter.part(&first.sequence, &last.sequence)), behind].into_iter().flatten() {
-            queue.call(&self.clock, deadline, async |queue| queue.send(&part).await).await?;
+            queue.call(&self.clock, *deadline, async |queue| queue.send(&part).await).await?;
         }
         Ok(End::Parted)
     }
@@ -343,21 +383,21 @@ where
     /// is done is no longer waiting.
     async fn send(
         &self,
-        letter: &Letter,
+        hand: &mut InHand<'_>,
         waiting: &mut Vec<&[Kept]>,
-        deadline: Micros,
         tally: &mut Tally,
-        held_until: &mut Option<Micros>,
     ) -> Result<(), Error> {
+        let InHand { letter, deadline, held_until, .. } = hand;
         let mut deaths = 0;
         while let Some(&records) = waiting.last() {
-            if !self.has_time(deadline) {
+            if !self.has_time(*deadline) {
                 return Err(waits("there is no time left"));
             }
-            match self.invoke(&letter.function, &letter.event(records), deadline).await? {
+            match self.invoke(&letter.function, &letter.event(records), *deadline).await? {
                 Invoked::Answered(answer) if is_safe(&answer) => {
                     tally.redriven += records.len();
-                    (deaths, _) = (0, waiting.pop());
+                    deaths = 0;
+                    waiting.pop();
                 }
                 // Else a record that kills would keep those behind it from ever going through.
                 Invoked::Answered(_) if held_until.is_some_and(|until| self.clock.now() < until) => {
@@ -368,12 +408,12 @@ where
                     *held_until = Some(self.clock.now().plus_ms(HELD_MS));
                     deaths += 1;
                     // Each time: one that did not start twice may start in between.
-                    self.must_live(&letter.function, &letter.event(&[]), deadline).await?;
+                    self.must_live(&letter.function, &letter.event(&[]), *deadline).await?;
                     if records.len() == 1 && deaths < DEATHS_MAX {
                         continue;
                     }
                     if let [record] = records {
-                        self.put_away(&letter.source(), record, DIED, DIED_DETAIL.into(), deadline).await?;
+                        self.put_away(&letter.source(), record, DIED, DIED_DETAIL.into(), *deadline).await?;
                         tally.quarantined += 1;
                         waiting.pop();
                     } else {
@@ -416,7 +456,7 @@ where
             partition_key: String::new(),
             data: Vec::new(),
         };
-        self.put_away(&letter.source(), &record, "forgotten", detail.into(), deadline).await
+        self.put_away(&letter.source(), &record, FORGOTTEN, detail.into(), deadline).await
     }
 
     async fn put_away(
@@ -435,7 +475,9 @@ where
             may_be_known: true, // nobody knows what its function did before it died
             payload: record.data.clone(),
         };
-        let Some(page) = quarantine::page("redrive", source, &[entry]) else { return Ok(()) };
+        // What was forgotten has no payload, and takes no place of something that has one.
+        let function = if reason == FORGOTTEN { "redrive-forgotten" } else { "redrive" };
+        let Some(page) = quarantine::page(function, source, &[entry]) else { return Ok(()) };
         put_object(&self.quarantine, &page.key, page.body, &self.clock, deadline).await
     }
 }

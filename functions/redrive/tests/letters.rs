@@ -4,7 +4,7 @@
 
 use millrace_core::decode;
 use millrace_core::guard::Guard;
-use millrace_core::port::{Clock as _, Inbox as _, Invoked, Kept, Kind};
+use millrace_core::port::{Begin, Clock as _, Error, Inbox as _, Invoked, Kept, Kind, Replay, Shard};
 use millrace_core::time::Micros;
 use millrace_redrive::{Deps, Order, Tally};
 use millrace_sim::{History, Messages, Played, Store, VirtualClock, run};
@@ -55,7 +55,7 @@ fn redrive(
     order: Order,
     letters: Vec<String>,
     dead_spill: Vec<String>,
-    history: History,
+    history: impl Replay,
     answer: impl Fn(&[String]) -> Result<Invoked, Kind>,
 ) -> Done {
     let calls = RefCell::new(Vec::new());
@@ -151,7 +151,7 @@ fn what_deaths_have_told_of_a_letter_that_waits_is_kept() {
         [first, ..] if first.as_str() >= "106" => Ok(Invoked::Answered(failures.into())),
         _ => safe(),
     };
-    // Pages are of three records. The parts are there at once, and come again in the same run.
+    // Pages are of three records, and behind the first one two of them are new. The parts are there at once, and come again in the same run.
     let done = redrive(RUN, vec![letter(103, 110)], vec![], history(100), answer);
     assert_eq!((done.tally.done, done.tally.left, done.tally.redriven, done.tally.quarantined), (0, 3, 2, 1));
     let place = |letter: &String, name: &str| {
@@ -161,7 +161,7 @@ fn what_deaths_have_told_of_a_letter_that_waits_is_kept() {
     let parts = done.left.iter().map(|letter| {
         ["startSequenceNumber", "endSequenceNumber", "batchEndSequenceNumber"].map(|name| place(letter, name))
     });
-    let expected = [["106", "108", "110"], ["109", "110", "110"]];
+    let expected = [["106", "107", "110"], ["108", "110", "110"]];
     assert_eq!(parts.collect::<Vec<_>>(), expected.map(|part| part.map(str::to_owned)));
     let done = redrive(RUN, done.left, vec![], history(100), |_| safe());
     assert_eq!((done.tally.done, done.tally.redriven), (2, 5));
@@ -172,6 +172,42 @@ fn what_the_stream_has_forgotten_leaves_a_trace() {
     let done = redrive(RUN, vec![letter(103, 107), letter(90, 95)], vec![], history(105), |_| safe());
     assert_eq!((done.tally.forgotten, done.tally.redriven, done.tally.done), (2, 3, 2));
     assert!(done.quarantined.iter().all(|(reason, _)| reason == "forgotten") && done.quarantined.len() == 2);
+}
+
+#[test]
+fn what_the_stream_has_forgotten_is_told_when_the_rest_is_through() {
+    let failed = || Ok(Invoked::Answered(r#"{"batchItemFailures":[{"itemIdentifier":"105"}]}"#.into()));
+    let done = redrive(RUN, vec![letter(103, 107)], vec![], history(105), |_| failed());
+    assert_eq!((done.tally.forgotten, done.tally.left, done.quarantined.len()), (0, 1, 0), "not in each run");
+}
+
+/// The records are read page by page, and a function may take its time.
+#[test]
+fn what_the_stream_forgets_meanwhile_leaves_a_trace() {
+    struct Forgets<'a>(&'a Cell<u32>);
+
+    impl Replay for Forgets<'_> {
+        async fn read(&self, shard: &Shard, begin: Begin<'_>) -> Result<Vec<Kept>, Error> {
+            history(self.0.get()).read(shard, begin).await
+        }
+    }
+
+    // What is behind the page at hand was read before it was sent.
+    for (horizon, redriven) in [(101, 20), (104, 20), (110, 15), (200, 5)] {
+        let first = Cell::new(100);
+        let answer = |_: &[String]| {
+            first.set(horizon);
+            safe()
+        };
+        let done = redrive(RUN, vec![letter(100, 119)], vec![], Forgets(&first), answer);
+        let forgotten = usize::from(redriven < 20);
+        assert_eq!(
+            (done.tally.redriven, done.tally.forgotten, done.tally.done),
+            (redriven, forgotten, 1),
+            "{horizon}"
+        );
+        assert_eq!(done.quarantined.len(), forgotten);
+    }
 }
 
 #[test]

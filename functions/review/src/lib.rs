@@ -18,6 +18,7 @@ use millrace_core::pipeline::EventSettings;
 use millrace_core::port::{Clock, Error, KeyTable, ObjectStore, Post, Reply};
 use millrace_core::quarantine::{Entry, Reject};
 use millrace_core::record::Record;
+use millrace_core::seen;
 use millrace_core::sink::{Cut, Driver, Laid, Object, Sink};
 use millrace_core::time::Micros;
 use millrace_core::token::fingerprint;
@@ -111,9 +112,9 @@ impl<T: KeyTable, O: ObjectStore, Q: ObjectStore, H: Post, C: Clock> Deps<T, O, 
     /// Asks for the events of a frame that want it and are not decided yet.
     async fn ask(&mut self, record: &Record<'_>, deadline: Micros, asked: &mut Asked) -> Result<(), Error> {
         let (check, clock) = (&self.check, &self.driver.clock);
-        let questions = self.desk.questions(record).into_iter().map(|(id, line)| async move {
+        let questions = self.desk.questions(record).into_iter().map(|(event, id, line)| async move {
             let reply = check.call(clock, deadline, async |check| check.post(&id, &line).await).await?;
-            Ok::<_, Error>((id, Verdict::of(&reply)))
+            Ok::<_, Error>((event, Verdict::of(&reply)))
         });
         let mut answers = stream::iter(questions).buffer_unordered(ASKS_AT_ONCE);
         let mut failed = None;
@@ -121,13 +122,13 @@ impl<T: KeyTable, O: ObjectStore, Q: ObjectStore, H: Post, C: Clock> Deps<T, O, 
         // that one off, nobody ever finds out that the check is back.
         while let Some(answer) = answers.next().await {
             match answer {
-                Ok((id, verdict)) => {
+                Ok((event, verdict)) => {
                     asked.asked += 1;
                     match verdict {
                         Verdict::Approved => asked.approved += 1,
                         Verdict::Held(_) => asked.held += 1,
                     }
-                    self.desk.verdicts.insert(id, verdict);
+                    self.desk.verdicts.insert(event, verdict);
                 }
                 Err(why) => failed = failed.or(Some(why)),
             }
@@ -140,7 +141,8 @@ impl<T: KeyTable, O: ObjectStore, Q: ObjectStore, H: Post, C: Clock> Deps<T, O, 
 #[derive(Debug)]
 pub struct Desk {
     id: Path,
-    verdicts: HashMap<String, Verdict>,
+    /// By what an event is, whole: two may have the same id.
+    verdicts: HashMap<u128, Verdict>,
     reader: Reader,
     event: Event,
 }
@@ -184,15 +186,16 @@ impl Desk {
         Self { id: settings.id, verdicts: HashMap::new(), reader, event }
     }
 
-    /// The events of a frame that are to be checked, with their ids. One that cannot be read is none: the sink puts it away.
-    fn questions(&mut self, record: &Record<'_>) -> Vec<(String, String)> {
+    /// The events of a frame that are to be checked, with what they are known by and their ids. One that cannot be read is none: the
+    /// sink puts it away.
+    fn questions(&mut self, record: &Record<'_>) -> Vec<(u128, String, String)> {
         let Ok((_, body)) = self.reader.read(record.data) else { return Vec::new() };
         let mut questions = Vec::new();
         for line in body.events() {
             if let Ok(Some(id)) = wanted(line, &mut self.event, &self.id)
-                && !self.verdicts.contains_key(&id)
+                && !self.verdicts.contains_key(&seen::hash(line))
             {
-                questions.push((id, line.to_owned()));
+                questions.push((seen::hash(line), id, line.to_owned()));
             }
         }
         questions
@@ -252,10 +255,10 @@ impl Sink for Desk {
                 match wanted(line, event, id) {
                     Ok(wanted) => {
                         laid.landing.landed += 1;
-                        if let Some(id) = wanted
-                            && let Some(Verdict::Held(reason)) = verdicts.get(&id)
+                        if wanted.is_some()
+                            && let Some(Verdict::Held(reason)) = verdicts.get(&seen::hash(line))
                         {
-                            laid.objects.push(held(&id, line, reason));
+                            laid.objects.push(held(line, reason));
                         }
                     }
                     Err(why) => reject(u32::try_from(place).ok(), why, line.as_bytes()),
@@ -267,9 +270,9 @@ impl Sink for Desk {
     }
 }
 
-/// The message of an event that is held. Its key is the event's own.
-fn held(id: &str, line: &str, reason: &str) -> Object {
+/// The message of an event that is held. Its key is the event's own, all of it: the queue drops a second one of a key.
+fn held(line: &str, reason: &str) -> Object {
     // The line is JSON, and stays as it is.
     let body = format!(r#"{{"event":{line},"reason":{}}}"#, json!(reason));
-    Object { key: fingerprint(id.as_bytes(), 16), body: body.into_bytes() }
+    Object { key: fingerprint(line.as_bytes(), 16), body: body.into_bytes() }
 }

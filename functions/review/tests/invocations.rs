@@ -125,6 +125,16 @@ fn what_wants_a_check_is_approved_or_held_and_the_rest_passes_by() {
         .assert_eq(&held(&deps).join("\n"));
 }
 
+/// Ids are known for an hour and by shard: two events may have the same one.
+#[test]
+fn what_was_decided_of_one_event_says_nothing_of_another_one_of_its_id() {
+    let mut deps = healthy();
+    let events = [payment("a", 7.0), payment("a", 700.0), payment("a", 800.0)];
+    let (response, counts) = invoke(&mut deps, &[frame("7", &events[..2]), frame("8", &events[2..])]);
+    assert_eq!((response, counts.asked), (safe(), Asked { asked: 3, approved: 1, held: 2 }));
+    assert_eq!(held(&deps).len(), 2, "the queue would drop a second one of a key");
+}
+
 #[test]
 fn what_comes_again_is_neither_held_twice_nor_lost() {
     let mut deps = healthy();
@@ -249,9 +259,14 @@ fn the_sample_event_is_safe() {
 fn a_start_without_settings_names_them_all() {
     let out = std::process::Command::new(env!("CARGO_BIN_EXE_review")).env_clear().output().unwrap();
     let told = String::from_utf8_lossy(&out.stderr).into_owned();
-    for name in
-        ["CHECK_URL", "REVIEW_QUEUE_URL", "QUARANTINE_BUCKET", "STATE_TABLE", "STREAM_RETENTION_HOURS"]
-    {
+    for name in [
+        "CHECK_URL",
+        "REVIEW_QUEUE_URL",
+        "QUARANTINE_BUCKET",
+        "QUARANTINE_DAYS",
+        "STATE_TABLE",
+        "STREAM_RETENTION_HOURS",
+    ] {
         assert!(!out.status.success() && told.contains(name), "{told}");
     }
 }

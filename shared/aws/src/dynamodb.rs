@@ -40,29 +40,38 @@ impl Table {
 impl KeyTable for Table {
     async fn page(&self, key: &str, between: Between<'_>) -> Result<Page, Error> {
         let (condition, values) = condition(key, between);
-        let mut call = self
-            .client
-            .query()
-            .table_name(&self.name)
-            .consistent_read(true)
-            .scan_index_forward(!between.backward)
-            .key_condition_expression(condition)
-            .expression_attribute_names("#k", "key");
-        // A name that the condition has no use for is an error.
-        if condition.contains("#p") {
-            call = call.expression_attribute_names("#p", "position");
+        let mut start = None;
+        loop {
+            let mut call = self
+                .client
+                .query()
+                .table_name(&self.name)
+                .consistent_read(true)
+                .scan_index_forward(!between.backward)
+                .set_exclusive_start_key(start)
+                .key_condition_expression(condition)
+                .expression_attribute_names("#k", "key");
+            // A name that the condition has no use for is an error.
+            if condition.contains("#p") {
+                call = call.expression_attribute_names("#p", "position");
+            }
+            for (name, value) in &values {
+                call = call.expression_attribute_values(*name, AttributeValue::S((*value).to_owned()));
+            }
+            let answer = Box::pin(call.send()).await; // boxed: the SDK's futures are large
+            let what = || format!("query the items of {key} in the table {}", self.name);
+            let answer = answer.map_err(|error| failed(what(), error.into_service_error()))?;
+            let items = answer.items().iter().map(|item| read(item).ok_or_else(|| self.unreadable(key)));
+            let mut items = items.collect::<Result<Vec<_>, _>>()?;
+            items.retain(|item| {
+                item.position != between.after && Some(item.position.as_str()) != between.before
+            });
+            start = answer.last_evaluated_key;
+            // A page without an item is the end: one of the bounds alone is none.
+            if !items.is_empty() || start.is_none() {
+                return Ok(Page { items, more: start.is_some() });
+            }
         }
-        for (name, value) in values {
-            call = call.expression_attribute_values(name, AttributeValue::S(value.to_owned()));
-        }
-        let answer = Box::pin(call.send()).await; // boxed: the SDK's futures are large
-        let what = || format!("query the items of {key} in the table {}", self.name);
-        let answer = answer.map_err(|error| failed(what(), error.into_service_error()))?;
-        let items = answer.items().iter().map(|item| read(item).ok_or_else(|| self.unreadable(key)));
-        let mut items = items.collect::<Result<Vec<_>, _>>()?;
-        let more = answer.last_evaluated_key().is_some();
-        items.retain(|item| item.position != between.after && Some(item.position.as_str()) != between.before);
-        Ok(Page { items, more })
     }
 
     async fn put(&self, item: &Item, when: When) -> Result<Written, Error> {

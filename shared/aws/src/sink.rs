@@ -11,7 +11,7 @@ use millrace_core::frame::Reader;
 use millrace_core::guard::Guard;
 use millrace_core::sink::Driver;
 
-/// Reads `QUARANTINE_BUCKET`, `STATE_TABLE` and `STREAM_RETENTION_HOURS`; `objects` is where the sink's objects go.
+/// Reads `QUARANTINE_BUCKET`, `QUARANTINE_DAYS`, `STATE_TABLE` and `STREAM_RETENTION_HOURS`; `objects` is where the sink's objects go.
 pub fn from_env<F: Fn(&str) -> Option<String>, O>(
     function: &'static str,
     mut env: Env<F>,
@@ -19,10 +19,13 @@ pub fn from_env<F: Fn(&str) -> Option<String>, O>(
 ) -> Result<Driver<Table, O, Bucket, SystemClock>, Missing> {
     let (table, quarantine) = (env.text("STATE_TABLE"), env.text("QUARANTINE_BUCKET"));
     let retention_hours = env.number("STREAM_RETENTION_HOURS");
+    let quarantine_days = env.number("QUARANTINE_DAYS");
     let config = clients::config(&mut env);
     env.check()?;
-    // A record may be transformed again until RawStream forgets it, and its frame come again until CleanStream does.
-    let kept_ms = retention_hours.saturating_mul(2 * 3_600_000);
+    // A record may be transformed again until RawStream forgets it, and its frame come again until CleanStream does; and then be
+    // replayed, if another sink died of it, as long as the quarantine has it.
+    let kept_ms = retention_hours.saturating_mul(2).saturating_add(quarantine_days.saturating_mul(24));
+    let kept_ms = kept_ms.saturating_mul(3_600_000);
     let table = Guard::patient("state table", Table::new(&config, table));
     Ok(Driver {
         function,

@@ -9,7 +9,7 @@ use crate::kpl;
 use crate::pipeline::{Outcome, Pipeline};
 use crate::quarantine::{Entry, Reject};
 use crate::record::{self, Record, Source};
-use crate::seen::{self, Seen};
+use crate::seen::Seen;
 use crate::time::Micros;
 use crate::token::TokenKey;
 use crate::window::{Known, Knows, Outgoing};
@@ -347,7 +347,7 @@ impl<'a> Run<'a> {
     fn let_out(&mut self, piece: &Piece<'_>, event: &Event) {
         let Self { pipeline, batch, knows, .. } = self;
         let Piece { sequence, index, arrived_at, json } = *piece;
-        let id = seen::hash(event.str(&pipeline.event().id).unwrap_or_default());
+        let id = pipeline.event().identity_of(event);
         let known = knows.map_or(Known::New, |knows| knows.known(id, sequence, arrived_at));
         // What is a duplicate of a later record of this batch must not make that one a duplicate.
         if known == Known::Duplicate || !batch.seen.insert_hash(id) {
@@ -416,6 +416,15 @@ mod tests {
         let batch = run(&[large.as_bytes(), small.as_bytes(), small.as_bytes()]);
         let tally = batch.tally(None);
         assert_eq!((tally.quarantined, tally.out, tally.duplicates), (1, 1, 1));
+    }
+
+    #[test]
+    fn the_ids_of_one_tenant_say_nothing_of_those_of_another() {
+        let event = |tenant: &str| format!(r#"{{"id":"a","t":"x","at":1573841100{tenant}}}"#).into_bytes();
+        let of = [event(r#","tenant":"acme""#), event(r#","tenant":"globex""#), event("")];
+        let batch = run(&[&of[0], &of[1], &of[2], &of[1]]);
+        let tally = batch.tally(None);
+        assert_eq!((tally.out, tally.duplicates), (3, 1));
     }
 
     #[test]

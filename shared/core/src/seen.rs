@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::hash::{BuildHasherDefault, Hasher};
-use twox_hash::XxHash3_128;
+use twox_hash::{XxHash3_64, XxHash3_128};
 
 /// For so many ids a set keeps its room: more than a full batch has, unless it is compressed well.
 const KEPT: usize = 100_000;
@@ -45,6 +45,12 @@ impl Seen {
 #[must_use]
 pub fn hash(id: &str) -> u128 {
     XxHash3_128::oneshot(id.as_bytes())
+}
+
+/// What a tenant's id is known by: the ids of one say nothing of another's.
+#[must_use]
+pub fn hash_of_tenant(tenant: &str, id: &str) -> u128 {
+    XxHash3_128::oneshot_with_seed(XxHash3_64::oneshot(tenant.as_bytes()), id.as_bytes())
 }
 
 /// The keys are hashes already.

@@ -1,8 +1,14 @@
 //! Whose an event is.
 
+use crate::event::Path;
+use std::sync::LazyLock;
+
 /// The field that says it. Where clients have to show a credential, ingest writes it by the credential, over what the client
 /// says; with no credential it is a field like any other.
 pub const FIELD: &str = "tenant";
+
+/// The place of that field.
+pub static PATH: LazyLock<Path> = LazyLock::new(|| Path::from_key(FIELD));
 
 /// The tenant, in the lake's partition, of events that say none. Nobody is called so.
 pub const NONE: &str = "none";

@@ -16,12 +16,13 @@ use crate::guard::{Guard, Health};
 use crate::port::{Between, Clock, Error, Item, KeyTable, Lineage, When};
 use crate::record::Source;
 use crate::time::Micros;
+use futures_util::future::try_join;
 pub use item::Outgoing;
 use lane::{Batch, Lane};
 use std::collections::{BTreeSet, HashMap};
 
-/// What stands before the position of an item that a redrive wrote: it sorts behind all others, where every instance
-/// finds it, for what it tells of lies far back.
+/// What stands before the position of an item that a redrive wrote, and before the time of it: such items sort behind all
+/// others, where every instance finds those that matter, for what they tell of lies far back.
 const REDRIVEN: &str = "~";
 
 /// How long ids are known, and how many.
@@ -253,12 +254,9 @@ impl<T: KeyTable, L: Lineage> Window<T, L> {
         while let Some(shard) = shards.pop() {
             let is_own = shard == source.shard;
             let key = item::key(&Source { stream: source.stream.clone(), shard: shard.clone() });
-            let is_old = |batch: &Batch| batch.until() < from && !batch.is_redriven();
             let room = self.span.ids_max.saturating_sub(found.iter().map(Batch::ids).sum());
-            let all = Between { after: "", before: None, backward: true };
-            let (batches, end) = self.read(&key, all, is_old, room, clock, deadline).await?;
+            let (batches, end) = self.read_back(&key, from, room, &mut lane, clock, deadline).await?;
             found.extend(batches.into_iter().map(|batch| if is_own { batch } else { batch.inherited() }));
-            lane.cut(end.cut());
             if end == End::Last {
                 let parents = self.parents(&shard, clock, deadline).await?;
                 shards.extend(parents.into_iter().filter(|parent| met.insert(parent.clone())));
@@ -268,6 +266,46 @@ impl<T: KeyTable, L: Lineage> Window<T, L> {
             lane.push(batch);
         }
         Ok(lane)
+    }
+
+    /// What a shard let out from this moment on: what was redriven of it, then the rest, the latest first. Tells where that
+    /// ended, and the lane where there was no room.
+    async fn read_back(
+        &self,
+        key: &str,
+        from: Micros,
+        room: usize,
+        lane: &mut Lane,
+        clock: &impl Clock,
+        deadline: Micros,
+    ) -> Result<(Vec<Batch>, End), Error> {
+        let live = Between { after: "", before: Some(REDRIVEN), backward: true };
+        let is_old = |batch: &Batch| batch.until() < from;
+        let live = self.read(key, live, is_old, room, clock, deadline);
+        let again = self.read_redriven(key, from, None, room, clock, deadline);
+        let ((live, end), (mut found, cut)) = try_join(live, again).await?;
+        lane.cut(end.cut());
+        lane.cut(cut.cut());
+        found.extend(live);
+        Ok((found, end))
+    }
+
+    /// What was redriven of a shard and arrived within the window from this moment on, or not long after the other one.
+    async fn read_redriven(
+        &self,
+        key: &str,
+        from: Micros,
+        until: Option<Micros>,
+        room: usize,
+        clock: &impl Clock,
+        deadline: Micros,
+    ) -> Result<(Vec<Batch>, End), Error> {
+        let after = item::redriven_at(from);
+        let between = Between { after: &after, before: None, backward: false };
+        // They stand in the order of their last records, and one of them may begin long before another one that ends earlier.
+        let until = until.map(|until| until.plus_ms(self.span.window_ms));
+        let is_late = |batch: &Batch| until.is_some_and(|until| batch.since() > until);
+        self.read(key, between, is_late, room, clock, deadline).await
     }
 
     /// What a redrive must know: what was let out within the window before its records, and after them; in their shard, in
@@ -282,12 +320,11 @@ impl<T: KeyTable, L: Lineage> Window<T, L> {
         let Source { stream, shard } = batch.source;
         let of = |shard: &str| item::key(&Source { stream: stream.clone(), shard: shard.to_owned() });
         let until = batch.until.plus_ms(self.span.window_ms);
-        let is_old = |batch: &Batch| batch.until() < from && !batch.is_redriven();
+        let is_old = |batch: &Batch| batch.until() < from;
         let is_late = |batch: &Batch| batch.since() > until;
         let here = item::place(batch.first);
         let all = Between { after: "", before: None, backward: true };
         let live = Between { after: "", before: Some(REDRIVEN), backward: false };
-        let redriven = Between { after: REDRIVEN, before: None, backward: false };
         let room = self.span.ids_max;
 
         let mut lane = Lane::new(from);
@@ -299,7 +336,7 @@ impl<T: KeyTable, L: Lineage> Window<T, L> {
         let (later, cut) = self.read(&of(shard), after, is_late, room, clock, deadline).await?;
         found.extend(later);
         lane.cut(cut.cut());
-        let (again, cut) = self.read(&of(shard), redriven, |_| false, room, clock, deadline).await?;
+        let (again, cut) = self.read_redriven(&of(shard), from, Some(until), room, clock, deadline).await?;
         found.extend(again);
         lane.cut(cut.cut());
 
@@ -310,9 +347,8 @@ impl<T: KeyTable, L: Lineage> Window<T, L> {
             if !met.insert(parent.clone()) {
                 continue;
             }
-            let (batches, end) = self.read(&of(&parent), all, is_old, room, clock, deadline).await?;
+            let (batches, end) = self.read_back(&of(&parent), from, room, &mut lane, clock, deadline).await?;
             found.extend(batches.into_iter().map(Batch::of_another_shard));
-            lane.cut(end.cut());
             if end == End::Last {
                 parents.extend(self.parents(&parent, clock, deadline).await?);
             }
@@ -326,7 +362,8 @@ impl<T: KeyTable, L: Lineage> Window<T, L> {
             let (batches, cut) = self.read(&of(&child), live, is_late, room, clock, deadline).await?;
             found.extend(batches.into_iter().map(Batch::of_another_shard));
             lane.cut(cut.cut());
-            let (batches, cut) = self.read(&of(&child), redriven, |_| false, room, clock, deadline).await?;
+            let (batches, cut) =
+                self.read_redriven(&of(&child), from, Some(until), room, clock, deadline).await?;
             found.extend(batches);
             lane.cut(cut.cut());
             children.extend(self.children(&child, clock, deadline).await?);
@@ -396,11 +433,14 @@ impl<T: KeyTable, L: Lineage> Memory for Window<T, L> {
         let warm = self.lanes.remove(&self.open).filter(|lane| !batch.redriven && lane.reaches(from));
         let mut lane = match warm {
             Some(mut lane) => {
-                let new = Between { after: lane.last(), before: None, backward: true };
-                let key = item::key(batch.source);
-                let (new, end) = self.read(&key, new, |_| false, self.span.ids_max, clock, deadline).await?;
+                let (key, room) = (item::key(batch.source), self.span.ids_max);
+                let new = Between { after: lane.last(), before: Some(REDRIVEN), backward: true };
+                let new = self.read(&key, new, |_| false, room, clock, deadline);
+                let again = self.read_redriven(&key, from, None, room, clock, deadline);
+                let ((new, end), (again, cut)) = try_join(new, again).await?;
                 lane.cut(end.cut());
-                for batch in new.into_iter().rev() {
+                lane.cut(cut.cut());
+                for batch in new.into_iter().rev().chain(again) {
                     lane.push(batch);
                 }
                 lane
@@ -423,13 +463,12 @@ impl<T: KeyTable, L: Lineage> Memory for Window<T, L> {
     async fn keep(&mut self, out: &Outgoing, clock: &impl Clock, deadline: Micros) -> Result<(), Error> {
         let Some(source) = out.source() else { return Ok(()) };
         let expires_at = out.until().plus_ms(self.span.window_ms.saturating_add(self.span.retries_ms));
-        let prefix = if self.redriven { REDRIVEN } else { "" };
         let heirs = if self.redriven { self.heirs.as_slice() } else { &[] };
-        let items = out.items(source, prefix, expires_at);
+        let items = out.items(source, self.redriven, expires_at);
         self.write(&items, clock, deadline).await?;
         for heir in heirs {
             let heir = Source { stream: source.stream.clone(), shard: heir.clone() };
-            self.write(&out.items(&heir, prefix, expires_at), clock, deadline).await?;
+            self.write(&out.items(&heir, self.redriven, expires_at), clock, deadline).await?;
         }
         if let Some(lane) = self.lanes.get_mut(&self.open) {
             for item in &items {

@@ -502,6 +502,24 @@ fn what_goes_on_in_another_field_is_told() {
 }
 
 #[test]
+fn an_id_that_changes_with_the_key_is_told() {
+    check(
+        "[[step]]\nanonymize.hmac = [\"id\"]\n",
+        expect![[r#"
+        pipeline.toml:2:6: warning: the id of an event changes with the key: `anonymize.hmac` in line 8 makes it of `id`
+          |
+        2 | id = "id"
+          |      ^^^^
+          = what is sent again around a rotation of the key lands twice: have an id that is nobody's, and leave it
+    "#]],
+    );
+    check(
+        "[[step]]\nanonymize.hmac = [\"id\"]\n[[step]]\nenrich.hash_id = { fields = [\"t\"], into = \"id\" }\n",
+        expect![[""]],
+    );
+}
+
+#[test]
 fn a_time_that_is_no_time_any_more_is_told() {
     check(
         "[[step]]\nanonymize.hmac = [\"at\"]\n",

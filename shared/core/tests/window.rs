@@ -235,6 +235,34 @@ fn what_another_version_of_the_pipeline_had_left_out_is_late() {
     assert_eq!(one.batch(&again), [New, Late, New, New]);
 }
 
+/// Else what the first attempt noted and put would be late in a third one, and what it noted and did not put would be new.
+#[test]
+fn what_another_version_lets_out_leaves_what_the_first_one_noted() {
+    let table = Table::default();
+    let instance = || Instance::new(&table, History::default());
+    instance().batch(&[("9", 0, "a"), ("10", 1, "b")]);
+    assert_eq!(instance().batch(&[("9", 0, "other"), ("10", 1, "b")]), [Late, New]);
+    assert_eq!(instance().batch(&[("9", 0, "a"), ("10", 1, "b")]), [New, New]);
+    assert_eq!(instance().batch(&[("11", 2, "a")]), [Duplicate]);
+    assert_eq!(table.items().len(), 2, "the same again is the same item");
+}
+
+#[test]
+fn what_was_redriven_of_long_ago_is_not_read() {
+    let table = Table::default();
+    let mut one = Instance::new(&table, History::default());
+    for n in 0..20 {
+        one.batch_of("shardId-000000000000", true, &[(&(100 + n).to_string(), n, &format!("id-{n}"))]);
+    }
+    let mut two = Instance::new(&table, History::default());
+    let before = table.read();
+    two.batch(&[("500", 5 * HOUR_MS, "id-1")]);
+    two.batch(&[("501", 5 * HOUR_MS, "id-2")]);
+    assert_eq!(table.read() - before, 0);
+    let mut three = Instance::new(&table, History::default());
+    assert_eq!(three.batch(&[("300", HOUR_MS, "id-1")]), [Duplicate]);
+}
+
 #[test]
 fn a_table_that_is_down_fails_the_batch() {
     let table = Table::failing(vec![Fault::Fails(Kind::Transient); 100]);
@@ -246,7 +274,7 @@ fn a_table_that_is_down_fails_the_batch() {
 
 #[test]
 fn a_lost_answer_is_written_again() {
-    let table = Table::failing([Fault::None, Fault::AnswerLost]);
+    let table = Table::failing([Fault::None, Fault::None, Fault::AnswerLost]);
     let mut one = Instance::new(&table, History::default());
     assert_eq!(one.batch(&[("9", 0, "a")]), [New]);
     assert_eq!((table.puts(), table.items().len()), (2, 1));

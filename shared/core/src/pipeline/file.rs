@@ -8,7 +8,9 @@ use crate::expression::Expression;
 use crate::files::Files;
 use crate::metric::{Metric, MetricSettings, Metrics};
 use crate::mistake::{Mistake, Mistakes, find_word, nearest};
+use crate::seen;
 use crate::step::{Apply, Compile, REGISTRY, When};
+use crate::tenant;
 use crate::token::fingerprint;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -71,6 +73,13 @@ impl EventSettings {
         let mut json = String::new();
         event.write_value(key, &mut json);
         fingerprint(json.as_bytes(), 8)
+    }
+
+    /// What an event is known by, when it has gone through the steps: its id, among those of its tenant.
+    #[must_use]
+    pub fn identity_of(&self, event: &Event) -> u128 {
+        let id = event.str(&self.id).unwrap_or_default();
+        event.str(&tenant::PATH).map_or_else(|| seen::hash(id), |tenant| seen::hash_of_tenant(tenant, id))
     }
 }
 

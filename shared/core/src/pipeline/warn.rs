@@ -72,6 +72,9 @@ const MOVING: &str = "clean.rename";
 const TIMELESS: [&str; 4] =
     ["anonymize.encrypt", "anonymize.hmac", "anonymize.mask", "anonymize.truncate_ip"];
 
+/// Steps that make another value of the same one when the key is rotated.
+const KEYED: [&str; 2] = ["anonymize.encrypt", "anonymize.hmac"];
+
 /// Names that personal data goes by, their words without signs and capitals: at the end of a name, whatever stands
 /// before. Some are of a kind that is found in text.
 const PERSONAL: [(&str, Option<Kind>); 52] = [
@@ -350,6 +353,15 @@ pub(super) fn warnings(text: &str, parts: &Parts<'_>) -> Vec<Mistake> {
             let at = parts.event_words.find(text, &field.to_string());
             found.push((field.clone(), Mistake::warning(message).with_help(help).within(at)));
         }
+    }
+    let id = &Pattern::from(parts.event.id.clone());
+    if let Some(by) = log.spoiler(id).filter(|by| KEYED.contains(&by.step.name())) {
+        let (line, name) = (line(text, by), by.step.name());
+        let message =
+            format!("the id of an event changes with the key: `{name}` in line {line} makes it of `{id}`");
+        let help = "what is sent again around a rotation of the key lands twice: have an id that is nobody's, and leave it";
+        let at = parts.event_words.find(text, &id.to_string());
+        found.push((id.clone(), Mistake::warning(message).with_help(help).within(at)));
     }
     let time = &Pattern::from(parts.event.time.clone());
     if let Some(by) = log.spoiler(time).filter(|by| TIMELESS.contains(&by.step.name())) {

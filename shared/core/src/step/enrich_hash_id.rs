@@ -15,7 +15,8 @@
 //!
 //! Where all of the fields are missing or null there is no id, and what a producer had put there goes. The step rejects
 //! nothing; an event without an id goes to the quarantine at the end. The id has no key: whoever can guess the values can
-//! tell whether they are right, so choose values that are not personal, or a token of `anonymize.hmac`.
+//! tell whether they are right, so choose values that are not personal. (Of a token it would change with the key: what is
+//! sent again around a rotation would be another event.)
 
 use super::settings::some;
 use super::{Context, Step, Touches, Verdict};

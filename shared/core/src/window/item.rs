@@ -12,6 +12,7 @@ use crate::record::Source;
 use crate::time::Micros;
 use crate::window::REDRIVEN;
 use serde::{Deserialize, Serialize};
+use twox_hash::XxHash3_64;
 
 /// The form of a body.
 const VERSION: u8 = 1;
@@ -39,6 +40,11 @@ pub(super) fn short(id: u128) -> Hash {
 /// A sequence number as a position: texts in the order of the numbers.
 pub(super) fn place(sequence: &str) -> String {
     format!("{:03}{sequence}", sequence.len())
+}
+
+/// Before the items of a redrive whose last record arrived at this moment.
+pub(super) fn redriven_at(moment: Micros) -> String {
+    format!("{REDRIVEN}{:017}", moment.get())
 }
 
 /// What the items of a shard are found by.
@@ -107,7 +113,11 @@ impl Outgoing {
     }
 
     /// The items that hold them. The first one names the records that were worked on, unless it tells another shard.
-    pub(super) fn items(&self, shard: &Source, prefix: &str, expires_at: Micros) -> Vec<Item> {
+    ///
+    /// The place of an item is its last and its first record, and a print of what it holds: an attempt that lets out the same
+    /// writes the same item again, and one that lets out other events, with another pipeline, leaves what is noted there.
+    pub(super) fn items(&self, shard: &Source, redriven: bool, expires_at: Micros) -> Vec<Item> {
+        let begin = if redriven { format!("{}/", redriven_at(self.until)) } else { String::new() };
         let (key, is_own) = (key(shard), self.source.as_ref() == Some(shard));
         let mut marks = self.marks.iter().cloned();
         let mut rest: Option<Mark> = None;
@@ -127,13 +137,13 @@ impl Outgoing {
             let head = Head { bounds, records: of_part };
             // Structs of texts and numbers cannot refuse, and neither can memory.
             let head = serde_json::to_vec(&head).unwrap_or_default();
+            let print = XxHash3_64::oneshot_with_seed(XxHash3_64::oneshot(&head), hashes.as_flattened());
             let head = zstd::bulk::compress(&head, 3).unwrap_or_default();
             let mut body = vec![VERSION];
             body.extend_from_slice(&u32::try_from(head.len()).unwrap_or_default().to_le_bytes());
             body.extend_from_slice(&head);
             body.extend_from_slice(hashes.as_flattened());
-            let tail = if part == 0 { String::new() } else { format!("/{part}") };
-            let position = format!("{prefix}{}/{}{tail}", place(last), place(first));
+            let position = format!("{begin}{}/{}/{part}-{print:016x}", place(last), place(first));
             Item { key: key.clone(), position, version: 0, expires_at, body }
         });
         parts.collect()
@@ -237,7 +247,7 @@ mod tests {
                     out.id(id, sequence, at(2));
                 }
             }
-            let items = out.items(&source, "", at(9));
+            let items = out.items(&source, false, at(9));
             assert!(items.iter().all(|item| item.body.len() <= ITEM_MAX && item.expires_at == at(9)));
             assert!(items.is_sorted_by(|a, b| a.position < b.position));
             let batches: Vec<_> = items.iter().map(|item| read(item).unwrap()).collect();
@@ -266,7 +276,7 @@ mod tests {
             out.record(&sequence, at(n));
             out.id(random.u128(..), &sequence, at(n));
         }
-        let items = out.items(&source, "", at(9));
+        let items = out.items(&source, false, at(9));
         let [item] = items.as_slice() else { panic!("{} items", items.len()) };
         assert!(item.body.len() < ITEM_MAX, "{} bytes", item.body.len());
     }
@@ -283,7 +293,7 @@ mod tests {
         out.begin(&source);
         out.record("5", at(1));
         out.id(7, "5", at(1));
-        let item = out.items(&source, "", at(9)).remove(0);
+        let item = out.items(&source, false, at(9)).remove(0);
         assert!(read(&item).is_ok());
         for end in 0..item.body.len() {
             let cut = Item { body: item.body[..end].to_vec(), ..item.clone() };

@@ -194,8 +194,11 @@ impl Lane {
     /// Tells when the last of what it forgot was let out.
     fn forget_while(&mut self, is_over: impl Fn(&Self) -> bool) -> Micros {
         let mut until = Micros::EPOCH;
-        while is_over(self) {
-            until = until.max(self.batches.pop_front().map_or(until, |held| held.until));
+        while is_over(self)
+            && let Some(held) = self.batches.pop_front()
+        {
+            self.redriven.remove(&held.position);
+            until = until.max(held.until);
         }
         // The map is tidied up when a quarter of it is of no use, so that it costs a few steps an id.
         let live = self.batches.front().map_or(0, |held| (self.next - held.first) as usize);
