@@ -119,7 +119,7 @@ impl Text {
 fn unreadable(name: &str) -> impl FnOnce(Reject) -> Error {
     move |why| {
         let rest = match why.reason {
-            "bad_gzip" | "bad_zstd" => "; what was written until there is not all",
+            "bad_array" | "bad_gzip" | "bad_zstd" => "; what was written until there is not all",
             _ => "",
         };
         Error::Refused(format!("`{name}` cannot be read: {}{rest}", why.detail))

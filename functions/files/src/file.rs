@@ -192,7 +192,11 @@ impl Text {
                 self.at += self.part.len() as u64;
             }
             if self.part.is_empty() {
-                self.reader.end()?;
+                if self.at < contents.file.object.size {
+                    self.reader.end_stretch()?;
+                } else {
+                    self.reader.end()?;
+                }
                 return Ok(self.reader.chunk(room));
             }
             let taken = self.reader.push(&self.part)?;

@@ -3,7 +3,7 @@
 use crate::format::{Dialect, Shape};
 use crate::reject;
 use crate::row::{self, End, Rows};
-use memchr::{memchr, memchr_iter, memchr2, memrchr};
+use memchr::{memchr, memchr_iter, memchr3, memrchr};
 use millrace_core::decode;
 use millrace_core::event::Event;
 use millrace_core::quarantine::Reject;
@@ -203,19 +203,20 @@ fn rows(
 }
 
 /// Where an item of an array ends that begins with the first of these bytes: behind the comma or the bracket that follows
-/// it; none where that is not in them.
+/// it; none where that is not in them. No text goes over a line's end: where one seems to, a quote too many or too few is before it,
+/// and the item ends with the line, so that it takes no others with it.
 fn item(bytes: &[u8]) -> Option<usize> {
     let (mut at, mut depth) = (0, 0_usize);
     while let Some(byte) = bytes.get(at) {
         at += 1;
         match byte {
             b'"' => loop {
-                at += memchr2(b'"', b'\\', bytes.get(at..)?)?;
-                if bytes.get(at) == Some(&b'"') {
-                    at += 1;
-                    break;
+                at += memchr3(b'"', b'\\', b'\n', bytes.get(at..)?)?;
+                match bytes.get(at)? {
+                    b'"' => break at += 1,
+                    b'\n' => return Some(at + 1),
+                    _ => at += 2,
                 }
-                at += 2;
             },
             b'{' | b'[' => depth += 1,
             b',' | b']' if depth == 0 => return Some(at),
@@ -224,6 +225,15 @@ fn item(bytes: &[u8]) -> Option<usize> {
         }
     }
     None
+}
+
+/// Whether an array goes on behind these bytes, whose items end there, by what was known of it before them.
+fn goes_on(before: Option<bool>, bytes: &[u8], ends: &[usize]) -> Option<bool> {
+    if before == Some(false) || bytes.trim_ascii().is_empty() {
+        return before;
+    }
+    let closes = |end: &usize| bytes.get(..*end).is_some_and(|bytes| bytes.trim_ascii_end().ends_with(b"]"));
+    Some(!ends.iter().any(closes))
 }
 
 fn lines(bytes: &[u8]) -> u64 {
@@ -239,8 +249,14 @@ pub(crate) struct Cutter {
     start: usize,
     at: Mark,
     ended: bool,
+    /// So many bytes behind `start` were looked through for the end of a record, and there was none.
+    tried: usize,
     /// A line that is too long, of which the rest is left out.
     long: Option<Long>,
+    /// Whether an array goes on behind what was read of it, where some was.
+    is_open: Option<bool>,
+    /// Why there is nothing more to be had.
+    failed: Option<Reject>,
 }
 
 #[derive(Debug)]
@@ -251,17 +267,39 @@ struct Long {
 
 impl Cutter {
     pub(crate) fn new(shape: &Shape, at: Mark) -> Self {
-        Self { kind: Kind::of(shape), bytes: Vec::new(), start: 0, at, ended: false, long: None }
+        Self {
+            kind: Kind::of(shape),
+            bytes: Vec::new(),
+            start: 0,
+            at,
+            ended: false,
+            tried: 0,
+            long: None,
+            is_open: None,
+            failed: None,
+        }
     }
 
-    /// Where text is to be appended.
-    pub(crate) fn text(&mut self) -> &mut Vec<u8> {
+    /// Where text is to be appended, if it is of any use.
+    pub(crate) fn text(&mut self) -> Result<&mut Vec<u8>, Reject> {
         self.bytes.drain(..std::mem::take(&mut self.start));
-        &mut self.bytes
+        self.failed.clone().map_or(Ok(&mut self.bytes), Err)
     }
 
-    pub(crate) fn end(&mut self) {
+    /// There is no more text: of the file, or of a stretch of it. An array has an end, by which one that is cut off is known.
+    pub(crate) fn end(&mut self, is_whole: bool) -> Result<(), Reject> {
         self.ended = true;
+        if is_whole && matches!(self.kind, Kind::Items) {
+            let rest = self.bytes.get(self.start..).unwrap_or_default();
+            let ends: Vec<_> = ends(rest, item).collect();
+            if goes_on(self.is_open, rest, &ends) == Some(true) {
+                return Err(reject(
+                    "bad_array",
+                    "the array has no end: the file is cut off, or a quote is missing",
+                ));
+            }
+        }
+        Ok(())
     }
 
     /// The next chunk, as far as it is there.
@@ -282,6 +320,10 @@ impl Cutter {
             let room = Room { bytes: long.kept, ..Room::default() };
             return Some(Chunk::new(begin, end, room, Kind::Flawed(reject("too_large", detail))));
         }
+        // A long record is not looked through anew for each few bytes that come.
+        if !self.ended && rest.len() < self.tried + CHUNK && rest.len() <= RECORD_MAX {
+            return None;
+        }
         let window = rest.get(..CHUNK);
         room.ends.clear();
         let length = match window.and_then(|window| self.last(window, &mut room.ends)) {
@@ -297,13 +339,25 @@ impl Cutter {
                     room.ends.push(length);
                     length
                 }
+                // Behind it nobody knows where the next one begins.
+                None if rest.len() > RECORD_MAX && matches!(self.kind, Kind::Items) => {
+                    let item = self.at.number;
+                    let detail = format!(
+                        "the item {item} of the array does not end within {RECORD_MAX} bytes: a quote or a bracket may be missing"
+                    );
+                    self.failed = Some(reject("bad_array", detail));
+                    return None;
+                }
                 None if rest.len() > RECORD_MAX => {
                     let kept = rest.get(..RECORD_MAX).unwrap_or_default().to_vec();
                     self.long = Some(Long { kept, length: RECORD_MAX as u64 });
                     self.start += RECORD_MAX;
                     return self.chunk(room);
                 }
-                None => return None,
+                None => {
+                    self.tried = rest.len();
+                    return None;
+                }
             },
         };
         let bytes = rest.get(..length).filter(|bytes| !bytes.is_empty())?;
@@ -311,9 +365,13 @@ impl Cutter {
         room.bytes.clear();
         room.bytes.extend_from_slice(bytes);
         let records = match self.kind {
-            Kind::Items => items(bytes, &room.ends).count() as u64,
+            Kind::Items => {
+                self.is_open = goes_on(self.is_open, bytes, &room.ends);
+                items(bytes, &room.ends).count() as u64
+            }
             _ => lines(bytes),
         };
+        self.tried = 0;
         let end = Mark { at: self.at.at + length as u64, number: self.at.number + records };
         let begin = std::mem::replace(&mut self.at, end);
         self.start += length;

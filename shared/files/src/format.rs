@@ -239,7 +239,9 @@ fn csv(text: &[u8], is_all: bool, name: &str, begin: Mark) -> Result<Option<(Sha
             best = Some((score, dialect));
         }
     }
-    let is_named = name.rsplit('.').next().is_some_and(|end| end.eq_ignore_ascii_case("csv"));
+    let is_packing = |end: &&str| ["gz", "zst", "zstd"].iter().any(|packed| end.eq_ignore_ascii_case(packed));
+    let is_named =
+        name.rsplit('.').find(|end| !is_packing(end)).is_some_and(|end| end.eq_ignore_ascii_case("csv"));
     let Some(mut dialect) =
         best.map(|(_, dialect)| dialect).or_else(|| said.or(is_named.then_some(b',')).map(of))
     else {

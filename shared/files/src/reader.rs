@@ -82,7 +82,7 @@ impl Reader {
             }
             return Ok(taken.len());
         };
-        let text = cutter.text();
+        let text = cutter.text()?;
         unpack.push(taken, text)?;
         if self.skip > 0 {
             let skipped = usize::try_from(self.skip).unwrap_or(usize::MAX).min(text.len());
@@ -92,8 +92,17 @@ impl Reader {
         Ok(taken.len())
     }
 
-    /// Says that there are no more bytes.
+    /// Says that there are no more bytes in the file.
     pub fn end(&mut self) -> Result<(), Reject> {
+        self.stop(true)
+    }
+
+    /// Says that the stretch ends here.
+    pub fn end_stretch(&mut self) -> Result<(), Reject> {
+        self.stop(false)
+    }
+
+    fn stop(&mut self, is_whole: bool) -> Result<(), Reject> {
         if self.ended {
             return Ok(());
         }
@@ -101,7 +110,7 @@ impl Reader {
             self.begin()?;
         }
         self.ended = true;
-        let text = self.cutter.as_mut().map_or(&mut self.head, Cutter::text);
+        let text = self.cutter.as_mut().map_or(Ok(&mut self.head), Cutter::text)?;
         if let Some(unpack) = &mut self.unpack {
             unpack.end(text)?;
         }
@@ -109,7 +118,7 @@ impl Reader {
             self.inspect()?;
         }
         if let Some(cutter) = &mut self.cutter {
-            cutter.end();
+            cutter.end(is_whole)?;
         }
         Ok(())
     }
@@ -135,7 +144,7 @@ impl Reader {
         let mut cutter = Cutter::new(&shape, begin);
         let text = std::mem::take(&mut self.head);
         let first = usize::try_from(begin.at).unwrap_or(usize::MAX);
-        cutter.text().extend_from_slice(text.get(first..).unwrap_or_default());
+        cutter.text()?.extend_from_slice(text.get(first..).unwrap_or_default());
         self.cutter = Some(cutter);
         self.format = Some(Format { packing: self.packing, shape, begin });
         Ok(())

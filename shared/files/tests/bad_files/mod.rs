@@ -155,7 +155,38 @@ pub(crate) fn all() -> Vec<Bad> {
             2,
             &[("2", "too_large")],
         ),
-        bad("an array that is cut off", b"[{\"id\":\"r-1\"},{\"id\":\"r", 1, &[("2", "not_json")]),
+        refused(
+            "an array that is cut off in an item",
+            b"[{\"id\":\"r-1\"},{\"id\":\"r",
+            "the array has no end: the file is cut off, or a quote is missing",
+        ),
+        refused(
+            "an array that is cut off between items",
+            b"[{\"id\":\"r-1\"},\n{\"id\":\"r-2\"},\n",
+            "the array has no end: the file is cut off, or a quote is missing",
+        ),
+        bad("an array with something behind it", b"[{\"id\":\"r-1\"}]\nend", 1, &[("2", "not_json")]),
+        bad(
+            "an array of items on lines, one of them with a stray quote",
+            format!("[{{\"id\":\"r-\"1\"}},\n{}{{\"id\":\"r-3\"}}]", "{\"id\":\"r-2\"},\n".repeat(20))
+                .as_bytes(),
+            2,
+            &[("1", "not_json")],
+        ),
+        bad(
+            "an array of items on several lines, one of them with a stray quote",
+            b"[\n{\n\"id\": \"r-1\"\n},\n{\n\"id\": \"r-\"2\",\n\"a\": 1\n},\n{\"id\": \"r-3\"}\n]\n",
+            2,
+            &[("2", "not_json"), ("3", "not_json")],
+        ),
+        refused(
+            "an array on one line whose first item has a stray quote",
+            format!("[{{\"id\":\"r-\"1\"}},{}]", "{\"id\":\"r-2\"},".repeat(1_300_000)).as_bytes(),
+            "the item 1 of the array does not end within 16777216 bytes: a quote or a bracket may be missing",
+        ),
+        bad("one column", b"id\nr-1\nr-2\n", 2, &[]),
+        bad("one column within gzip", &gzip(b"id\nr-1\nr-2\n"), 2, &[]),
+        bad("one column within zstd", &zstd(b"id\nr-1\nr-2\n"), 2, &[]),
         bad(
             "gzip of several members",
             &[gzip(&plain.as_bytes()[..9_999]), gzip(&plain.as_bytes()[9_999..])].concat(),
