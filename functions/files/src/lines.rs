@@ -39,8 +39,8 @@ const APART: usize = 1 << 16;
 /// The lines that went out: stretches of them, from each first line to its last. In the table they are parts: a first line, and
 /// from there on a bit a line, in base64.
 ///
-/// So an item has room for any batch. Of its 4 MB of text a line takes a byte, and one that goes out two at least: the most that
-/// can be told of those are 2.9 million bits, where a line goes out with a chance of 0.382 (the golden section).
+/// So an item has room for any batch. Of its 4 MB of text an empty line takes a byte, and one that goes out two at least: the most
+/// that can be told of those are 2.9 million bits, where a line goes out with a chance of 0.382 (the golden section).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Vec<(u64, String)>", into = "Vec<(u64, String)>")]
 pub(crate) struct Noted(Vec<(u64, u64)>);
