@@ -14,7 +14,6 @@ import json
 import os
 import secrets
 import signal
-import subprocess
 import time
 import urllib.parse
 
@@ -96,15 +95,9 @@ def keys(outputs: dict) -> list:
 
 
 def millrace(outputs: dict, command: str, *more: str) -> str:
-    """What the command line says, which is built if MILLRACE does not name one."""
-    built = ["cargo", "run", "--quiet", "--locked", "--package", "millrace-cli", "--features", "aws", "--"]
-    args = [os.environ["MILLRACE"]] if "MILLRACE" in os.environ else built
-    env = stack.environment({**stack.client_environment(outputs["EndpointUrl"]), "AWS_REGION": outputs["Region"]})
-    call = [*args, "keys", command, "--table", outputs["KeysTable"], *more]
-    done = subprocess.run(call, cwd=stack.ROOT, env=env, capture_output=True, text=True)
-    if done.returncode != 0:
-        raise Failed(f"`millrace keys {command}`: {done.stderr}")
-    return done.stdout.strip()
+    """What `millrace keys` says."""
+    env = {**stack.client_environment(outputs["EndpointUrl"]), "AWS_REGION": outputs["Region"]}
+    return stack.millrace("keys", command, "--table", outputs["KeysTable"], *more, env=env)
 
 
 def make_key(outputs: dict, **more: int) -> str:

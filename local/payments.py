@@ -7,9 +7,7 @@ with the reason.
 """
 
 import json
-import os
 import secrets
-import subprocess
 import tempfile
 import threading
 import time
@@ -110,8 +108,8 @@ def play(url: str, template: str) -> None:
     with step("find"):
         rows = wait_for_balance(outputs, check)
     held = held_by_now(outputs)
-    judge(check, rows, held)
-    show(outputs, check, rows, held, key)
+    judge(check, rows, held, key)
+    show(outputs, check, rows, held)
 
 
 def give_secrets(outputs: dict) -> str:
@@ -187,7 +185,7 @@ def held_by_now(outputs: dict) -> list:
     return held
 
 
-def judge(check: Check, rows: dict, held: list) -> None:
+def judge(check: Check, rows: dict, held: list, key: str) -> None:
     wrong = []
     amounts = {id: float(amount) for id, (_, amount, *_) in rows.items()}
     if amounts != {payment.id: payment.amount / 100 for payment in LANDING}:
@@ -213,11 +211,14 @@ def judge(check: Check, rows: dict, held: list) -> None:
         wrong.append(f"the check was asked for {sorted(strangers)}")
     if any(text in json.dumps([check.questions, rows, held]) for text in (EMAIL, "Ann Example")):
         wrong.append("the payer is named behind the pipeline")
+    receipts = {decrypted(row[4], key) for row in list(rows.values())[:1]}
+    if receipts != {EMAIL}:
+        wrong.append(f"a receipt's address is decrypted to {receipts}")
     if wrong:
         raise Failed("\n".join(wrong))
 
 
-def show(outputs: dict, check: Check, rows: dict, held: list, key: str) -> None:
+def show(outputs: dict, check: Check, rows: dict, held: list) -> None:
     reasons = {each["event"]["id"]: each["reason"] for each in held}
     print("\nThe payments")
     demo.table(
@@ -244,9 +245,6 @@ def show(outputs: dict, check: Check, rows: dict, held: list, key: str) -> None:
             ["+ held", review["held"], f"and {len(held)} in the queue"],
         ],
     )
-    email = decrypted(next(iter(rows.values()))[4], key)
-    if email != EMAIL:
-        raise Failed(f"a receipt's address is decrypted to {email!r}")
 
 
 def decrypted(text: str, key: str) -> str:
@@ -254,8 +252,7 @@ def decrypted(text: str, key: str) -> str:
     with tempfile.NamedTemporaryFile("w") as file:
         file.write(key)
         file.flush()
-        done = subprocess.run([os.environ["MILLRACE"], "decrypt", "--key", file.name], input=f"{text}\n", capture_output=True, text=True)
-    return json.loads(done.stdout) if done.returncode == 0 else done.stderr
+        return json.loads(stack.millrace("decrypt", "--key", file.name, input=f"{text}\n"))
 
 
 def depth(outputs: dict) -> int:

@@ -28,7 +28,10 @@ NO_TENANT = "none"
 
 
 def changed(pipeline: str) -> str:
-    return pipeline.replace("[lake]\n", '[lake]\npartition_by = "tenant"\n')
+    here, more = "[lake]\n", 'partition_by = "tenant"\n'
+    if here not in pipeline:
+        raise Failed("the cookbook's price list has no [lake] to partition")
+    return pipeline.replace(here, here + more)
 
 
 def play(url: str, template: str) -> None:
@@ -38,7 +41,9 @@ def play(url: str, template: str) -> None:
         send(outputs)
     with step("find"):
         found = find(outputs)
-    show(outputs, found)
+    bad = demo.athena(outputs, f'SELECT stage, reason, count(*) FROM "{outputs["QuarantineTable"]}" GROUP BY 1, 2 ORDER BY 1')[1]
+    judge(bad)
+    show(outputs, found, bad)
 
 
 def send(outputs: dict) -> None:
@@ -81,12 +86,14 @@ def rows_of(outputs: dict, tenant: str) -> list:
     return [(sku, *(None if cell is None else float(cell) for cell in cells)) for sku, *cells in rows]
 
 
-def show(outputs: dict, found: dict) -> None:
+def judge(bad: list) -> None:
+    if [row[:2] for row in bad] != [["clean.cast", "cannot_cast"], ["file", "missing_columns"]]:
+        raise Failed(f"in the quarantine is not what is bad in the list: {bad}")
+
+
+def show(outputs: dict, found: dict, bad: list) -> None:
     demo.show_manifest(outputs)
-    bad = demo.athena(outputs, f'SELECT stage, reason, count(*) FROM "{outputs["QuarantineTable"]}" GROUP BY 1, 2 ORDER BY 1')
     print("\nThe rows of each tenant")
     demo.table(["tenant", "sku", "price", "discount", "net"], [[tenant, *row] for tenant, rows in found.items() for row in rows])
     print("\nThe quarantine by reason")
-    demo.table(["stage", "reason", "records"], bad[1])
-    if [row[:2] for row in bad[1]] != [["clean.cast", "cannot_cast"], ["file", "missing_columns"]]:
-        raise Failed("which is not what is bad in the list")
+    demo.table(["stage", "reason", "records"], bad)

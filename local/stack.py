@@ -86,12 +86,12 @@ def up(before=None, keeps: bool = False, **parameters) -> dict:
     return outputs
 
 
-def build(*options: str) -> None:
+def build() -> None:
     """All functions in one go: after it `sam build`, which asks for the same one by one, finds them fresh and copies."""
     os.environ["CARGO_PROFILE_RELEASE_LTO"] = "false"  # builds faster; they do the same
     arm = ["--arm64"] if architecture() == "arm64" else []
     run("cargo", "lambda", "build", "--release", *arm, *(word for name in FUNCTIONS for word in ("--bin", name)))
-    sam("build", client_environment("http://127.0.0.1:1"), *options)
+    sam("build", client_environment("http://127.0.0.1:1"))
 
 
 def start(before=None, keeps: bool = False) -> str:
@@ -287,6 +287,16 @@ def run(*command: str, env=None) -> None:
     if code != 0:
         tail = "\n".join(log.read_text(errors="replace").splitlines()[-40:])
         raise Failed(f"{tail}\n`{' '.join(command)}` failed with exit code {code}")
+
+
+def millrace(*args: str, env=None, input: str | None = None) -> str:
+    """What the command line says, which is built if MILLRACE does not name one."""
+    built = ["cargo", "run", "--quiet", "--locked", "--package", "millrace-cli", "--features", "aws", "--"]
+    call = [*([os.environ["MILLRACE"]] if "MILLRACE" in os.environ else built), *args]
+    done = subprocess.run(call, cwd=ROOT, env=environment(env or {}), input=input, capture_output=True, text=True)
+    if done.returncode != 0:
+        raise Failed(f"`millrace {' '.join(args)}`: {done.stderr}")
+    return done.stdout.strip()
 
 
 def client_environment(url: str) -> dict:

@@ -1,25 +1,21 @@
 //! What the command does on AWS, where it was built with that.
 
 #[cfg(feature = "aws")]
-pub(crate) use with::{Bucket, Clock, Keys, Lambda, Stream, invoke, run};
+pub(crate) use with::{Bucket, Clock, Keys, Stream, bucket, invoke, lambda, run, stream};
 #[cfg(not(feature = "aws"))]
-pub(crate) use without::{Bucket, Clock, Keys, Lambda, Stream, invoke, run};
+pub(crate) use without::{Bucket, Clock, Keys, Stream, bucket, invoke, lambda, run, stream};
 
 #[cfg(feature = "aws")]
 mod with {
     use crate::error::Error;
     use crate::run::now;
-    use bytes::Bytes;
-    use millrace_aws::{clients, functions, kinesis, s3, settings::Env, write_keys};
+    use millrace_aws::{clients, functions::Lambda, settings::Env, write_keys::KeysTable};
     use millrace_core::guard::Guard;
-    use millrace_core::port::{self, Browse, Entry, Functions, Invoked, ObjectStore, Put, PutRecords};
-    use millrace_core::quarantine::replay::CALL_MS;
+    use millrace_core::port::{Functions as _, Invoked};
+    use millrace_core::quarantine::{read::ANSWER_MS, replay::CALL_MS};
     use millrace_core::write_key::Listed;
 
-    pub(crate) use millrace_aws::clock::SystemClock as Clock;
-
-    /// How long an answer may take, milliseconds.
-    const ANSWER_MS: i64 = 60_000;
+    pub(crate) use millrace_aws::{clock::SystemClock as Clock, kinesis::Stream, s3::Bucket};
 
     /// Does work that waits for others.
     pub(crate) fn run<T>(work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
@@ -45,39 +41,23 @@ mod with {
         Ok(config)
     }
 
-    pub(crate) struct Bucket(s3::Bucket);
-
-    impl Bucket {
-        pub(crate) fn open(name: &str) -> Result<Self, Error> {
-            Ok(Self(s3::Bucket::new(&config()?, name.to_owned())))
-        }
+    pub(crate) fn bucket(name: &str) -> Result<Bucket, Error> {
+        Ok(Bucket::new(&config()?, name.to_owned()))
     }
 
-    impl Browse for Bucket {
-        async fn keys(&self, begin: &str) -> Result<Vec<String>, port::Error> {
-            self.0.keys(begin).await
-        }
-
-        async fn get(&self, key: &str) -> Result<Option<Bytes>, port::Error> {
-            self.0.get(key).await
-        }
+    pub(crate) fn stream(name: &str) -> Result<Stream, Error> {
+        Ok(Stream::new(&config()?, name.to_owned()))
     }
 
-    impl ObjectStore for Bucket {
-        async fn put(&self, key: &str, body: Bytes) -> Result<(), port::Error> {
-            self.0.put(key, body).await
-        }
-
-        async fn delete(&self, key: &str) -> Result<(), port::Error> {
-            self.0.delete(key).await
-        }
+    pub(crate) fn lambda() -> Result<Lambda, Error> {
+        Ok(Lambda::lasting(&config()?, CALL_MS.into()))
     }
 
-    pub(crate) struct Keys(Guard<write_keys::KeysTable>);
+    pub(crate) struct Keys(Guard<KeysTable>);
 
     impl Keys {
         pub(crate) fn open(table: &str) -> Result<Self, Error> {
-            let table = write_keys::KeysTable::new(&config()?, table.to_owned());
+            let table = KeysTable::new(&config()?, table.to_owned());
             Ok(Self(Guard::patient("the keys", table)))
         }
 
@@ -97,37 +77,9 @@ mod with {
         }
     }
 
-    pub(crate) struct Stream(kinesis::Stream);
-
-    impl Stream {
-        pub(crate) fn open(name: &str) -> Result<Self, Error> {
-            Ok(Self(kinesis::Stream::new(&config()?, name.to_owned())))
-        }
-    }
-
-    impl PutRecords for Stream {
-        async fn put(&self, entries: &[Entry]) -> Result<Vec<Put>, port::Error> {
-            self.0.put(entries).await
-        }
-    }
-
-    pub(crate) struct Lambda(functions::Lambda);
-
-    impl Lambda {
-        pub(crate) fn open() -> Result<Self, Error> {
-            Ok(Self(functions::Lambda::lasting(&config()?, CALL_MS.into())))
-        }
-    }
-
-    impl Functions for Lambda {
-        async fn invoke(&self, function: &str, event: String) -> Result<Invoked, port::Error> {
-            self.0.invoke(function, event).await
-        }
-    }
-
     /// Calls a function, and gives its answer.
     pub(crate) fn invoke(function: &str, event: String) -> Result<Invoked, Error> {
-        let lambda = Lambda::open()?;
+        let lambda = lambda()?;
         run(async { Ok(lambda.invoke(function, event).await?) })
     }
 }
@@ -137,11 +89,10 @@ mod without {
     use crate::error::Error;
     use crate::run::now;
     use bytes::Bytes;
+    use futures_util::FutureExt as _;
     use millrace_core::port::{self, Browse, Entry, Functions, Invoked, Kind, ObjectStore, Put, PutRecords};
     use millrace_core::time::Micros;
     use millrace_core::write_key::Listed;
-    use std::pin::pin;
-    use std::task::{Context, Poll, Waker};
     use std::time::Duration;
 
     const WHY: &str = "this command was built without AWS: cargo install --path cli --features aws";
@@ -155,13 +106,9 @@ mod without {
     }
 
     /// Does work that waits for nobody.
+    #[expect(clippy::expect_used, reason = "an invariant")]
     pub(crate) fn run<T>(work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-        let mut work = pin!(work);
-        loop {
-            if let Poll::Ready(done) = work.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-                return done;
-            }
-        }
+        work.now_or_never().expect("files are there at once, and the clock sleeps where it is asked to")
     }
 
     pub(crate) struct Clock;
@@ -182,10 +129,8 @@ mod without {
 
     pub(crate) enum Bucket {}
 
-    impl Bucket {
-        pub(crate) fn open(_name: &str) -> Result<Self, Error> {
-            refuse()
-        }
+    pub(crate) fn bucket(_name: &str) -> Result<Bucket, Error> {
+        refuse()
     }
 
     impl Browse for Bucket {
@@ -231,11 +176,9 @@ mod without {
     /// Who has nothing to send need not know that nothing can be sent.
     pub(crate) struct Stream;
 
-    impl Stream {
-        #[expect(clippy::unnecessary_wraps, reason = "with AWS it may fail")]
-        pub(crate) fn open(_name: &str) -> Result<Self, Error> {
-            Ok(Self)
-        }
+    #[expect(clippy::unnecessary_wraps, reason = "with AWS it may fail")]
+    pub(crate) fn stream(_name: &str) -> Result<Stream, Error> {
+        Ok(Stream)
     }
 
     impl PutRecords for Stream {
@@ -246,11 +189,9 @@ mod without {
 
     pub(crate) struct Lambda;
 
-    impl Lambda {
-        #[expect(clippy::unnecessary_wraps, reason = "with AWS it may fail")]
-        pub(crate) fn open() -> Result<Self, Error> {
-            Ok(Self)
-        }
+    #[expect(clippy::unnecessary_wraps, reason = "with AWS it may fail")]
+    pub(crate) fn lambda() -> Result<Lambda, Error> {
+        Ok(Lambda)
     }
 
     impl Functions for Lambda {

@@ -1,7 +1,7 @@
 //! Why a command failed, told to the person who typed it: what, where, and what to do. Never what an event holds.
 
 use millrace_core::mistake::Mistakes;
-use millrace_core::port;
+use millrace_core::port::{self, Kind};
 use std::fmt::Write as _;
 use std::path::Path;
 use std::{fs, io};
@@ -43,6 +43,12 @@ impl Error {
     pub(crate) fn io(tried: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let place = format!("`{}`", path.display());
         move |source| Self::Io { tried, place, source }
+    }
+
+    /// The same, of a place that is a port's. A system that said no will say it again.
+    pub(crate) fn port(tried: &str, path: &Path) -> impl FnOnce(io::Error) -> port::Error {
+        let what = format!("{tried} `{}`", path.display());
+        move |source| port::Error { what, kind: Kind::Permanent, source: Some(Box::new(source)) }
     }
 
     /// Reads a text.

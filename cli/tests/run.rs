@@ -427,6 +427,7 @@ fn each_bad_file_ends_as_it_does_in_the_function() {
         if let Ok(page) = fs::read(dir.path().join("out/quarantine.ndjson.gz")) {
             MultiGzDecoder::new(page.as_slice()).read_to_string(&mut bad).unwrap();
         }
+        assert_eq!(bad.lines().count(), file.rejects.len(), "{name}: {bad}");
         for (line, (number, reason)) in bad.lines().zip(file.rejects) {
             let entry: Value = serde_json::from_str(line).unwrap();
             assert_eq!(

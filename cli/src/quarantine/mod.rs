@@ -4,7 +4,7 @@ mod place;
 mod target;
 
 use crate::check::compile;
-use crate::cloud::{self, Clock, Lambda};
+use crate::cloud::{self, Clock};
 use crate::error::Error;
 use crate::quarantine::place::Place;
 use crate::quarantine::target::Target;
@@ -142,15 +142,18 @@ fn replay(args: &Replay) -> Result<(), Error> {
     let mut pipeline = compile(&args.pipeline)?;
     let key = random_key()?; // whether an event passes does not depend on it
     let stream = |name: &String| Target::stream(name.as_str());
-    let raw = args.out.clone().map(Target::File).map(Ok).or_else(|| args.stream.as_ref().map(stream));
+    let raw = match (&args.out, &args.stream) {
+        (Some(file), _) => Some(Target::File(file.clone())),
+        (None, name) => name.as_ref().map(stream).transpose()?,
+    };
     let guarded = |target| Guard::patient("the stream", target);
     let queue = args.queue_function.as_ref().map(|name| {
-        let functions = Lambda::open()?;
+        let functions = cloud::lambda()?;
         Ok::<_, Error>((Guard::new("the function", functions, Policy::BRIEF), name.clone()))
     });
     let replay = replay::Replay {
         quarantine: args.which.open()?,
-        raw: raw.transpose()?.map(guarded),
+        raw: raw.map(guarded),
         clean: args.clean_stream.as_ref().map(stream).transpose()?.map(guarded),
         queue: queue.transpose()?,
         clock: Clock,

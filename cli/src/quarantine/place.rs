@@ -1,9 +1,9 @@
 //! Where a quarantine is: a directory, or a bucket.
 
-use crate::cloud::Bucket;
+use crate::cloud::{self, Bucket};
 use crate::error::Error;
 use bytes::Bytes;
-use millrace_core::port::{self, Browse, Kind, ObjectStore};
+use millrace_core::port::{self, Browse, ObjectStore};
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
@@ -15,7 +15,7 @@ pub(super) enum Place {
 impl Place {
     pub(super) fn open(place: &str) -> Result<Self, Error> {
         match place.strip_prefix("s3://") {
-            Some(bucket) => Bucket::open(bucket.trim_end_matches('/')).map(Self::Bucket),
+            Some(bucket) => cloud::bucket(bucket.trim_end_matches('/')).map(Self::Bucket),
             None => Ok(Self::Dir(PathBuf::from(place))),
         }
     }
@@ -41,7 +41,7 @@ impl Browse for Place {
                 match fs::read(&path) {
                     Ok(body) => Ok(Some(body.into())),
                     Err(why) if why.kind() == io::ErrorKind::NotFound => Ok(None),
-                    Err(why) => Err(failed("cannot read", &path)(why)),
+                    Err(why) => Err(Error::port("cannot read", &path)(why)),
                 }
             }
             Self::Bucket(bucket) => bucket.get(key).await,
@@ -55,8 +55,8 @@ impl ObjectStore for Place {
         match self {
             Self::Dir(dir) => {
                 let (path, new) = (dir.join(key), dir.join(format!("{key}.new")));
-                fs::write(&new, body).map_err(failed("cannot write", &new))?;
-                fs::rename(&new, &path).map_err(failed("cannot write", &path))
+                fs::write(&new, body).map_err(Error::port("cannot write", &new))?;
+                fs::rename(&new, &path).map_err(Error::port("cannot write", &path))
             }
             Self::Bucket(bucket) => bucket.put(key, body).await,
         }
@@ -66,7 +66,10 @@ impl ObjectStore for Place {
         match self {
             Self::Dir(dir) => {
                 let path = dir.join(key);
-                fs::remove_file(&path).map_err(failed("cannot delete", &path))
+                match fs::remove_file(&path) {
+                    Err(why) if why.kind() == io::ErrorKind::NotFound => Ok(()),
+                    deleted => deleted.map_err(Error::port("cannot delete", &path)),
+                }
             }
             Self::Bucket(bucket) => bucket.delete(key).await,
         }
@@ -75,8 +78,8 @@ impl ObjectStore for Place {
 
 fn walk(root: &Path, dir: &Path, keys: &mut Vec<String>) -> Result<(), port::Error> {
     let tried = "cannot read the directory";
-    for entry in fs::read_dir(dir).map_err(failed(tried, dir))? {
-        let path = entry.map_err(failed(tried, dir))?.path();
+    for entry in fs::read_dir(dir).map_err(Error::port(tried, dir))? {
+        let path = entry.map_err(Error::port(tried, dir))?.path();
         if path.is_dir() {
             walk(root, &path, keys)?;
         } else if let Some(key) = path.strip_prefix(root).ok().and_then(Path::to_str) {
@@ -86,8 +89,21 @@ fn walk(root: &Path, dir: &Path, keys: &mut Vec<String>) -> Result<(), port::Err
     Ok(())
 }
 
-/// A system that said no will say it again.
-pub(super) fn failed(tried: &str, path: &Path) -> impl FnOnce(io::Error) -> port::Error {
-    let what = format!("{tried} `{}`", path.display());
-    move |source| port::Error { what, kind: Kind::Permanent, source: Some(Box::new(source)) }
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_there_is_deleted_already() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("page"), "").unwrap();
+        let place = Place::open(dir.path().to_str().unwrap()).unwrap();
+        for _ in 0..2 {
+            cloud::run(async { Ok(place.delete("page").await?) }).unwrap();
+            assert!(!dir.path().join("page").exists());
+        }
+        // What cannot be deleted is there.
+        fs::create_dir(dir.path().join("page")).unwrap();
+        cloud::run(async { Ok(place.delete("page").await?) }).unwrap_err();
+    }
 }

@@ -1,8 +1,7 @@
 //! Where events go that pass now: a file, or a stream.
 
-use crate::cloud::Stream;
+use crate::cloud::{self, Stream};
 use crate::error::Error;
-use crate::quarantine::place::failed;
 use millrace_core::port::{self, Entry, Put, PutRecords};
 use std::fs::OpenOptions;
 use std::io::Write as _;
@@ -16,7 +15,7 @@ pub(super) enum Target {
 
 impl Target {
     pub(super) fn stream(name: &str) -> Result<Self, Error> {
-        Stream::open(name).map(Self::Stream)
+        cloud::stream(name).map(Self::Stream)
     }
 }
 
@@ -29,7 +28,7 @@ impl PutRecords for Target {
                 let opened = OpenOptions::new().create(true).append(true).open(path);
                 let written =
                     opened.and_then(|mut file| file.write_all(&lines).and_then(|()| file.sync_all()));
-                written.map_err(failed("cannot write", path))?;
+                written.map_err(Error::port("cannot write", path))?;
                 Ok(vec![Put::Done; entries.len()])
             }
             Self::Stream(stream) => stream.put(entries).await,

@@ -19,6 +19,9 @@ const PART: u64 = 8 << 20;
 /// hundreds of columns has some 10 MB.
 const FOOTER_MAX: u64 = 32 << 20;
 
+/// What stands before a file's id in the name of its lanes.
+const LANES: &str = "files-";
+
 /// What S3 says, by way of `EventBridge`, of an object that came; as far as it is of interest.
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html>
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -87,14 +90,24 @@ impl File {
         self.object.key.rsplit('/').next().unwrap_or_default()
     }
 
+    /// What all that is known of it lies under.
     pub(crate) fn state_key(&self) -> String {
-        format!("files/{}", self.id)
+        state_key(&self.id)
     }
 
     /// The lane that a range of it is. A key may hold personal data, so that lanes have none.
     pub(crate) fn lane(&self, range: &str) -> Source {
-        Source { stream: format!("files-{}", self.id), shard: range.to_owned() }
+        Source { stream: format!("{LANES}{}", self.id), shard: range.to_owned() }
     }
+}
+
+/// What all that is known of a file lies under, by the lane that a range of it is.
+pub(crate) fn state_key_of(lane: &Source) -> String {
+    state_key(lane.stream.strip_prefix(LANES).unwrap_or(&lane.stream))
+}
+
+fn state_key(id: &str) -> String {
+    format!("files/{id}")
 }
 
 /// The bytes of a file, as long as it is the one that was dropped.
@@ -247,5 +260,19 @@ impl Table {
             self.group += 1;
             self.number += group.rows;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lane_tells_what_its_file_lies_under() {
+        let object = Object { key: "inbox/a-b.csv".into(), size: 3, etag: "e-1".into() };
+        let detail = Detail { bucket: Bucket { name: "files-inbox".into() }, object };
+        let file = File::new(&Dropped { time: "2026-11-20T13:05:00Z".into(), detail }).unwrap();
+        assert_eq!(state_key_of(&file.lane("7")), file.state_key());
+        assert_eq!(file.state_key(), format!("files/{}", file.id));
     }
 }

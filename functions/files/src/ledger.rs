@@ -22,6 +22,9 @@ const RUN_MS: i64 = 7 * 3_600_000;
 
 const RUN: &str = "run";
 
+/// Why a plan is too large: nothing else in it grows with the file.
+const NAMES: &str = "the names of its columns are too long to be noted";
+
 /// What the places of ranges begin with.
 const RANGES: &str = "range/";
 
@@ -103,7 +106,7 @@ impl<T: KeyTable, C: Clock> Ledger<'_, T, C> {
             None => (When::Absent, None),
         };
         let run = Run { owner: owner.to_owned(), until: now.plus_ms(RUN_MS), state: State::Running, plan };
-        self.write(RUN, run, when).await.map(Some)
+        self.write(RUN, run, when, NAMES).await.map(Some)
     }
 
     /// The file as this run has it.
@@ -113,7 +116,7 @@ impl<T: KeyTable, C: Clock> Ledger<'_, T, C> {
     }
 
     pub(crate) async fn put_run(&self, known: &Known<Run>, run: Run) -> Result<Known<Run>, Error> {
-        self.write(RUN, run, When::Version(known.version)).await
+        self.write(RUN, run, When::Version(known.version), NAMES).await
     }
 
     pub(crate) async fn progress(&self, range: usize) -> Result<Option<Known<Progress>>, Error> {
@@ -146,7 +149,7 @@ impl<T: KeyTable, C: Clock> Ledger<'_, T, C> {
         progress: Progress,
     ) -> Result<Known<Progress>, Error> {
         let when = before.map_or(When::Absent, |known| When::Version(known.version));
-        self.write(&place(range), progress, when).await
+        self.write(&place(range), progress, when, NAMES).await
     }
 
     pub(crate) async fn read<V: DeserializeOwned>(&self, position: &str) -> Result<Option<Known<V>>, Error> {
@@ -160,14 +163,17 @@ impl<T: KeyTable, C: Clock> Ledger<'_, T, C> {
         found.transpose()
     }
 
+    /// Writes something down, if what stands in its place is so. Where there is too much of it, the file is refused with
+    /// these words.
     pub(crate) async fn write<V: Serialize>(
         &self,
         position: &str,
         value: V,
         when: When,
+        too_large: &'static str,
     ) -> Result<Known<V>, Error> {
         let version = self.clock.random();
-        let body = pack(&value)?;
+        let body = pack(&value, too_large)?;
         let expires_at = self.clock.now().plus_ms(KEPT_MS);
         let item = Item { key: self.key.clone(), position: position.to_owned(), version, expires_at, body };
         let put = self.table.call(self.clock, self.deadline, async |table| table.put(&item, when).await);
@@ -185,8 +191,7 @@ fn place(range: usize) -> String {
     format!("{RANGES}{range:06}")
 }
 
-fn pack(value: &impl Serialize) -> Result<Vec<u8>, Error> {
-    packed::pack(value).filter(|body| body.len() <= ITEM_MAX).ok_or_else(|| {
-        Error::Refused(Reject::new("file", "too_large", "the names of its columns are too long to be noted"))
-    })
+fn pack(value: &impl Serialize, too_large: &'static str) -> Result<Vec<u8>, Error> {
+    let body = packed::pack(value).filter(|body| body.len() <= ITEM_MAX);
+    body.ok_or_else(|| Error::Refused(Reject::new("file", "too_large", too_large)))
 }

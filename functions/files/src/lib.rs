@@ -28,9 +28,10 @@ use millrace_core::account::{Counts, Tally};
 use millrace_core::batch::Single;
 use millrace_core::guard::{Guard, Health};
 use millrace_core::port::{Clock, KeyTable, ObjectStore, PutRecords, Queue, ReadObject, Secret};
+use millrace_core::quarantine::Reject;
 use millrace_core::time::Micros;
 use millrace_core::transformer::Transformer;
-use millrace_core::window::{Bounds, Memory};
+use millrace_core::window::Bounds;
 use millrace_files::{Chunk, Packing, Piece, Reader, Room, Shape};
 use serde::{Deserialize, Serialize};
 use std::convert::Infallible;
@@ -40,13 +41,11 @@ const STOP_MS: i64 = 45_000;
 
 /// What the function needs of the world.
 #[derive(Debug)]
-pub struct Deps<P, S, M, K, C, O, T, Q> {
-    /// The pipeline, CleanStream and the quarantine.
-    pub transformer: Transformer<P, S, M, K, C>,
+pub struct Deps<P, S, K, C, O, T, Q> {
+    /// The pipeline, CleanStream and the quarantine; its memory has the table of what is known of files.
+    pub transformer: Transformer<P, S, Lines<T>, K, C>,
     /// The inbox: the files to read, and the manifests beside them.
     pub inbox: Guard<O>,
-    /// What is known of files.
-    pub state: Guard<T>,
     /// The queue that brings files, where there is no state machine.
     pub queue: Guard<Q>,
     /// How the work is cut.
@@ -154,15 +153,14 @@ pub enum Answer {
 }
 
 /// Handles one invocation. Tells also what was brought through, and what the steps did.
-pub async fn handle<P, S, M, K, C, O, T, Q>(
+pub async fn handle<P, S, K, C, O, T, Q>(
     event: Event,
     deadline: Micros,
-    deps: &mut Deps<P, S, M, K, C, O, T, Q>,
+    deps: &mut Deps<P, S, K, C, O, T, Q>,
 ) -> (Result<Response, Error>, Counts)
 where
     P: PutRecords,
     S: ObjectStore,
-    M: Memory,
     K: Secret,
     C: Clock,
     O: ReadObject + ObjectStore,
@@ -181,11 +179,10 @@ where
     }
 }
 
-impl<P, S, M, K, C, O, T, Q> Deps<P, S, M, K, C, O, T, Q>
+impl<P, S, K, C, O, T, Q> Deps<P, S, K, C, O, T, Q>
 where
     P: PutRecords,
     S: ObjectStore,
-    M: Memory,
     K: Secret,
     C: Clock,
     O: ReadObject + ObjectStore,
@@ -272,19 +269,10 @@ where
         };
         let mut chunks = Vec::new();
         let mut rooms: Vec<Room> = Vec::new();
-        let mut damage = None;
-        while !progress.done && damage.is_none() {
-            while chunks.len() < self.sizes.batch && damage.is_none() {
-                let mut room = rooms.pop().unwrap_or_default();
-                match source.next(&self.contents(file, deadline), &mut room).await {
-                    Ok(Some(chunk)) => chunks.push(chunk),
-                    Ok(None) => break,
-                    // What came before it is good.
-                    Err(Error::Refused(why)) => damage = Some(why),
-                    Err(why) => return Err(why),
-                }
-            }
-            progress.done = chunks.len() < self.sizes.batch && damage.is_none();
+        while !progress.done {
+            let contents = self.contents(file, deadline);
+            let filled = source.fill(&mut chunks, self.sizes.batch, &mut rooms, &contents).await?;
+            progress.done = matches!(filled, Filled::End);
             if let Some(last) = chunks.last() {
                 progress.at = last.end();
             }
@@ -294,12 +282,12 @@ where
             known = Some(ledger.put_progress(range, known.as_ref(), progress).await?);
             done.add(counts);
             rooms.extend(chunks.drain(..).map(Chunk::into_room));
+            if let Filled::Damaged(why) = filled {
+                return Err(why.into());
+            }
             if self.is_late(deadline) {
                 break;
             }
-        }
-        if let Some(why) = damage {
-            return Err(why.into());
         }
         Ok(Answer::Ranged { done: progress.done })
     }
@@ -393,7 +381,8 @@ where
     }
 
     fn ledger<'a>(&'a self, file: &File, deadline: Micros) -> Ledger<'a, T, C> {
-        Ledger { table: &self.state, clock: &self.transformer.clock, deadline, key: file.state_key() }
+        let Transformer { memory, clock, .. } = &self.transformer;
+        Ledger { table: memory.table(), clock, deadline, key: file.state_key() }
     }
 
     fn contents<'a>(&'a self, file: &'a File, deadline: Micros) -> Contents<'a, O, C> {
@@ -402,7 +391,7 @@ where
 
     /// How the dependencies are, as far as that is worth telling.
     pub fn health(&self) -> Vec<Health> {
-        let own = self.inbox.health().into_iter().chain(self.state.health()).chain(self.queue.health());
+        let own = self.inbox.health().into_iter().chain(self.queue.health());
         own.chain(self.transformer.health()).collect()
     }
 }
@@ -413,7 +402,35 @@ enum Chunks {
     Table(Table),
 }
 
+/// How far a batch was filled with chunks.
+enum Filled {
+    Full,
+    /// There are no more.
+    End,
+    /// What comes next cannot be read. What came before it is good.
+    Damaged(Reject),
+}
+
 impl Chunks {
+    /// Fills a batch with so many chunks.
+    async fn fill<O: ReadObject, C: Clock>(
+        &mut self,
+        chunks: &mut Vec<Chunk>,
+        batch: usize,
+        rooms: &mut Vec<Room>,
+        contents: &Contents<'_, O, C>,
+    ) -> Result<Filled, Error> {
+        while chunks.len() < batch {
+            match self.next(contents, &mut rooms.pop().unwrap_or_default()).await {
+                Ok(Some(chunk)) => chunks.push(chunk),
+                Ok(None) => return Ok(Filled::End),
+                Err(Error::Refused(why)) => return Ok(Filled::Damaged(why)),
+                Err(why) => return Err(why),
+            }
+        }
+        Ok(Filled::Full)
+    }
+
     async fn next<O: ReadObject, C: Clock>(
         &mut self,
         contents: &Contents<'_, O, C>,

@@ -20,14 +20,12 @@ async fn main() -> Result<(), Error> {
     let mut env = Env::of_process();
     let (inbox, state) = (env.text("INBOX_BUCKET"), env.text("STATE_TABLE"));
     let queue = env.optional("FILES_QUEUE_URL").unwrap_or_default(); // only where files come by way of it
-    let table = state.clone();
     let lines: transformer::Later<_> =
-        Box::new(move |config| Lines::new(Guard::patient("state table", Table::new(config, table))));
+        Box::new(move |config| Lines::new(Guard::patient("state table", Table::new(config, state))));
     let (transformer, config) = transformer::from_env("files", env, |_| lines).await?;
     let deps = Deps {
         transformer,
         inbox: Guard::patient("inbox", Bucket::new(&config, inbox)),
-        state: Guard::patient("state table", Table::new(&config, state)),
         queue: Guard::patient("files queue", SqsQueue::new(&config, queue)),
         sizes: Sizes::LAMBDA,
     };

@@ -9,16 +9,14 @@ use millrace_aws::source::BatchResponse;
 use millrace_core::account::Counts;
 use millrace_core::port::{Clock, KeyTable, ObjectStore, PutRecords, Queue, ReadObject, Secret};
 use millrace_core::time::Micros;
-use millrace_core::window::Memory;
 
 /// Whose the files are that come by way of the queue.
 const OWNER: &str = "queue";
 
-impl<P, S, M, K, C, O, T, Q> Deps<P, S, M, K, C, O, T, Q>
+impl<P, S, K, C, O, T, Q> Deps<P, S, K, C, O, T, Q>
 where
     P: PutRecords,
     S: ObjectStore,
-    M: Memory,
     K: Secret,
     C: Clock,
     O: ReadObject + ObjectStore,

@@ -88,7 +88,7 @@ pub(crate) fn cause(cause: &Cause) -> (String, String) {
     (cause.error.clone(), text.unwrap_or(&cause.cause).to_owned())
 }
 
-impl<P, S: ObjectStore, M, K, C: Clock, O: ObjectStore, T, Q> Deps<P, S, M, K, C, O, T, Q> {
+impl<P, S: ObjectStore, K, C: Clock, O: ObjectStore, T, Q> Deps<P, S, K, C, O, T, Q> {
     /// Puts the manifest beside the inbox, under the file's own name.
     pub(crate) async fn put_manifest(
         &self,

@@ -90,7 +90,6 @@ impl World {
                 batch: Batch::default(),
             },
             inbox: Guard::patient("inbox", &self.inbox),
-            state: Guard::patient("state", &self.state),
             queue: Guard::patient("queue", &self.queue),
             sizes: self.sizes,
         };

@@ -81,7 +81,6 @@ fn height(size: u64) -> (u64, u64) {
             batch: Batch::default(),
         },
         inbox: Guard::patient("inbox", Made(size)),
-        state: Guard::patient("state", Table::default()),
         queue: Guard::patient("queue", Messages::default()),
         // Several ranges, however small it is.
         sizes: Sizes { range: Sizes::LAMBDA.range.min(size / 4), ..Sizes::LAMBDA },

@@ -130,7 +130,9 @@ impl<T: KeyTable, O: ObjectStore, Q: ObjectStore, H: Post, C: Clock> Deps<T, O, 
                     }
                     self.desk.verdicts.insert(event, verdict);
                 }
-                Err(why) => failed = failed.or(Some(why)),
+                Err(why) => {
+                    failed.get_or_insert(why);
+                }
             }
         }
         failed.map_or(Ok(()), Err)

@@ -12,58 +12,19 @@ use millrace_core::retry::Policy;
 use millrace_core::sink::Driver;
 use millrace_core::time::Micros;
 use millrace_review::{Deps, Desk, handle};
+use millrace_sim::account::{Account, SkewedClock};
+use millrace_sim::executor::End;
 use millrace_sim::{Store, Table};
 use serde_json::{Value, json};
 use std::cell::Cell;
-use std::pin::pin;
-use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 const PIPELINE: &str = include_str!("../../../shared/core/tests/shop.toml");
 
-/// A clock that goes on only while all wait.
-#[derive(Debug, Clone)]
-struct Hands(Rc<Cell<Micros>>);
-
-impl Clock for Hands {
-    fn now(&self) -> Micros {
-        self.0.get()
-    }
-
-    async fn sleep(&self, time: Duration) {
-        let until = self.now().plus_ms(i64::try_from(time.as_millis()).unwrap());
-        std::future::poll_fn(|cx| {
-            if self.now() >= until {
-                return Poll::Ready(());
-            }
-            cx.waker().wake_by_ref();
-            Poll::Pending
-        })
-        .await;
-    }
-
-    fn random(&self) -> u64 {
-        0
-    }
-}
-
-impl Hands {
-    fn run<T>(&self, future: impl Future<Output = T>) -> T {
-        let mut future = pin!(future);
-        loop {
-            match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-                Poll::Ready(value) => return value,
-                Poll::Pending => self.0.set(self.now().plus_ms(10)),
-            }
-        }
-    }
-}
-
 /// A check that is down, or approves after a while.
 #[derive(Debug)]
 struct Check {
-    clock: Hands,
+    clock: SkewedClock,
     is_down: Cell<bool>,
 }
 
@@ -79,7 +40,8 @@ impl Post for Check {
 
 #[test]
 fn a_check_that_is_back_and_slow_is_asked_again() {
-    let clock = Hands(Rc::new(Cell::new(Micros::new(1_573_841_200_000_000).unwrap())));
+    let account = Account::new(Micros::new(1_573_841_200_000_000).unwrap(), 1, Vec::new(), false);
+    let clock = SkewedClock::new(&account, 0);
     let driver = Driver {
         function: "review",
         checkpoints: Checkpoints::new("review", Guard::patient("table", Table::default()), 172_800_000),
@@ -92,19 +54,21 @@ fn a_check_that_is_back_and_slow_is_asked_again() {
     let check = Guard::new("check", check, Policy::BRIEF);
     let mut deps = Deps { driver, check, desk: Desk::new(EventSettings::read(PIPELINE).unwrap()) };
     let event = serde_json::from_value(batch(9)).unwrap();
-    let invoke = |deps: &mut Deps<_, _, _, _, _>| {
-        let deadline = clock.now().plus_ms(58_000);
-        let (response, counts) = clock.run(handle(&event, deadline, deps));
-        (serde_json::to_value(response).unwrap(), counts.asked.approved)
-    };
-    let again = json!({"batchItemFailures": [{"itemIdentifier": "100"}]});
-    assert_eq!(invoke(&mut deps), (again.clone(), 0));
-    assert_ne!(deps.check.state(clock.now()), State::Closed);
-    deps.check.port().is_down.set(false);
-    // One question finds out, while the others are refused.
-    assert_eq!(invoke(&mut deps), (again, 1));
-    assert_eq!(deps.check.state(clock.now()), State::Closed);
-    assert_eq!(invoke(&mut deps), (json!({"batchItemFailures": []}), 8));
+    account.executor().spawn(async move {
+        let invoke = async |deps: &mut Deps<_, _, _, _, _>| {
+            let (response, counts) = handle(&event, clock.now().plus_ms(58_000), deps).await;
+            (serde_json::to_value(response).unwrap(), counts.asked.approved)
+        };
+        let again = json!({"batchItemFailures": [{"itemIdentifier": "100"}]});
+        assert_eq!(invoke(&mut deps).await, (again.clone(), 0));
+        assert_ne!(deps.check.state(clock.now()), State::Closed);
+        deps.check.port().is_down.set(false);
+        // One question finds out, while the others are refused.
+        assert_eq!(invoke(&mut deps).await, (again, 1));
+        assert_eq!(deps.check.state(clock.now()), State::Closed);
+        assert_eq!(invoke(&mut deps).await, (json!({"batchItemFailures": []}), 8));
+    });
+    assert_eq!(account.executor().run(account.now().plus_ms(3 * 58_000), 10_000), End::Quiet);
 }
 
 /// A frame of so many events that want a check.

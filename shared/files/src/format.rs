@@ -13,6 +13,7 @@
 //! The first row of a CSV names the columns, unless one of its cells is a number, or the same as another.
 
 use crate::cut::Mark;
+use crate::refuse::refuse;
 use crate::reject;
 use crate::row::{self, End, Rows};
 use memchr::memchr_iter;
@@ -26,6 +27,9 @@ pub const HEAD: usize = 1 << 20;
 
 /// So many rows show how many cells a row has.
 const ROWS: usize = 50;
+
+/// What may stand between cells.
+const DELIMITERS: &[u8] = b",;\t|";
 
 const BOM: &[u8] = b"\xef\xbb\xbf";
 
@@ -50,6 +54,17 @@ pub enum Packing {
     Gzip,
     /// Zstandard, one frame or more.
     Zstd,
+}
+
+impl Packing {
+    /// Its name, for people; none where there is no packing.
+    pub(crate) fn name(self) -> Option<&'static str> {
+        match self {
+            Self::Plain => None,
+            Self::Gzip => Some("gzip"),
+            Self::Zstd => Some("zstd"),
+        }
+    }
 }
 
 /// What a file's text is.
@@ -139,74 +154,6 @@ pub(crate) fn shape(
     }
 }
 
-/// What is no text, by the bytes at a place: the reason, and what it is and what to do.
-/// <https://en.wikipedia.org/wiki/List_of_file_signatures>
-const NO_TEXT: &[(usize, &[u8], &str, &str)] = &[
-    (0, b"PK\x03\x04", "zip", ZIP),
-    (0, b"PK\x05\x06", "zip", ZIP),
-    (257, b"ustar\0", "archive", "it is a tar archive: take it apart, and drop the files in it"),
-    (257, b"ustar  \0", "archive", "it is a tar archive: take it apart, and drop the files in it"),
-    (0, b"7z\xbc\xaf\x27\x1c", "archive", "it is a 7z archive: take it apart, and drop the files in it"),
-    (0, b"Rar!\x1a\x07", "archive", "it is a RAR archive: take it apart, and drop the files in it"),
-    (4, b"1AY&SY", "packing", "it is compressed with bzip2, which is not read: use gzip or zstd"),
-    (0, b"\xfd7zXZ\0", "packing", "it is compressed with xz, which is not read: use gzip or zstd"),
-    (0, b"\x04\x22\x4d\x18", "packing", "it is compressed with lz4, which is not read: use gzip or zstd"),
-    (
-        0,
-        b"\xff\x06\0\0sNaPpY",
-        "packing",
-        "it is compressed with snappy, which is not read: use gzip or zstd",
-    ),
-    (0, b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "binary", "it is a file of an old Office: save it as CSV"),
-    (0, b"ARROW1\0\0", "binary", "it is Arrow, or Feather, which is not read: save it as Parquet"),
-    (0, b"Obj\x01", "binary", "it is Avro, which is not read: save it as Parquet or NDJSON"),
-];
-
-const ZIP: &str = "it is a ZIP archive, or a spreadsheet, which is one: take it apart, or save it as CSV";
-
-/// Refuses what is no text that can be read: its lines would be so many bad records.
-fn refuse(head: &[u8], packing: Packing) -> Result<(), Reject> {
-    let outer = match packing {
-        Packing::Plain => None,
-        Packing::Gzip => Some("gzip"),
-        Packing::Zstd => Some("zstd"),
-    };
-    let inner = match self::packing(head) {
-        _ if is_parquet(head) => Some("Parquet"),
-        Packing::Plain => None,
-        Packing::Gzip => Some("gzip"),
-        Packing::Zstd => Some("zstd"),
-    };
-    if let (Some(outer), Some(inner)) = (outer, inner) {
-        return Err(reject("packed_twice", format!("it is {inner} within {outer}: undo the outer one")));
-    }
-    if let [0xff, 0xfe, ..] | [0xfe, 0xff, ..] = head {
-        return Err(reject("utf16", "it is UTF-16, and only UTF-8 is read: save it as UTF-8"));
-    }
-    let begins =
-        |(at, magic, ..): &&(usize, &[u8], _, _)| head.get(*at..).is_some_and(|from| from.starts_with(magic));
-    if let Some((.., reason, detail)) = NO_TEXT.iter().find(begins) {
-        return Err(reject(reason, *detail));
-    }
-    let nuls = memchr_iter(0, head).count();
-    let odd = memchr_iter(0, head).filter(|at| at % 2 == 1).count();
-    // Latin letters in UTF-16 have a NUL beside each, on the same side.
-    if nuls >= 4 && nuls >= head.len() / 3 && nuls.abs_diff(2 * odd) >= nuls * 9 / 10 {
-        return Err(reject("utf16", "it is UTF-16, and only UTF-8 is read: save it as UTF-8"));
-    }
-    // Of random bytes a tenth are these, of a text next to none.
-    let is_control = |byte: &&u8| matches!(byte, 0..=8 | 14..=31 | 127);
-    let controls = head.iter().filter(is_control).count();
-    if controls >= 8 && controls > head.len() / 20 {
-        let detail = format!(
-            "it is binary, or a text that is not UTF-8: {controls} of its first {} bytes are in no text; save it as CSV, NDJSON or Parquet",
-            head.len()
-        );
-        return Err(reject("binary", detail));
-    }
-    Ok(())
-}
-
 /// Whether this is JSON as far as it goes.
 fn is_cut_short(bytes: &[u8]) -> bool {
     serde_json::from_slice::<IgnoredAny>(bytes).is_err_and(|error| error.is_eof())
@@ -227,8 +174,8 @@ fn csv(text: &[u8], is_all: bool, name: &str, begin: Mark) -> Result<Option<(Sha
     let escaped = is_escaped(text, quote);
     let of = |delimiter| Dialect { delimiter, quote, escaped, names: Vec::new() };
     let mut best: Option<(usize, Dialect)> = None;
-    for delimiter in said.map_or(b",;\t|".to_vec(), |delimiter| vec![delimiter]) {
-        let dialect = of(delimiter);
+    for delimiter in said.as_ref().map_or(DELIMITERS, std::slice::from_ref) {
+        let dialect = of(*delimiter);
         let counts: Vec<_> = sample(text, &dialect, is_all).iter().map(Vec::len).collect();
         let first = counts.first().copied().unwrap_or_default();
         let same = counts.iter().filter(|count| **count == first).count();
@@ -273,8 +220,8 @@ fn csv(text: &[u8], is_all: bool, name: &str, begin: Mark) -> Result<Option<(Sha
 fn separator(text: &[u8]) -> Option<(usize, u8)> {
     let rest = text.get(..4).filter(|begin| begin.eq_ignore_ascii_case(b"sep=")).and(text.get(4..))?;
     match rest {
-        [delimiter @ (b',' | b';' | b'\t' | b'|'), b'\n', ..] => Some((6, *delimiter)),
-        [delimiter @ (b',' | b';' | b'\t' | b'|'), b'\r', b'\n', ..] => Some((7, *delimiter)),
+        [delimiter, b'\n', ..] if DELIMITERS.contains(delimiter) => Some((6, *delimiter)),
+        [delimiter, b'\r', b'\n', ..] if DELIMITERS.contains(delimiter) => Some((7, *delimiter)),
         _ => None,
     }
 }
@@ -287,7 +234,7 @@ fn is_quoted_by(text: &[u8], sign: u8) -> bool {
 
 /// Whether a quote stands behind a backslash where no cell can end.
 fn is_escaped(text: &[u8], quote: u8) -> bool {
-    let is_end = |byte: u8| byte == quote || matches!(byte, b',' | b';' | b'\t' | b'|' | b'\r' | b'\n');
+    let is_end = |byte: u8| byte == quote || DELIMITERS.contains(&byte) || matches!(byte, b'\r' | b'\n');
     memchr_iter(b'\\', text).any(|at| {
         let is_first = at.checked_sub(1).and_then(|before| text.get(before)) != Some(&b'\\');
         let next = text.get(at + 2).copied().unwrap_or(b'\n');
@@ -425,69 +372,11 @@ mod tests {
             expect!["file: utf16: it is UTF-16, and only UTF-8 is read: save it as UTF-8"],
         );
         check(
-            b"a\0,\0b\0\n\0",
-            expect!["file: utf16: it is UTF-16, and only UTF-8 is read: save it as UTF-8"],
-        );
-        check(
             "a,b\r1,2\r3,4\r",
             expect!["file: line_ends: its lines end with a carriage return alone: save it with line feeds"],
         );
-        check(
-            b"PK\x03\x04",
-            expect![
-                "file: zip: it is a ZIP archive, or a spreadsheet, which is one: take it apart, or save it as CSV"
-            ],
-        );
-        let tar = [b"prices.csv".as_slice(), &[0; 247], b"ustar\x0000", &[0; 247], b"sku,name\n"].concat();
-        check(tar, expect!["file: archive: it is a tar archive: take it apart, and drop the files in it"]);
-        check(
-            b"BZh91AY&SY\xb3\x12",
-            expect!["file: packing: it is compressed with bzip2, which is not read: use gzip or zstd"],
-        );
-        check(
-            b"ARROW1\0\0\xff\xff",
-            expect!["file: binary: it is Arrow, or Feather, which is not read: save it as Parquet"],
-        );
-        let random: Vec<_> = (0_u32..4_000).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
-        check(
-            random,
-            expect![
-                "file: binary: it is binary, or a text that is not UTF-8: 437 of its first 4000 bytes are in no text; save it as CSV, NDJSON or Parquet"
-            ],
-        );
-        let letters = "\u{6771}\u{4eac},\u{5927}\u{962a}\n".repeat(40);
-        check(
-            letters.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<_>>(),
-            expect![
-                "file: binary: it is binary, or a text that is not UTF-8: 80 of its first 480 bytes are in no text; save it as CSV, NDJSON or Parquet"
-            ],
-        );
-        // A text may have some of these signs.
+        // A text may have some signs that are in none.
         check("a,b\n1,\0\x01\n", expect![[r#"csv ',' '"' ["a", "b"] from byte 4, line 2"#]]);
-    }
-
-    #[test]
-    fn what_is_packed_twice_is_refused() {
-        for (packing, inner, expected) in [
-            (
-                Packing::Gzip,
-                &b"\x1f\x8b\x08\0"[..],
-                "file: packed_twice: it is gzip within gzip: undo the outer one",
-            ),
-            (
-                Packing::Zstd,
-                b"\x1f\x8b\x08\0",
-                "file: packed_twice: it is gzip within zstd: undo the outer one",
-            ),
-            (
-                Packing::Gzip,
-                b"\x28\xb5\x2f\xfd",
-                "file: packed_twice: it is zstd within gzip: undo the outer one",
-            ),
-            (Packing::Gzip, b"PAR1", "file: packed_twice: it is Parquet within gzip: undo the outer one"),
-        ] {
-            assert_eq!(shape(inner, packing, true, "x").unwrap_err().to_string(), expected);
-        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! | module | what it does |
 //! | --- | --- |
 //! | [`mod@format`] | what a file is, by its content |
+//! | `refuse` | what is no text, with what it is and what to do |
 //! | `unpack` | gzip and zstd undone, piece by piece |
 //! | `row` | where a row of CSV ends, and its cells |
 //! | [`cut`] | text into chunks of whole records, and a chunk into its records |
@@ -19,6 +20,7 @@ pub mod cut;
 mod footer;
 pub mod format;
 pub mod reader;
+mod refuse;
 mod row;
 pub mod table;
 mod unpack;

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 /// How long a call may take, milliseconds.
-pub(super) const ANSWER_MS: i64 = 60_000;
+pub const ANSWER_MS: i64 = 60_000;
 
 /// Which entries are of interest.
 #[derive(Debug, Clone, Default)]

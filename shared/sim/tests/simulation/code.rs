@@ -233,7 +233,6 @@ impl Code for Binary {
                     Box::new(Files(millrace_files_function::Deps {
                         transformer: self.transformer("files", version, lines).await?.0,
                         inbox: Guard::patient("inbox", s3::Client(Rc::clone(&stack.files))),
-                        state: Guard::patient("state table", self.table()),
                         queue: Guard::patient(
                             "files queue",
                             self.bent(sqs::Client(Rc::clone(&stack.files_queue))),
@@ -453,7 +452,6 @@ impl Instance for Changes {
     }
 }
 
-type FileLines = Lines<dynamodb::Client>;
 type FileQueue = Bent<sqs::Client>;
 type Keyed = Bent<secrets::Client>;
 
@@ -461,7 +459,6 @@ struct Files(
     millrace_files_function::Deps<
         kinesis::Client,
         Bent<s3::Client>,
-        FileLines,
         Keyed,
         SkewedClock,
         s3::Client,
