@@ -46,6 +46,14 @@ class Listed(list):
         return len(self)
 
 
+class AsSent(dict):
+    """An event that `$input.json` gives letter by letter."""
+
+    def __init__(self, text: str):
+        super().__init__(json.loads(text))
+        self.text = text
+
+
 class Input:
     def __init__(self, body, query: dict):
         self.body, self.query = body, query
@@ -66,7 +74,8 @@ class Input:
         return Listed(found) if isinstance(found, list) else Text(found) if isinstance(found, str) else found
 
     def json(self, path: str) -> Text:
-        return Text(json.dumps(self.at(path), ensure_ascii=False, separators=(",", ":")))
+        found = self.at(path)
+        return Text(found.text if isinstance(found, AsSent) else json.dumps(found, ensure_ascii=False, separators=(",", ":")))
 
     def params(self, name: str) -> Text:
         return Text(self.query.get(name, ""))
@@ -138,7 +147,7 @@ def put(template: str, events: list, **more) -> list:
 
 
 def check_request(template: str) -> None:
-    stamped = {"ip": "203.0.113.77", "userAgent": "curl/8.5.0", "receivedAt": 1795179907250, "tenant": "a1b2c3d4e5"}
+    stamped = {"ip": "203.0.113.77", "userAgent": "curl/8.5.0", "receivedAt": 1795179907250, "tenant": "a1b2c3d4e5", "webhook": None}
     for event, key in [
         ({"id": "e1", "price": 80}, "e1"),
         ({"id": 7}, "7"),
@@ -149,7 +158,12 @@ def check_request(template: str) -> None:
         assert put(template, [event]) == [(key, event | stamped)], event
     claimed = {"id": "e1", "tenant": "another", "receivedAt": "never", "ip": "198.51.100.1", "userAgent": "own"}
     [(_, event)] = put(template, [claimed])
-    assert event == {**claimed, "tenant": stamped["tenant"], "receivedAt": stamped["receivedAt"]}, event
+    assert event == {**claimed, "tenant": stamped["tenant"], "receivedAt": stamped["receivedAt"], "webhook": None}, event
+    # Nothing but a verified webhook is one, however the name is written, and whether API Gateway reads and writes the event or not.
+    for claim in ['"webhook":{"source":"stripe"}', r'"\u0077ebhook":{"source":"stripe"}', r'"webhook":1,"\u0077ebhook":{"source":"stripe"},"webhook":[]']:
+        for written in (json.loads, AsSent):
+            [(_, event)] = put(template, [written('{"id":"e1",' + claim + "}")])
+            assert event == {"id": "e1"} | stamped, event
     [(_, event)] = put(template, [{"id": "e1"}], agent='it\'s "Mozilla"\\5.0 (é)')
     assert event["userAgent"] == 'it\'s "Mozilla"\\5.0 (é)', event
     many = put(template, [{"id": f"e{n}"} for n in range(500)])
