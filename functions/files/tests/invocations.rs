@@ -632,13 +632,17 @@ fn by_way_of_a_queue_what_time_does_not_allow_for_is_sent_on() {
 
 #[test]
 fn by_way_of_a_queue_what_is_bad_is_told_and_what_fails_comes_again() {
-    let world = World::with(b"\xff\xfea\0,\0b\0\n\0");
-    let (answer, _) = world.invoke_on(&world.clean, &message(&world), LONG);
-    assert_eq!(answer.unwrap(), json!({"batchItemFailures": []}));
-    assert_eq!((world.manifest().unwrap()["state"].clone(), world.bad().len()), (json!("failed"), 1));
-    // The rules of the topic tell by the manifest's name, and the alarm hears the count.
-    assert!(world.inbox.objects().keys().any(|key| key.ends_with(".failed.json")));
-    assert_eq!(world.failed.get(), 1);
+    // UTF-16, in either order of bytes.
+    for body in [b"\xff\xfea\0,\0b\0\n\0", b"\xfe\xff\0a\0,\0b\0\n"] {
+        let world = World::with(body);
+        let (answer, _) = world.invoke_on(&world.clean, &message(&world), LONG);
+        assert_eq!(answer.unwrap(), json!({"batchItemFailures": []}));
+        assert_eq!((world.manifest().unwrap()["state"].clone(), world.bad().len()), (json!("failed"), 1));
+        assert!(world.bad()[0].contains("file: utf16:"), "{:?}", world.bad());
+        // The rules of the topic tell by the manifest's name, and the alarm hears the count.
+        assert!(world.inbox.objects().keys().any(|key| key.ends_with(".failed.json")));
+        assert_eq!(world.failed.get(), 1);
+    }
 
     let world = World {
         clean: Stream::failing(vec![Fault::Fails(Kind::Transient); 1_000]),

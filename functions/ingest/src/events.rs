@@ -1,5 +1,6 @@
 //! Events: validated, stamped, and packed into records.
 
+use crate::answer::Problem;
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use flate2::{Compression, write::GzEncoder};
 use millrace_core::decode;
@@ -63,13 +64,13 @@ pub(crate) fn accept(
     fit(stamped(event, settings, stamp)?)
 }
 
-/// An event whose sender is verified, which has to fit a record as it is.
+/// An event whose sender is verified, which has to fit a record as it is: a body that does may be too large with what is put around it.
 pub(crate) fn verified(
     event: &mut Event,
     settings: &EventSettings,
     stamp: &Stamp<'_>,
-) -> Result<Accepted, String> {
-    fit(sealed(event, settings, stamp)?)
+) -> Result<Accepted, Problem> {
+    fit(sealed(event, settings, stamp).map_err(Problem::Body)?).map_err(|_| Problem::WebhookTooLarge)
 }
 
 fn fit(accepted: Accepted) -> Result<Accepted, String> {

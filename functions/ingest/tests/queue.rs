@@ -368,3 +368,26 @@ fn the_sample_is_a_message_a_notification_and_an_event_of_the_bus() {
     assert_eq!((response, tally), (json!({"batchItemFailures": []}), Tally { r#in: 3, out: 3, unread: 0 }));
     assert_eq!(records.len(), 3);
 }
+
+#[test]
+fn the_sample_of_a_device_is_the_letter_of_a_rule_whose_action_failed() {
+    let sample = serde_json::from_str(include_str!("../../../events/queue-device.json")).unwrap();
+    let (records, response, tally) = queue(Stream::default(), sample);
+    assert_eq!((response, tally), (json!({"batchItemFailures": []}), Tally { r#in: 1, out: 1, unread: 0 }));
+    let Entry { partition_key, data } = &records[0];
+    expect![[r#"th-0001 {"id":"r1","eventType":"reading","timestamp":1795179900000,"celsius":20.5,"topic":"millrace/th-0001/reading","clientId":"th-0001","receivedAt":"2026-11-20T13:05:07.25Z"}"#]]
+        .assert_eq(&format!("{partition_key} {}", std::str::from_utf8(data).unwrap()));
+}
+
+/// A dead letter of a rule has attributes that say why it could not be delivered. `redrive` hands it over with them.
+#[test]
+fn what_a_dead_letter_of_a_bus_says_of_its_delivery_is_not_the_events() {
+    let attributes = json!({
+        "ERROR_CODE": {"stringValue": "NO_PERMISSIONS", "dataType": "String", "stringListValues": [], "binaryListValues": []},
+        "RULE_ARN": {"stringValue": "arn:aws:events:us-east-1:123456789012:rule/inbox", "dataType": "String", "stringListValues": [], "binaryListValues": []},
+    });
+    let body = bus_event(&json!({"orderId": "o1"}));
+    let (records, ..) = queue(Stream::default(), json!({"Records": [message("m1", &body, &attributes)]}));
+    let event: Value = serde_json::from_slice(&records[0].data).unwrap();
+    assert_eq!((&event["attributes"], &event["source"]), (&Value::Null, &json!("com.example.shop")));
+}
