@@ -3,10 +3,11 @@
 `sam validate --lint` looks at the source and lets a misspelt property or a bad StartingPosition of a SAM event pass;
 the translated template hides nothing. It runs offline. What no linter knows of this template is looked at here: whether
 somebody hears of each dead letter, and hears of it in time, of each schedule that starts nothing, and of one whose runs all fail; whether each route has limits of its
-own; and whether each function may read its source as AWS wants it, which the local AWS does not ask.
+own; whether a page names each parameter; and whether each function may read its source as AWS wants it, which the local AWS does not ask.
 """
 
 import json
+import re
 import subprocess
 import sys
 import tempfile
@@ -61,9 +62,15 @@ def untold(template: dict) -> list:
     return found
 
 
+def unexplained(template: dict) -> list:
+    """Parameters that no page names."""
+    pages = "".join(page.read_text() for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
+    return [f"{name}: no page says what it is for" for name in template["Parameters"] if not re.search(rf"\b{name}\b", pages)]
+
+
 def main() -> int:
     template = yaml_parse((ROOT / "template.yaml").read_text())
-    if found := untold(template):
+    if found := [*untold(template), *unexplained(template)]:
         print(*found, sep="\n")
         return 1
     # `sam deploy` puts an S3 address here; the translator insists on one.
