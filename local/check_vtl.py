@@ -1,8 +1,12 @@
-"""Runs the mapping templates of the REST API in template.yaml, which the local AWS cannot.
+"""Runs what in template.yaml makes a record of RawStream without a function, and what the local AWS cannot run.
 
-API Gateway runs them as Velocity. Here airspeed does, with `$input`, `$util` and `$context` as API Gateway documents them, and botocore says
-whether what comes out is a PutRecords request.
+The mapping templates of the REST API API Gateway runs as Velocity. Here airspeed does, with `$input`, `$util` and `$context` as API Gateway
+documents them, and botocore says whether what comes out is a PutRecords request. Its model is JSON Schema, draft 4. The parameters of /v1/raw,
+and the rule of the devices, are read as far as they go, and refused where they go further.
 https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-mapping-template-reference.html
+https://docs.aws.amazon.com/apigateway/latest/developerguide/models-mappings-models.html
+https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-aws-services-reference.html
+https://docs.aws.amazon.com/iot/latest/developerguide/iot-sql-reference.html
 https://docs.aws.amazon.com/kinesis/latest/APIReference/API_PutRecords.html
 """
 
@@ -14,6 +18,7 @@ from pathlib import Path
 
 import airspeed
 import botocore.session
+import jsonschema
 import yaml
 from botocore.validate import ParamValidator
 
@@ -46,6 +51,14 @@ class Listed(list):
         return len(self)
 
 
+class AsSent(dict):
+    """An event that `$input.json` gives letter by letter."""
+
+    def __init__(self, text: str):
+        super().__init__(json.loads(text))
+        self.text = text
+
+
 class Input:
     def __init__(self, body, query: dict):
         self.body, self.query = body, query
@@ -66,7 +79,8 @@ class Input:
         return Listed(found) if isinstance(found, list) else Text(found) if isinstance(found, str) else found
 
     def json(self, path: str) -> Text:
-        return Text(json.dumps(self.at(path), ensure_ascii=False, separators=(",", ":")))
+        found = self.at(path)
+        return Text(found.text if isinstance(found, AsSent) else json.dumps(found, ensure_ascii=False, separators=(",", ":")))
 
     def params(self, name: str) -> Text:
         return Text(self.query.get(name, ""))
@@ -107,11 +121,16 @@ class Loader(yaml.SafeLoader):
     """Reads CloudFormation's short forms as what stands behind them."""
 
 
-Loader.add_multi_constructor("!", lambda loader, _, node: node.value)
+def behind(loader, _, node):
+    if isinstance(node, yaml.ScalarNode):
+        return node.value
+    return loader.construct_sequence(node, deep=True) if isinstance(node, yaml.SequenceNode) else loader.construct_mapping(node, deep=True)
 
 
-def templates() -> tuple:
-    resources = yaml.load((ROOT / "template.yaml").read_text(), Loader)["Resources"]
+Loader.add_multi_constructor("!", behind)
+
+
+def templates(resources: dict) -> tuple:
     integration = resources["Rest"]["Properties"]["DefinitionBody"]["paths"]["/events"]["post"]["x-amazon-apigateway-integration"]
     request = integration["requestTemplates"]["application/json"]
     left = set(re.findall(r"\$\{[^}]*}", request)) - {"${RawStream}"}
@@ -138,7 +157,7 @@ def put(template: str, events: list, **more) -> list:
 
 
 def check_request(template: str) -> None:
-    stamped = {"ip": "203.0.113.77", "userAgent": "curl/8.5.0", "receivedAt": 1795179907250, "tenant": "a1b2c3d4e5"}
+    stamped = {"ip": "203.0.113.77", "userAgent": "curl/8.5.0", "receivedAt": 1795179907250, "tenant": "a1b2c3d4e5", "webhook": None}
     for event, key in [
         ({"id": "e1", "price": 80}, "e1"),
         ({"id": 7}, "7"),
@@ -149,7 +168,12 @@ def check_request(template: str) -> None:
         assert put(template, [event]) == [(key, event | stamped)], event
     claimed = {"id": "e1", "tenant": "another", "receivedAt": "never", "ip": "198.51.100.1", "userAgent": "own"}
     [(_, event)] = put(template, [claimed])
-    assert event == {**claimed, "tenant": stamped["tenant"], "receivedAt": stamped["receivedAt"]}, event
+    assert event == {**claimed, "tenant": stamped["tenant"], "receivedAt": stamped["receivedAt"], "webhook": None}, event
+    # Nothing but a verified webhook is one, however the name is written, and whether API Gateway reads and writes the event or not.
+    for claim in ['"webhook":{"source":"stripe"}', r'"\u0077ebhook":{"source":"stripe"}', r'"webhook":1,"\u0077ebhook":{"source":"stripe"},"webhook":[]']:
+        for written in (json.loads, AsSent):
+            [(_, event)] = put(template, [written('{"id":"e1",' + claim + "}")])
+            assert event == {"id": "e1"} | stamped, event
     [(_, event)] = put(template, [{"id": "e1"}], agent='it\'s "Mozilla"\\5.0 (é)')
     assert event["userAgent"] == 'it\'s "Mozilla"\\5.0 (é)', event
     many = put(template, [{"id": f"e{n}"} for n in range(500)])
@@ -182,11 +206,101 @@ def check_answers(answers: dict) -> None:
         assert override.get("status") == status and "ann@" not in text, override
 
 
+def check_model(definition: dict) -> None:
+    """What the REST API lets in before its template runs: an array of 1 to 500 objects that are not empty."""
+    post = definition["paths"]["/events"]["post"]
+    assert definition["x-amazon-apigateway-request-validators"][post["x-amazon-apigateway-request-validator"]]["validateRequestBody"]
+    assert post["requestBody"]["required"], "no body at all is one that nobody validates"
+    # Another content type has neither a model nor a template, and no template is 415.
+    assert list(post["requestBody"]["content"]) == ["application/json"]
+    assert post["x-amazon-apigateway-integration"]["passthroughBehavior"] == "never"
+    name = post["requestBody"]["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
+    model = definition["components"]["schemas"][name]
+    jsonschema.Draft4Validator.check_schema(model)
+    takes = jsonschema.Draft4Validator(model).is_valid
+    event = {"id": "e1"}
+    for body in ([event], [event] * 500, [{"a": None}]):
+        assert takes(body), len(body)
+    for body in ([], [event] * 501, event, "text", 7, None, [event, 7], [event, None], [[event]], [{}], ["e1"]):
+        assert not takes(body), body
+
+
+def check_raw(integration: dict) -> None:
+    """POST /v1/raw: a body of two texts becomes a PutRecord request, and one that lacks a text none."""
+    assert integration["IntegrationType"] == "AWS_PROXY" and integration["IntegrationSubtype"] == "Kinesis-PutRecord", integration
+    assert integration["PayloadFormatVersion"] == "1.0", "an integration with a service knows no other"
+    parameters = integration["RequestParameters"]
+    wanted, more = {"StreamName", "Data", "PartitionKey"}, {"SequenceNumberForOrdering", "ExplicitHashKey", "Region"}
+    assert wanted <= parameters.keys() <= wanted | more, parameters.keys()
+
+    def put(text: str) -> dict | None:
+        """The request, or none: where a parameter that has to be there is not, API Gateway answers 400."""
+        try:
+            body = json.loads(text)
+        except ValueError:
+            return None
+        request = {}
+        for name, value in parameters.items():
+            if path := re.fullmatch(r"\$request\.body\.(\w+)", value):
+                value = body.get(path[1]) if isinstance(body, dict) else None
+            assert not str(value).startswith("$"), f"{name} is mapped from {value}, which nobody reads here"
+            if value is None:
+                return None
+            request[name] = value
+        # Kinesis reads it as base64, and refuses what is none.
+        try:
+            request["Data"] = base64.b64decode(request["Data"], validate=True)
+        except (TypeError, ValueError):
+            return None
+        report = ParamValidator().validate(request, KINESIS.operation_model("PutRecord").input_shape)
+        return None if report.has_errors() else request
+
+    event = b'{"id":"e1"}'
+    good = {"key": "user-1", "data": base64.b64encode(event).decode()}
+    assert put(json.dumps(good)) == {"StreamName": "RawStream", "PartitionKey": "user-1", "Data": event}
+    assert put(json.dumps(good | {"StreamName": "another", "PartitionKey": "x"}))["StreamName"] == "RawStream"
+    for body in ("", "{}", "[]", "null", "7", '"text"', "[" + json.dumps(good) + "]", "{"):
+        assert put(body) is None, body
+    for wrong in ({"key": ""}, {"key": None}, {"key": 7}, {"key": {}}, {"data": None}, {"data": 7}, {"data": "no base64!"}, {"data": "e30"}):
+        assert put(json.dumps(good | wrong)) is None, wrong
+    for lacking in good:
+        assert put(json.dumps({name: text for name, text in good.items() if name != lacking})) is None, lacking
+
+
+def check_devices(rule: dict, topics: str) -> None:
+    """The rule of the devices: what it says of a message stands over what the message says, and orders by device."""
+    payload = rule["TopicRulePayload"]
+    assert payload["AwsIotSqlVersion"] == "2016-03-23" and payload["RuleDisabled"] is False
+    message = {"topic": "a/b", "clientid": "th-1", "timestamp": 1795179907250}
+    sql = payload["Sql"].replace("${DeviceTopics}", topics)
+    parts = re.fullmatch(r"SELECT \*, (.+) FROM '([^']+)'", sql)
+    assert parts and parts[2] == topics and "${" not in sql, sql
+
+    def value(expression: str):
+        call = re.fullmatch(r"(topic|clientid|timestamp)\(\)", expression)
+        assert call or expression == "NULL", f"{expression} is none of the rule's functions"
+        return message[call[1]] if call else None
+
+    told = {name: value(expression) for expression, name in re.findall(r"(\S+) AS (\w+)", parts[1])}
+    assert len(told) == parts[1].count(",") + 1, sql
+    assert told == {"topic": "a/b", "clientId": "th-1", "receivedAt": 1795179907250, "webhook": None}, told
+    _, kinesis, _ = payload["Actions"][0]
+    key = re.fullmatch(r"\$\{(.+)\}", kinesis["Kinesis"]["PartitionKey"])
+    assert key and value(key[1]) == "th-1", kinesis
+    assert kinesis["Kinesis"]["StreamName"] == "RawStream"
+    assert payload["ErrorAction"]["Sqs"] == {"QueueUrl": "InboxQueue", "RoleArn": "DeviceRole.Arn", "UseBase64": False}
+
+
 def main() -> int:
-    request, answers = templates()
+    template = yaml.load((ROOT / "template.yaml").read_text(), Loader)
+    resources = template["Resources"]
+    request, answers = templates(resources)
     check_request(request)
     check_answers(answers)
-    print("the REST API's templates make requests that Kinesis takes, and answers of its own")
+    check_model(resources["Rest"]["Properties"]["DefinitionBody"])
+    check_raw(resources["RawIntegration"]["Properties"])
+    check_devices(resources["DeviceRule"]["Properties"], template["Parameters"]["DeviceTopics"]["Default"])
+    print("what comes without a function is what Kinesis takes: by the REST API, which answers of its own, by /v1/raw, and from devices")
     return 0
 
 

@@ -2,11 +2,12 @@
 
 `sam validate --lint` looks at the source and lets a misspelt property or a bad StartingPosition of a SAM event pass;
 the translated template hides nothing. It runs offline. What no linter knows of this template is looked at here: whether
-somebody hears of each dead letter, and hears of it in time, and of each schedule that starts nothing; whether each route has limits of its
-own; and whether each function may read its source as AWS wants it, which the local AWS does not ask.
+somebody hears of each dead letter, and hears of it in time, of each schedule that starts nothing, and of one whose runs all fail; whether each route has limits of its
+own; whether a page names each parameter; and whether each function may read its source as AWS wants it, which the local AWS does not ask.
 """
 
 import json
+import re
 import subprocess
 import sys
 import tempfile
@@ -61,9 +62,15 @@ def untold(template: dict) -> list:
     return found
 
 
+def unexplained(template: dict) -> list:
+    """Parameters that no page names."""
+    pages = "".join(page.read_text() for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
+    return [f"{name}: no page says what it is for" for name in template["Parameters"] if not re.search(rf"\b{name}\b", pages)]
+
+
 def main() -> int:
     template = yaml_parse((ROOT / "template.yaml").read_text())
-    if found := untold(template):
+    if found := [*untold(template), *unexplained(template)]:
         print(*found, sep="\n")
         return 1
     # `sam deploy` puts an S3 address here; the translator insists on one.
@@ -74,7 +81,7 @@ def main() -> int:
         file.flush()
         failed = subprocess.call(["cfn-lint", "--regions", *REGIONS, "--", file.name])
     resources = translated["Resources"]
-    wrong = [*unheard(resources), *late(translated), *silent(resources), *unlimited(resources), *unread(resources)]
+    wrong = [*unheard(resources), *late(translated), *silent(resources), *hasty(resources), *unlimited(resources), *unread(resources)]
     for line in wrong:
         print(f"error: template.yaml: {line}", file=sys.stderr)
     return 1 if wrong else failed
@@ -92,7 +99,7 @@ def unheard(resources: dict) -> list:
     heard = set()
     for resource in resources.values():
         alarm = resource.get("Properties", {})
-        if resource["Type"] == "AWS::CloudWatch::Alarm" and alarm["MetricName"] == "ApproximateNumberOfMessagesVisible":
+        if resource["Type"] == "AWS::CloudWatch::Alarm" and alarm.get("MetricName") == "ApproximateNumberOfMessagesVisible":
             heard.add((named(alarm["Dimensions"][0]["Value"]), alarm["Period"] * alarm["EvaluationPeriods"]))
     return [f"{queue} has no alarm over {seconds} s" for queue in sorted(dead) for seconds in (300, 3600) if (queue, seconds) not in heard]
 
@@ -104,7 +111,7 @@ def late(template: dict) -> list:
     heard = set()
     for resource in resources.values():
         alarm = resource.get("Properties", {})
-        if resource["Type"] == "AWS::CloudWatch::Alarm" and alarm["MetricName"] == "IteratorAge":
+        if resource["Type"] == "AWS::CloudWatch::Alarm" and alarm.get("MetricName") == "IteratorAge":
             heard.add(named(alarm["Dimensions"][0]["Value"]))
     wrong = []
     for name, resource in resources.items():
@@ -124,7 +131,7 @@ def silent(resources: dict) -> list:
     heard = set()
     for resource in resources.values():
         alarm = resource.get("Properties", {})
-        if resource["Type"] == "AWS::CloudWatch::Alarm" and alarm["MetricName"] == "Invocations":
+        if resource["Type"] == "AWS::CloudWatch::Alarm" and alarm.get("MetricName") == "Invocations":
             rings = alarm["ComparisonOperator"], alarm["Threshold"], alarm["TreatMissingData"]
             if rings == ("LessThanThreshold", 1, "breaching"):
                 heard.add((named(alarm["Dimensions"][0]["Value"]), resource.get("Condition")))
@@ -139,6 +146,28 @@ def silent(resources: dict) -> list:
                 function = named(resources[function]["Properties"]["FunctionName"])
             if (function, resource.get("Condition")) not in heard:
                 wrong.append(f"{name}: nobody hears where {function} is not started")
+    return wrong
+
+
+def hasty(resources: dict) -> list:
+    """Alarms on the errors of a function that a schedule starts, over a time that the schedule may be too rare to fill."""
+    started = set()
+    for resource in resources.values():
+        properties = resource.get("Properties", {})
+        if isinstance(properties.get("ScheduleExpression"), dict):
+            started |= {named(target["Arn"]) for target in properties.get("Targets") or [properties["Target"]]}
+    wrong = []
+    for name, resource in resources.items():
+        alarm = resource.get("Properties", {})
+        if resource["Type"] != "AWS::CloudWatch::Alarm":
+            continue
+        metrics = [alarm, *(part["MetricStat"]["Metric"] for part in alarm.get("Metrics", []) if "MetricStat" in part)]
+        of_errors = [metric for metric in metrics if metric.get("MetricName") == "Errors"]
+        if any(named(metric["Dimensions"][0]["Value"]) in started for metric in of_errors):
+            grows = alarm["EvaluationPeriods"] == {"Ref": "SilenceHours"} and alarm["TreatMissingData"] == "breaching"
+            periods = [part["MetricStat"]["Period"] for part in alarm.get("Metrics", []) if "MetricStat" in part] or [alarm["Period"]]
+            if not grows or set(periods) != {3600}:
+                wrong.append(f"{name} looks at less than may lie between two runs")
     return wrong
 
 

@@ -153,6 +153,34 @@ fn what_the_tables_clock_deletes_is_an_event_of_its_own_kind() {
     );
 }
 
+/// The table's clock is AWS's, and a change has no other time: what a pipeline thinks of it, it has to say.
+#[test]
+fn a_change_from_far_ahead_keeps_its_time_and_a_time_that_is_none_does_not_stop_the_rest() {
+    let mut event = sample();
+    event["Records"][0]["dynamodb"]["ApproximateCreationDateTime"] = json!(4_102_444_800_i64); // 2100
+    event["Records"][1]["dynamodb"]["ApproximateCreationDateTime"] = json!(1e30);
+    let (clean, quarantine, response, tally) = invoke_all(Stream::default(), event);
+    assert_eq!(response, json!({"batchItemFailures": []}));
+    assert_eq!((tally.r#in, tally.out, tally.quarantined), (3, 2, 1));
+    let found = events(&clean);
+    let times: Vec<_> = found.iter().map(|event| (&event["eventType"], &event["timestamp"])).collect();
+    assert_eq!(
+        times,
+        [
+            (&json!("orders.insert"), &json!(4_102_444_800_000_000_i64)),
+            (&json!("orders.remove"), &json!(1_795_179_910_000_000_i64)),
+        ]
+    );
+    let (_, page) = quarantine.objects().pop_first().unwrap();
+    let mut room = Vec::new();
+    let page = millrace_core::decode::inflate(&page, &mut room).unwrap();
+    let line: Value = serde_json::from_slice(page).unwrap();
+    assert_eq!(
+        (&line["reason"], &line["source"]["sequence"]),
+        (&json!("no_change"), &json!("100000000000000000002"))
+    );
+}
+
 #[test]
 fn a_stream_that_stays_down_answers_with_the_first_change() {
     let (_, response, tally) = invoke(Stream::failing(vec![Fault::Fails(Kind::Transient); 1000]), sample());

@@ -16,6 +16,7 @@ mod report;
 pub use error::Error;
 pub use file::{Bucket, Detail, Dropped, Object};
 pub use lines::Lines;
+pub use report::Done;
 
 use crate::file::{Contents, File, Table, Text};
 use crate::ledger::{Ledger, Progress, Run, State};
@@ -157,7 +158,7 @@ pub async fn handle<P, S, K, C, O, T, Q>(
     event: Event,
     deadline: Micros,
     deps: &mut Deps<P, S, K, C, O, T, Q>,
-) -> (Result<Response, Error>, Counts)
+) -> (Result<Response, Error>, Done)
 where
     P: PutRecords,
     S: ObjectStore,
@@ -169,8 +170,8 @@ where
 {
     match event {
         Event::Task(task) => {
-            let (answer, done) = deps.task(task, deadline).await;
-            (answer.map(Response::Answer), done)
+            let (answer, counts) = deps.task(task, deadline).await;
+            (answer.map(Response::Answer), Done { counts, failed: None })
         }
         Event::Messages(messages) => {
             let (answer, done) = deps.messages(messages, deadline).await;
@@ -343,7 +344,7 @@ where
             return Err(Error::Mistaken("not all ranges are through"));
         }
         let manifest = Manifest::new(file, known.value.plan.as_ref(), tally, None);
-        self.put_manifest(file, &manifest, deadline).await?;
+        self.put_manifest(file, run, &manifest, deadline).await?;
         if known.value.state != State::Done {
             ledger.put_run(&known, Run { state: State::Done, ..known.value.clone() }).await?;
         }
@@ -357,7 +358,7 @@ where
         let known = ledger.run(&job.run).await?;
         let (tally, _) = self.tally(file, known.value.plan.as_ref(), deadline).await?;
         let manifest = Manifest::new(file, known.value.plan.as_ref(), tally, Some(why));
-        self.put_manifest(file, &manifest, deadline).await?;
+        self.put_manifest(file, &job.run, &manifest, deadline).await?;
         ledger.put_run(&known, Run { state: State::Failed, ..known.value.clone() }).await?;
         Ok(manifest.told())
     }

@@ -3,15 +3,16 @@
 //! What time does not allow for goes on by way of a message to the same queue. The file belongs to the queue, not to a
 //! message: one that comes twice finds what the other has done.
 
-use crate::{Answer, Deps, Dropped, Error, Job, Task};
+use crate::{Answer, Deps, Done, Dropped, Error, Job, Task};
 use aws_lambda_events::event::sqs::SqsEvent;
 use millrace_aws::source::BatchResponse;
 use millrace_core::account::Counts;
 use millrace_core::port::{Clock, KeyTable, ObjectStore, PutRecords, Queue, ReadObject, Secret};
 use millrace_core::time::Micros;
+use std::num::NonZeroUsize;
 
 /// Whose the files are that come by way of the queue.
-const OWNER: &str = "queue";
+pub(crate) const OWNER: &str = "queue";
 
 impl<P, S, K, C, O, T, Q> Deps<P, S, K, C, O, T, Q>
 where
@@ -24,8 +25,8 @@ where
     Q: Queue,
 {
     /// Handles one batch of messages.
-    pub(crate) async fn messages(&mut self, event: SqsEvent, deadline: Micros) -> (BatchResponse, Counts) {
-        let (mut failed, mut done) = (Vec::new(), Counts::default());
+    pub(crate) async fn messages(&mut self, event: SqsEvent, deadline: Micros) -> (BatchResponse, Done) {
+        let (mut failed, mut done) = (Vec::new(), Done::default());
         for message in event.records {
             let id = message.message_id.unwrap_or_default();
             let body = message.body.unwrap_or_default();
@@ -38,18 +39,20 @@ where
     }
 
     /// Works on a file as far as time allows, and sends on what is left.
-    async fn message(&mut self, body: &str, deadline: Micros, done: &mut Counts) -> Result<(), Error> {
+    async fn message(&mut self, body: &str, deadline: Micros, done: &mut Done) -> Result<(), Error> {
         let file: Dropped =
             serde_json::from_str(body).map_err(|_| Error::Mistaken("the message tells of no object"))?;
         let job = Job { run: OWNER.to_owned(), file, range: 0, error: None };
-        match self.read(&job, deadline, done).await {
+        match self.read(&job, deadline, &mut done.counts).await {
             Ok(true) => Ok(()),
             Ok(false) => {
                 let clock = &self.transformer.clock;
                 Ok(self.queue.call(clock, deadline, async |queue| queue.send(body).await).await?)
             }
             Err(why @ (Error::Refused(_) | Error::Changed)) => {
-                self.fail(&job, (why.kind().to_owned(), why.to_string()), deadline).await.map(drop)
+                self.fail(&job, (why.kind().to_owned(), why.to_string()), deadline).await?;
+                done.failed = NonZeroUsize::new(done.failed.map_or(0, NonZeroUsize::get) + 1);
+                Ok(())
             }
             Err(why) => Err(why),
         }

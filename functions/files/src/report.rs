@@ -3,14 +3,16 @@
 use crate::error::Error;
 use crate::file::File;
 use crate::ledger::Plan;
+use crate::queue::OWNER;
 use crate::{Answer, Cause, Deps};
-use millrace_core::account::Tally;
+use millrace_core::account::{Counts, Tally};
 use millrace_core::port::{self, Clock, ObjectStore};
 use millrace_core::quarantine::{self, Entry, Reject};
 use millrace_core::time::Micros;
 use millrace_core::transformer::put_object;
 use serde::Serialize;
 use serde_json::{Value, json};
+use std::num::NonZeroUsize;
 
 /// The longest key that S3 takes, bytes.
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html>
@@ -19,6 +21,17 @@ const KEY_MAX: usize = 1024;
 /// The longest subject that SNS takes, characters.
 /// <https://docs.aws.amazon.com/sns/latest/api/API_Publish.html>
 const SUBJECT_MAX: usize = 100;
+
+/// What was brought through in an invocation, and what could not be.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Done {
+    /// Rows, and what the steps did.
+    #[serde(flatten)]
+    pub counts: Counts,
+    /// Files of the queue that cannot be read, which no state machine tells of. 0 is not written, for a metric costs money.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failed: Option<NonZeroUsize>,
+}
 
 /// What became of a file.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -89,18 +102,21 @@ pub(crate) fn cause(cause: &Cause) -> (String, String) {
 }
 
 impl<P, S: ObjectStore, K, C: Clock, O: ObjectStore, T, Q> Deps<P, S, K, C, O, T, Q> {
-    /// Puts the manifest beside the inbox, under the file's own name.
+    /// Puts the manifest beside the inbox, under the file's own name. Where no state machine tells of it the name has the state
+    /// in it, for a rule sees no more of an object.
     pub(crate) async fn put_manifest(
         &self,
         file: &File,
+        run: &str,
         manifest: &Manifest,
         deadline: Micros,
     ) -> Result<(), Error> {
         let key = &file.object.key;
         let name = key.split_once('/').map_or(key.as_str(), |(_, name)| name);
-        let mut key = format!("manifests/{name}/{}.json", file.id);
+        let end = if run == OWNER { format!(".{}.json", manifest.state) } else { ".json".to_owned() };
+        let mut key = format!("manifests/{name}/{}{end}", file.id);
         if key.len() > KEY_MAX {
-            key = format!("manifests/{}.json", file.id);
+            key = format!("manifests/{}{end}", file.id);
         }
         let (body, clock) = (manifest.json().into_bytes(), &self.transformer.clock);
         let put = put_object(&self.inbox, &key, body, clock, deadline).await;

@@ -23,6 +23,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::Write as _;
+use std::num::NonZeroUsize;
 
 #[path = "../../../shared/files/tests/bad_files/mod.rs"]
 mod bad_files;
@@ -45,6 +46,8 @@ struct World {
     sizes: Sizes,
     pipeline: &'static str,
     instances: Cell<usize>,
+    /// The files that were counted as failed.
+    failed: Cell<usize>,
 }
 
 impl World {
@@ -59,6 +62,7 @@ impl World {
             sizes: Sizes { range: 1, batch: 1 },
             pipeline: PRICES,
             instances: Cell::new(0),
+            failed: Cell::new(0),
         }
     }
 
@@ -100,12 +104,13 @@ impl World {
         }
         let deadline = self.clock.now().plus_ms(time);
         let event = serde_json::from_value(event.clone()).unwrap();
-        let (answer, counts) = run(handle(event, deadline, &mut deps));
+        let (answer, done) = run(handle(event, deadline, &mut deps));
+        self.failed.set(self.failed.get() + done.failed.map_or(0, NonZeroUsize::get));
         let answer = answer.map(|answer| serde_json::to_value(answer).unwrap()).map_err(|why| {
             let Diagnostic { error_type, error_message } = why.into();
             (error_type, error_message)
         });
-        (answer, counts.tally)
+        (answer, done.counts.tally)
     }
 
     fn task(&self, task: &str, run: &str, more: &Value, time: i64) -> Result<Value, (String, String)> {
@@ -614,6 +619,9 @@ fn by_way_of_a_queue_what_time_does_not_allow_for_is_sent_on() {
     assert_eq!(rows(&world.manifest().unwrap()), rows(&whole.manifest().unwrap()));
     assert_eq!(counted, rows(&world.manifest().unwrap()), "each row is counted once");
 
+    assert!(world.inbox.objects().keys().any(|key| key.ends_with(".done.json")));
+    assert_eq!(world.failed.get(), 0);
+
     // The message comes once more.
     let frames = world.clean.records().len();
     let (answer, counts) = world.invoke_on(&world.clean, &message(&world), LONG);
@@ -623,10 +631,17 @@ fn by_way_of_a_queue_what_time_does_not_allow_for_is_sent_on() {
 
 #[test]
 fn by_way_of_a_queue_what_is_bad_is_told_and_what_fails_comes_again() {
-    let world = World::with(b"\xff\xfea\0,\0b\0\n\0");
-    let (answer, _) = world.invoke_on(&world.clean, &message(&world), LONG);
-    assert_eq!(answer.unwrap(), json!({"batchItemFailures": []}));
-    assert_eq!((world.manifest().unwrap()["state"].clone(), world.bad().len()), (json!("failed"), 1));
+    // UTF-16, in either order of bytes.
+    for body in [b"\xff\xfea\0,\0b\0\n\0", b"\xfe\xff\0a\0,\0b\0\n"] {
+        let world = World::with(body);
+        let (answer, _) = world.invoke_on(&world.clean, &message(&world), LONG);
+        assert_eq!(answer.unwrap(), json!({"batchItemFailures": []}));
+        assert_eq!((world.manifest().unwrap()["state"].clone(), world.bad().len()), (json!("failed"), 1));
+        assert!(world.bad()[0].contains("file: utf16:"), "{:?}", world.bad());
+        // The rules of the topic tell by the manifest's name, and the alarm hears the count.
+        assert!(world.inbox.objects().keys().any(|key| key.ends_with(".failed.json")));
+        assert_eq!(world.failed.get(), 1);
+    }
 
     let world = World {
         clean: Stream::failing(vec![Fault::Fails(Kind::Transient); 1_000]),
@@ -636,6 +651,18 @@ fn by_way_of_a_queue_what_is_bad_is_told_and_what_fails_comes_again() {
     assert_eq!(world.invoke_on(&world.clean, &message(&world), LONG).0.unwrap(), failed);
     let odd = json!({"Records": [{"messageId": "m-1", "body": "no event"}]});
     assert_eq!(world.invoke_on(&world.clean, &odd, LONG).0.unwrap(), failed);
+}
+
+#[test]
+fn the_sample_message_is_read() {
+    let sample: Value = serde_json::from_str(include_str!("../../../events/files-queue.json")).unwrap();
+    let world = World::with(b"");
+    let (answer, counts) = world.invoke_on(&world.clean, &sample, LONG);
+    assert_eq!((answer.unwrap(), counts), (json!({"batchItemFailures": []}), Tally::default()));
+    let objects = world.inbox.objects();
+    let (key, manifest) = objects.iter().find(|(key, _)| key.starts_with("manifests/")).unwrap();
+    assert!(key.starts_with("manifests/purchases.csv/") && key.ends_with(".done.json"), "{key}");
+    assert_eq!(serde_json::from_slice::<Value>(manifest).unwrap()["state"], "done");
 }
 
 #[test]

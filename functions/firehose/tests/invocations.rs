@@ -188,6 +188,39 @@ fn what_the_answer_has_no_room_for_fails_and_smaller_ones_behind_it_go_on() {
 }
 
 #[test]
+fn a_bomb_fails_alone_and_says_nothing_of_what_it_holds() {
+    let lines = |events: usize| gzip("{}\n".repeat(events).as_bytes());
+    let aggregate = kpl::write("key", &[&gzip(&vec![b' '; 9 << 20])[..], &gzip(&vec![b' '; 9 << 20])[..]]);
+    let text = |bytes: usize| gzip(format!("{}{}", good("b"), " ".repeat(bytes)).as_bytes());
+    let data = [lines(100_001), aggregate, text(17 << 20), text(15 << 20), good("a").into_bytes()];
+    let (answered, tally) = invoke(&mut deps(), &records(&data));
+    let (ok, failed) = ("Ok", "ProcessingFailed");
+    assert_eq!(results(&answered), [failed, failed, failed, ok, ok]);
+    assert_eq!((tally.out, tally.quarantined), (2, 3));
+    assert!(answered[..3].iter().all(|record| record.get("data").is_none()));
+}
+
+/// What Firehose says of the arrival decides, whatever the clock here is.
+#[test]
+fn a_clock_that_is_off_fails_the_record() {
+    let bounds =
+        "[[step]]\nclean.timestamp = { field = \"timestamp\", max_future = \"1h\", max_past = \"30d\" }\n";
+    let text = PIPELINE.replacen("[[step]]", &format!("{bounds}\n[[step]]"), 1);
+    let at = |seconds: i64| {
+        format!(r#"{{"id":"e{seconds}","eventType":"view","timestamp":{}}}"#, AT_MS / 1000 + seconds)
+    };
+    let data = [at(0), at(3_700), at(3_500), at(-31 * 86_400), at(-29 * 86_400), at(1 << 40)];
+    for years in [0, 10] {
+        let mut deps = deps();
+        deps.pipeline = Pipeline::compile(&text, &FILES).unwrap();
+        let now = Micros::new(AT_MS * 1000).unwrap().plus_ms(years * 366 * 86_400_000);
+        deps.clock = VirtualClock::at(now);
+        let (ok, failed) = ("Ok", "ProcessingFailed");
+        assert_eq!(results(&invoke(&mut deps, &records(&data)).0), [ok, failed, ok, failed, ok, failed]);
+    }
+}
+
+#[test]
 fn a_start_without_settings_names_them_all() {
     let out = std::process::Command::new(env!("CARGO_BIN_EXE_firehose")).env_clear().output().unwrap();
     let told = String::from_utf8_lossy(&out.stderr).into_owned();

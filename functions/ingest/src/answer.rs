@@ -106,7 +106,7 @@ pub(crate) enum Problem {
     Unsigned(#[from] Refused),
     #[error("{0}")]
     NoEvent(#[from] NoEvent),
-    #[error("a webhook may have {RECORD_MAX} bytes")]
+    #[error("a webhook may have {RECORD_MAX} bytes, with the fields that are put around it")]
     WebhookTooLarge,
     #[error(
         "send the webhook as application/json; GitHub may send it as a form, too, with the field `payload`"

@@ -103,9 +103,8 @@ impl Parcel {
         let payload = open(body.unwrap_or_default(), &mut about);
         let stamp = Stamp { received_at: sent_at, ip: "", user_agent: None, tenant: None };
         let (mut accepted, mut entries) = (Vec::new(), Vec::new());
-        let mut as_it_is = |data: &[u8]| {
-            entries.push(Entry { partition_key: about.partition_key(&id), data: data.to_vec() });
-        };
+        let mut as_it_is =
+            |data: Vec<u8>| entries.push(Entry { partition_key: about.partition_key(&id), data });
         match decode::split(&payload) {
             Ok(pieces) => {
                 let mut event = Event::default();
@@ -113,11 +112,11 @@ impl Parcel {
                     match about.accept(piece, index, &mut event, settings, &stamp) {
                         Ok(event) => accepted.push(event),
                         // `transform` looks again, and says in the quarantine why not.
-                        Err(_) => as_it_is(piece),
+                        Err(_) => as_it_is(events::unread(piece, &mut event)),
                     }
                 }
             }
-            Err(_) => as_it_is(&payload),
+            Err(_) => as_it_is(payload.clone()),
         }
         let (unread, count) = (entries.len(), entries.len() + accepted.len());
         entries.extend(events::records(&accepted));
@@ -199,7 +198,10 @@ impl About {
 /// that a plain message is searched for three names and not read three times.
 fn open(body: String, about: &mut About) -> Vec<u8> {
     let mut body = body;
-    if let Some(notification) = Notification::read(&body) {
+    let notification = Notification::read(&body);
+    // What the message says by itself is of the carrier: of a dead letter that was redriven why it could not be delivered.
+    let is_notified = notification.is_some();
+    if let Some(notification) = notification {
         about.id = notification.id;
         about.time = notification.timestamp;
         about.fields.clear();
@@ -212,6 +214,9 @@ fn open(body: String, about: &mut About) -> Vec<u8> {
         body = notification.message;
     }
     if let Some(event) = BusEvent::read(&body) {
+        if !is_notified {
+            about.fields.clear();
+        }
         about.id = event.id;
         about.kind = Some(event.detail_type);
         about.time = event.time;
@@ -232,7 +237,12 @@ fn open(body: String, about: &mut About) -> Vec<u8> {
         about.field("topic", &letter.topic.into());
         about.field("clientId", &letter.client_id.clone().into());
         about.partition_key = Some(letter.client_id).filter(|id| (1..=256).contains(&id.chars().count()));
-        return payload;
+        // `transform` would unpack it, and take what nobody looked at here. As text it goes to the quarantine.
+        return if events::is_packed(&payload) {
+            letter.base64_original_payload.into_bytes()
+        } else {
+            payload
+        };
     }
     body.into_bytes()
 }

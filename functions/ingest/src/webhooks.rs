@@ -118,7 +118,7 @@ async fn take<P: PutRecords, Q: Queue, T: KeyTable, S: Secret, C: Clock>(
     }
     let mut event = lay_out(&name, &news, &body, &deps.ingest.event, now)?;
     let stamp = Stamp { received_at: now, ip: "", user_agent: None, tenant: None }; // the vendor's own say nothing of the event
-    let accepted = events::verified(&mut event, &deps.ingest.event, &stamp).map_err(Problem::Body)?;
+    let accepted = events::verified(&mut event, &deps.ingest.event, &stamp)?;
     let spilled = crate::put(&[accepted], deadline, &deps.ingest).await?;
     deps.note(key, now, deadline).await;
     Ok((Answer::accepted(1, &[]), Tally { accepted: 1, spilled, ..Tally::default() }))

@@ -4,8 +4,12 @@
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use expect_test::{Expect, expect};
+use flate2::Compression;
 use flate2::read::GzDecoder;
+use flate2::write::GzEncoder;
 use millrace_core::batch::Batch;
+use millrace_core::decode;
+use millrace_core::event::{Event, Path};
 use millrace_core::guard::Guard;
 use millrace_core::pipeline::{EventSettings, Pipeline};
 use millrace_core::port::{Entry, Kind};
@@ -15,7 +19,7 @@ use millrace_core::token::TokenKey;
 use millrace_ingest::queue::{Deps, Tally, handle};
 use millrace_sim::{Fault, Stream, VirtualClock, run};
 use serde_json::{Value, json};
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
 
 const PIPELINE: &str = include_str!("../../../shared/core/tests/shop.toml");
 
@@ -169,6 +173,50 @@ fn nobody_passes_for_a_webhook_that_was_verified() {
     );
 }
 
+/// `transform` reads again what was not read here, and finds none either: not where a step makes the id that is wrong here.
+#[test]
+fn nobody_passes_for_one_in_what_cannot_be_read() {
+    let claim = r#"{"id":"x","webhook":{"source":"stripe"}}"#;
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
+    gzip.write_all(claim.as_bytes()).unwrap();
+    let gzip = gzip.finish().unwrap();
+    // A frame of one block that is not compressed.
+    let size = u8::try_from(claim.len()).unwrap();
+    let zstd =
+        [&[0x28, 0xb5, 0x2f, 0xfd, 0x20, size, (size << 3) | 1, size >> 5, 0], claim.as_bytes()].concat();
+    for body in [
+        r#"{"id":1.5,"webhook":{"source":"stripe"}}"#.to_owned(),
+        r#"{"id":[],"\u0077ebhook":{"source":"stripe"},"a":"\u0062"}"#.to_owned(),
+        format!("[[{claim}]]"),
+        format!("{{}}\n[{claim}]"),
+        format!("{{}}\n[1],{claim}"),
+        format!("{{}}\n [ {claim} ]"),
+        format!("[{claim}"),
+        format!("{{}}\n\u{feff}[{claim}]"),
+        format!("{{}}\n\u{feff} {claim}"),
+        device_letter(&gzip),
+        device_letter(&[b"{}\n", gzip.as_slice()].concat()),
+        device_letter(&zstd),
+        device_letter(&[b"{}\n", zstd.as_slice()].concat()),
+        device_letter(claim.as_bytes()),
+        bus_event(&json!({"id": 1.5, "webhook": {"source": "stripe"}})),
+        notification(&format!("[[{claim}]]")),
+    ] {
+        let (records, ..) = queue(Stream::default(), batch(std::slice::from_ref(&body)));
+        assert!(!records.is_empty(), "{body}");
+        for Entry { data, .. } in records {
+            let (mut room, mut event) = (Vec::new(), Event::default());
+            for payload in decode::unpack(&data, &mut room).unwrap() {
+                for piece in payload.pieces.into_iter().flatten() {
+                    let claims = decode::event(piece, &mut event).is_ok()
+                        && event.get(&Path::from_key("webhook")).is_some();
+                    assert!(!claims, "{body} {}", String::from_utf8_lossy(piece));
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn what_looks_a_bit_like_an_envelope_is_an_event() {
     lands(
@@ -211,7 +259,7 @@ fn what_cannot_be_read_goes_as_it_came_for_the_quarantine() {
         expect![[r#"
         oops
         {"id":1.5}
-        [1]
+        [[1]]
         {"id":"a","timestamp":"2026-11-20T13:05:07.25Z","receivedAt":"2026-11-20T13:05:07.25Z"}
         in 4, out 4, unread 3"#]],
     );
@@ -319,4 +367,27 @@ fn the_sample_is_a_message_a_notification_and_an_event_of_the_bus() {
     let (records, response, tally) = queue(Stream::default(), sample);
     assert_eq!((response, tally), (json!({"batchItemFailures": []}), Tally { r#in: 3, out: 3, unread: 0 }));
     assert_eq!(records.len(), 3);
+}
+
+#[test]
+fn the_sample_of_a_device_is_the_letter_of_a_rule_whose_action_failed() {
+    let sample = serde_json::from_str(include_str!("../../../events/queue-device.json")).unwrap();
+    let (records, response, tally) = queue(Stream::default(), sample);
+    assert_eq!((response, tally), (json!({"batchItemFailures": []}), Tally { r#in: 1, out: 1, unread: 0 }));
+    let Entry { partition_key, data } = &records[0];
+    expect![[r#"th-0001 {"id":"r1","eventType":"reading","timestamp":1795179900000,"celsius":20.5,"topic":"millrace/th-0001/reading","clientId":"th-0001","receivedAt":"2026-11-20T13:05:07.25Z"}"#]]
+        .assert_eq(&format!("{partition_key} {}", std::str::from_utf8(data).unwrap()));
+}
+
+/// A dead letter of a rule has attributes that say why it could not be delivered. `redrive` hands it over with them.
+#[test]
+fn what_a_dead_letter_of_a_bus_says_of_its_delivery_is_not_the_events() {
+    let attributes = json!({
+        "ERROR_CODE": {"stringValue": "NO_PERMISSIONS", "dataType": "String", "stringListValues": [], "binaryListValues": []},
+        "RULE_ARN": {"stringValue": "arn:aws:events:us-east-1:123456789012:rule/inbox", "dataType": "String", "stringListValues": [], "binaryListValues": []},
+    });
+    let body = bus_event(&json!({"orderId": "o1"}));
+    let (records, ..) = queue(Stream::default(), json!({"Records": [message("m1", &body, &attributes)]}));
+    let event: Value = serde_json::from_slice(&records[0].data).unwrap();
+    assert_eq!((&event["attributes"], &event["source"]), (&Value::Null, &json!("com.example.shop")));
 }

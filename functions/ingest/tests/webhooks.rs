@@ -4,6 +4,7 @@
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use expect_test::{Expect, expect};
+use flate2::{Compression, write::GzEncoder};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use millrace_core::account::Tally as Transformed;
 use millrace_core::batch::Batch;
@@ -29,6 +30,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::io::Write as _;
 use std::time::Duration;
 
 const PIPELINE: &str = include_str!("../../../shared/core/tests/shop.toml");
@@ -266,13 +268,36 @@ fn refused_at(now: i64, request: HttpRequest) -> String {
     format!("{} {name}: {}", answer.status_code, body["detail"].as_str().unwrap())
 }
 
+/// JSON of so many bytes.
+fn large_of(bytes: usize) -> String {
+    format!("{{\"canary\":\"{}\"}}", "x".repeat(bytes - 13))
+}
+
+fn gzip(data: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(data).unwrap();
+    encoder.finish().unwrap()
+}
+
+/// The signature is over the bytes as they came.
+#[test]
+fn a_body_may_be_gzip_and_nearly_as_large_as_a_record() {
+    for body in [gzip(br#"{"action":"opened"}"#), large_of(749_500).into_bytes()] {
+        let held = Held::of(SECRETS);
+        let mut deps = healthy(&held);
+        assert_eq!(send(github(&body), &mut deps).0.status_code, 202);
+        let line: Value = serde_json::from_slice(&deps.ingest.raw.port().records()[0].data).unwrap();
+        assert!(line["data"]["action"] == "opened" || line["data"]["canary"].is_string());
+    }
+}
+
 #[test]
 fn bad_input_is_refused_and_the_answer_names_the_place() {
     let (stripe, hub, shop) = (Signed::of("stripe"), Signed::of("github"), Signed::of("shopify"));
     let (slack, standard) = (Signed::of("slack"), Signed::of("standard"));
     let changed =
         |signed: &Signed| Signed { body: signed.body.replacen('{', "{\"canary\":1,", 1), ..signed.clone() };
-    let large = format!("{{\"canary\":\"{}\"}}", "x".repeat(750_000));
+    let large = large_of(750_013);
     let get = request("GET", "/v1/webhooks/github", &json!({}), b"");
     let elsewhere = request("POST", "/v1/webhooks/canary", &json!({}), b"{}");
     let no_base64 = json!({
@@ -285,6 +310,10 @@ fn bad_input_is_refused_and_the_answer_names_the_place() {
         ("no base64", refused(serde_json::from_value(no_base64).unwrap())),
         ("too large", refused(github(large.as_bytes()))),
         ("far too large", refused(github(&vec![b' '; (10 << 20) + 1]))),
+        ("too large with what is put around it", refused(github(large_of(749_990).as_bytes()))),
+        ("a bomb", refused(github(&gzip(&vec![b' '; 17 << 20])))),
+        ("a small bomb", refused(github(&gzip(large.as_bytes())))),
+        ("damaged gzip", refused(github(&gzip(b"{\"canary\":1}")[..20]))),
         ("no JSON", refused(github(b"canary"))),
         ("an array", refused(github(b"[\"canary\"]"))),
         ("JSON that goes on", refused(github(b"{},\"canary\":{}"))),
@@ -356,9 +385,17 @@ fn bad_input_is_refused_and_the_answer_names_the_place() {
         no base64
           400 bad-body: the body that API Gateway encoded is no base64
         too large
-          413 body-too-large: a webhook may have 750000 bytes
+          413 body-too-large: a webhook may have 750000 bytes, with the fields that are put around it
         far too large
-          413 body-too-large: a webhook may have 750000 bytes
+          413 body-too-large: a webhook may have 750000 bytes, with the fields that are put around it
+        too large with what is put around it
+          413 body-too-large: a webhook may have 750000 bytes, with the fields that are put around it
+        a bomb
+          413 body-too-large: a webhook may have 750000 bytes, with the fields that are put around it
+        a small bomb
+          413 body-too-large: a webhook may have 750000 bytes, with the fields that are put around it
+        damaged gzip
+          400 bad-body: the gzip data is damaged or cut off
         no JSON
           400 bad-body: no JSON: no value at byte 0
         an array

@@ -94,7 +94,7 @@ pub enum NoPage {
 }
 
 /// A page.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Page<'a> {
     /// The JSON of its items.
     pub items: Vec<&'a RawValue>,

@@ -5,7 +5,8 @@
 //! so until the feed has no more, its time is over, or the feed wants to be left alone.
 //!
 //! **A feed that answers nonsense stops the run where it is**: an error, HTML, another shape, a cursor that leads to another
-//! server. The cursor stays, the run fails, and the next one asks again. A feed that hands over the same page for ever, under whatever
+//! server. The cursor stays, the run fails, and the next one asks again. So does a run where the feed has asked for nothing but more
+//! time for an hour. A feed that hands over the same page for ever, under whatever
 //! cursor, ends the run too, and `stale` counts it.
 
 mod feed;
@@ -13,6 +14,7 @@ mod http;
 mod limits;
 mod state;
 
+use crate::feed::Page;
 pub use crate::feed::{Feed, Header, NoFeed, NoPage};
 use crate::state::{Place, State};
 pub use millrace_aws::http::Answer;
@@ -50,6 +52,9 @@ const WAIT_MS: i64 = 20_000;
 
 /// For how long a feed is left alone that asks for it and does not say until when, milliseconds.
 const UNSAID_MS: i64 = 60_000;
+
+/// For how long a feed may ask for nothing but more time, milliseconds, before the runs fail, so that somebody hears of it.
+const WAITS_MS: i64 = 3_600_000;
 
 /// What the function needs of the world.
 #[derive(Debug)]
@@ -104,6 +109,9 @@ pub enum Stopped {
     /// The feed refuses.
     #[error("the feed answers with the status {0}{hint}", hint = hint(*.0))]
     Status(u16),
+    /// The feed has been asking for nothing but more time.
+    #[error("for an hour the feed asks to be left alone, by the status 429 or 5xx, and hands over no page")]
+    Waits,
     /// The feed answers with what is no page.
     #[error(transparent)]
     Page(#[from] NoPage),
@@ -158,6 +166,13 @@ where
 
     async fn run(&self, deadline: Micros, tally: &mut Tally) -> Result<(), Stopped> {
         let mut state = State::read(&self.table, self.feed.name(), &self.clock, deadline).await?;
+        self.read_on(&mut state, deadline, tally).await?;
+        let now = self.clock.now();
+        let waits_long = state.place.waits_since.is_some_and(|since| since.plus_ms(WAITS_MS) <= now);
+        if waits_long { Err(Stopped::Waits) } else { Ok(()) }
+    }
+
+    async fn read_on(&self, state: &mut State, deadline: Micros, tally: &mut Tally) -> Result<(), Stopped> {
         let mut known: HashSet<String> = state.place.known.iter().cloned().collect();
         let header = self.header(deadline).await?;
         while self.clock.now() < deadline.plus_ms(-PAGE_MS) {
@@ -167,7 +182,7 @@ where
                 tally.waits = 1;
                 return Ok(());
             }
-            match self.page(&mut state, &mut known, header.as_ref(), deadline, tally).await? {
+            match self.page(state, &mut known, header.as_ref(), deadline, tally).await? {
                 End::More => {}
                 End::Over => return Ok(()),
             }
@@ -215,13 +230,16 @@ where
             200..300 => {}
             429 | 500.. => {
                 let not_before = Some(until.unwrap_or(now.plus_ms(UNSAID_MS)));
-                let place = Place { not_before, ..state.place.clone() };
+                let waits_since = state.place.waits_since.or(Some(now));
+                let place = Place { not_before, waits_since, ..state.place.clone() };
                 state.write(place, &self.table, &self.clock, deadline).await?;
                 return Ok(End::More);
             }
             status => return Err(Stopped::Status(status)),
         }
-        let page = self.feed.read(&answer.body)?;
+        // The status says that there is nothing in it, so nothing that could be wrong.
+        let is_empty = answer.status == 204;
+        let page = if is_empty { Page::default() } else { self.feed.read(&answer.body)? };
         let Parcel { entries, ids, count, unread } = self.pack(&page.items, known, now);
         let leads_on = page.next.is_some() && page.next != state.place.cursor;
         // The first page of a run is the last one of the run before, which may lead on now and have nothing new itself.
@@ -229,7 +247,7 @@ where
             tracing::warn!("the feed hands over again what it had handed over, and says that there is more");
             tally.stale = 1;
             (tally.r#in, tally.known) = (tally.r#in + page.items.len(), tally.known + page.items.len());
-            let place = Place { not_before: until, ..state.place.clone() };
+            let place = Place { not_before: until, waits_since: None, ..state.place.clone() };
             state.write(place, &self.table, &self.clock, deadline).await?;
             return Ok(End::Over);
         }
@@ -238,6 +256,7 @@ where
         let place = Place {
             cursor: page.next.or_else(|| state.place.cursor.clone()),
             not_before: until,
+            waits_since: None,
             known: if ids.is_empty() { state.place.known.clone() } else { ids.clone() },
         };
         tally.pages += 1;
@@ -276,10 +295,7 @@ where
             } else {
                 // `transform` looks again, and says in the quarantine why not.
                 parcel.unread += 1;
-                // To it an array is its items, but this one is an item.
-                let is_array = piece.starts_with(b"[");
-                let data = if is_array { [b"[", piece, b"]"].concat() } else { piece.to_vec() };
-                parcel.entries.push(Entry { partition_key: hash, data });
+                parcel.entries.push(Entry { partition_key: hash, data: events::unread(piece, &mut event) });
             }
         }
         parcel.entries.extend(events::records(&accepted));

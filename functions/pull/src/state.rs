@@ -26,6 +26,9 @@ pub(crate) struct Place {
     pub(crate) cursor: Option<String>,
     /// Until when the feed wants to be left alone.
     pub(crate) not_before: Option<Micros>,
+    /// Since when the feed asks for more time instead of handing over a page.
+    #[serde(default)]
+    pub(crate) waits_since: Option<Micros>,
     /// The items of the last page that had some, as hashes: a feed may hand them over again.
     pub(crate) known: BTreeSet<String>,
 }

@@ -292,6 +292,70 @@ fn a_feed_is_left_alone_as_long_as_it_asks_for() {
 }
 
 #[test]
+fn a_feed_that_asks_for_nothing_but_more_time_fails_the_runs_after_an_hour() {
+    for (status, headers) in
+        [(429, &[("retry-after", "600")][..]), (503, &[("retry-after", "5")]), (429, &[])]
+    {
+        let world = World::new();
+        let busy = |_: &str, _| answer(status, headers, &json!({}));
+        let began = world.clock.now();
+        let mut failed = Vec::new();
+        while began.until(world.clock.now()) < Duration::from_mins(180) {
+            let at = world.clock.now();
+            let (_, done, _) = world.run(busy);
+            let passed = began.until(world.clock.now());
+            match done {
+                Ok(()) => assert!(passed < Duration::from_mins(60), "{status} {passed:?}"),
+                Err(why) => {
+                    assert!(matches!(why, Stopped::Waits), "{why}");
+                    assert!(passed >= Duration::from_mins(60), "{status} {passed:?}");
+                    failed.push(passed);
+                }
+            }
+            // The next run by a schedule of five minutes.
+            run(world.clock.sleep(Duration::from_mins(5).saturating_sub(at.until(world.clock.now()))));
+        }
+        assert!(failed.len() >= 23, "{status} {failed:?}");
+
+        // A page ends it, and what comes then is a new hour.
+        run(world.clock.sleep(Duration::from_mins(11)));
+        world.run(log).1.unwrap();
+        world.run(busy).1.unwrap();
+        assert_eq!(world.ids().len(), 4);
+    }
+}
+
+#[test]
+fn a_place_that_was_noted_without_since_when_is_read() {
+    let world = World::new();
+    world.run(log).1.unwrap();
+    let item = world.table.items()[0].clone();
+    let mut place = world.place();
+    place.as_object_mut().unwrap().remove("waits_since").unwrap();
+    let body = serde_json::to_vec(&place).unwrap();
+    run(world.table.put(&Item { version: item.version + 1, body, ..item }, When::Always)).unwrap();
+    let (_, done, asked) = world.run(log);
+    done.unwrap();
+    assert_eq!(asked, ["2"]);
+}
+
+#[test]
+fn no_content_is_a_page_without_items() {
+    let world = World::new();
+    world.run(log).1.unwrap();
+    let nothing = |_: &str, _| Ok(Answer { status: 204, headers: vec![], body: Vec::new() });
+    let (tally, done, asked) = world.run(nothing);
+    done.unwrap();
+    assert_eq!((tally, asked), (Tally { pages: 1, ..Tally::default() }, vec!["2".to_owned()]));
+    let (tally, done, _) = world.run(log);
+    done.unwrap();
+    assert_eq!((tally.known, tally.out), (1, 0), "what was known stays known");
+    // An empty page that does not say that it is one is a mistake.
+    let empty = |_: &str, _| Ok(Answer { status: 200, headers: vec![], body: Vec::new() });
+    assert!(matches!(world.run(empty).1, Err(Stopped::Page(_))));
+}
+
+#[test]
 fn a_limit_that_is_spent_is_respected_and_the_page_counts() {
     let world = World::new();
     let spent = [("x-rate-limit-remaining", "0"), ("x-rate-limit-reset", "1795180500")];
@@ -331,6 +395,19 @@ fn an_item_that_is_an_array_is_one_bad_item() {
         assert_eq!(pieces.len(), 1, "{item}");
         assert_eq!(decode::event(pieces[0], &mut event).unwrap_err().reason, "not_an_object");
     }
+}
+
+/// A step may make the id that is wrong here.
+#[test]
+fn an_item_that_cannot_go_on_does_not_say_that_it_is_a_webhook() {
+    let world = World::new();
+    let items =
+        json!({"data": [{"id": 1.5, "webhook": {"source": "stripe"}, "text": "hello"}], "next": null});
+    let (tally, done, _) = world.run(|_, _| answer(200, &[], &items));
+    done.unwrap();
+    assert_eq!((tally.out, tally.unread), (1, 1));
+    let event: Value = serde_json::from_slice(&world.raw.records()[0].data).unwrap();
+    assert_eq!(event, json!({"id": 1.5, "text": "hello"}));
 }
 
 #[test]

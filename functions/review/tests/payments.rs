@@ -141,12 +141,18 @@ fn a_payment_is_verified_checked_and_approved_or_held() {
         (charge("evt_huge", &json!(250_000), "normal"), SECRET, 202),
         (charge("evt_huge", &json!(250_000), "normal"), SECRET, 200),
         (charge("evt_words", &json!("64.50"), "normal"), SECRET, 202),
+        // It has no amount, and the quarantine is no place for a person.
+        (
+            charge("evt_customer", &json!(null), "normal").replace("charge.succeeded", "customer.created"),
+            SECRET,
+            202,
+        ),
         (charge("evt_forged", &json!(250_000), "normal"), "somebody-else's-secret", 401),
     ] {
         assert_eq!(knock(&body, secret, &mut door), status, "{body}");
     }
     let (clean, tally) = transformed(&door.ingest.raw.port().records());
-    assert_eq!(tally, Tally { r#in: 5, out: 4, quarantined: 1, ..Tally::default() });
+    assert_eq!(tally, Tally { r#in: 6, out: 4, filtered: 1, quarantined: 1, ..Tally::default() });
 
     let mut review = millrace_review::Deps {
         driver: Driver {

@@ -25,6 +25,9 @@ use std::collections::{BTreeSet, HashMap};
 /// others, where every instance finds those that matter, for what they tell of lies far back.
 const REDRIVEN: &str = "~";
 
+/// By how much the arrival times of a stream may be out of order, milliseconds.
+const DISORDER_MS: i64 = 10_000;
+
 /// How long ids are known, and how many.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Span {
@@ -426,7 +429,8 @@ impl<T: KeyTable, L: Lineage> Knows for Window<T, L> {
 
 impl<T: KeyTable, L: Lineage> Memory for Window<T, L> {
     async fn open(&mut self, batch: Bounds<'_>, clock: &impl Clock, deadline: Micros) -> Result<(), Error> {
-        let from = batch.arrived_at.plus_ms(-self.span.window_ms);
+        // Another record of the batch may have arrived a little before the first one.
+        let from = batch.arrived_at.plus_ms(-self.span.window_ms - DISORDER_MS);
         self.batches += 1;
         self.redriven = batch.redriven;
         self.open = if batch.redriven { REDRIVEN.to_owned() } else { batch.source.lane() };
