@@ -43,7 +43,7 @@ pub(crate) struct Found {
     /// What was given up at some time, and what is given up still.
     pub(crate) given_up: BTreeSet<At>,
     dead: BTreeSet<At>,
-    /// What streams had forgotten when it was to be redriven: of that there is a trace in the quarantine.
+    /// The records that streams had forgotten when they were to be redriven: of that there is a trace in the quarantine.
     forgotten: BTreeSet<At>,
     /// The places of the entries that redrive ever put into the quarantine, by reason.
     put_away: BTreeMap<String, BTreeSet<String>>,
@@ -187,9 +187,9 @@ impl Found {
             let all = mapping.dead.all();
             found.given_up.extend(all.iter().flat_map(|message| range(stream, message, |_| true)));
             found.dead.extend(mapping.dead.waiting().iter().flat_map(|message| range(stream, message, kept)));
-            let entries = found.put_away.get("forgotten").cloned().unwrap_or_default();
-            let letters = all.iter().filter(|message| entries.contains(&trace(stream, message)));
-            found.forgotten.extend(letters.flat_map(|message| range(stream, message, |_| true)));
+            let forgotten: Vec<_> =
+                all.iter().flat_map(|message| found.forgotten_of(run, stream, message)).collect();
+            found.forgotten.extend(forgotten);
             let text = mapping.dead.all().into_iter().map(|message| message.body.into_bytes());
             found
                 .public
@@ -310,18 +310,33 @@ impl Found {
     }
 
     /// What this mapping gave up and is given up still, or was forgotten.
-    pub(crate) fn gone(&self, mapping: &StreamMapping) -> BTreeSet<At> {
+    pub(crate) fn gone(&self, run: &Run, mapping: &StreamMapping) -> BTreeSet<At> {
         let stream = &mapping.stream;
         let kept = |record: &Record| stream.keeps(record);
-        let forgotten = self.put_away.get("forgotten");
-        let is_forgotten =
-            |message: &Message| forgotten.is_some_and(|traces| traces.contains(&trace(stream, message)));
         let all = mapping.dead.all();
         let waiting = mapping.dead.waiting();
         let waiting = waiting.iter().flat_map(|message| range(stream, message, kept));
-        let lost = all.iter().filter(|message| is_forgotten(message));
-        let lost = lost.flat_map(|message| range(stream, message, |_| true));
-        waiting.chain(lost).collect()
+        waiting.chain(all.iter().flat_map(|message| self.forgotten_of(run, stream, message))).collect()
+    }
+
+    /// The records of a dead letter that its stream had forgotten already when it was first redriven without its first one.
+    /// There has to be a trace of that.
+    fn forgotten_of(&self, run: &Run, stream: &Stream, message: &Message) -> Vec<At> {
+        let trace = trace(stream, message);
+        if !self.put_away.get("forgotten").is_some_and(|traces| traces.contains(&trace)) {
+            return Vec::new();
+        }
+        let records = records(stream, message);
+        let (shard, first) = &records[0];
+        let mut reads = stream.begun(shard, &first.sequence);
+        reads.retain(|at| !stream.kept(first, *at));
+        // Of letters that begin with the same record nobody knows which of them was read when.
+        let is_alone =
+            run.letters().filter(|(of, other)| crate::oracle::trace(of, other) == trace).count() == 1;
+        let read = if is_alone { reads.first() } else { reads.last() };
+        let read = *read.expect("who leaves a trace has read");
+        let lost = records.iter().filter(|(_, record)| !stream.kept(record, read));
+        lost.map(|(shard, record)| at(stream, shard, record)).collect()
     }
 
     /// Whether a record is a dead letter, or was forgotten as one.
@@ -700,6 +715,12 @@ fn trace(stream: &Stream, message: &Message) -> String {
 
 /// The records that a dead letter stands for, of these.
 fn range(stream: &Stream, message: &Message, of_these: impl Fn(&Record) -> bool) -> Vec<At> {
+    let records = records(stream, message).into_iter().filter(|(_, record)| of_these(record));
+    records.map(|(shard, record)| at(stream, &shard, &record)).collect()
+}
+
+/// The records that a dead letter stands for, with their shard, whether they are still kept or not.
+pub(crate) fn records(stream: &Stream, message: &Message) -> Vec<(String, Rc<Record>)> {
     let info = info(message);
     let (shard, first, last) = (
         info["shardId"].as_str().unwrap(),
@@ -710,8 +731,8 @@ fn range(stream: &Stream, message: &Message, of_these: impl Fn(&Record) -> bool)
         |record: &Record| order(&record.sequence, first).is_ge() && order(&record.sequence, last).is_le();
     stream.shards(|shards| {
         let of = shards.iter().find(|known| known.id == shard).expect("a shard of the stream");
-        let records = of.records.iter().filter(|record| within(record) && of_these(record));
-        records.map(|record| at(stream, shard, record)).collect()
+        let records = of.records.iter().filter(|record| within(record));
+        records.map(|record| (shard.to_owned(), Rc::clone(record))).collect()
     })
 }
 

@@ -94,6 +94,15 @@ pub(crate) struct Send {
     pub(crate) tries: u32,
 }
 
+/// How long dead letters wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Rest {
+    /// So long.
+    For(Duration),
+    /// Until the stream of one of them has forgotten its first records, and not its last ones.
+    UntilTorn,
+}
+
 /// All of a run.
 #[derive(Debug, Clone)]
 pub(crate) struct Scenario {
@@ -117,7 +126,7 @@ pub(crate) struct Scenario {
     /// When dead letters are redriven, while all may still go wrong.
     pub(crate) redrives: Vec<Micros>,
     /// How long dead letters wait when all is well again.
-    pub(crate) rest: Duration,
+    pub(crate) rest: Rest,
     /// How often a spilled message is received before it is a dead letter.
     pub(crate) spill_receives: u32,
     /// How often a message of the inbox queue is.
@@ -159,7 +168,7 @@ impl Scenario {
             files: Files::new(&Chance::new(seed, "files by queue")),
             faults: Vec::new(),
             redrives: Vec::new(),
-            rest: Duration::from_hours(1),
+            rest: Rest::For(Duration::from_hours(1)),
             spill_receives: 100, // as in the template
             inbox_receives: 100,
             is_mended: chance.percent(50),
@@ -202,7 +211,19 @@ impl Scenario {
                 self.faults.push(Fault::Spell { service, from, until, percent: 100, how });
             }
             // Nobody redrives for longer than the streams keep anything.
-            1 => self.rest = Duration::from_hours(25),
+            1 if chance.percent(50) => self.rest = Rest::For(Duration::from_hours(25)),
+            // Or until they have forgotten the first records of a batch that was given up, and not the last ones.
+            1 => {
+                self.rest = Rest::UntilTorn;
+                self.redrives.clear();
+                let (service, how) =
+                    (chance.pick(&["clean", "lake"]), CallFault::Refused(Refusal::Transient));
+                let (from, until) = (moment(chance), START.plus_ms(600_000));
+                self.faults.push(Fault::Spell { service, from, until, percent: 100, how });
+                for settings in [&mut self.transform, &mut self.lake] {
+                    (settings.batch_size, settings.window_ms, settings.retries_max) = (100, 60_000, 1);
+                }
+            }
             // Drain gives up. It takes an hour until what it gave up comes again, so that nobody may send anything twice.
             2 => {
                 let (until, how) = (START.plus_ms(1_000_000), CallFault::Refused(Refusal::Transient));
@@ -213,7 +234,7 @@ impl Scenario {
             // A message kills queue, alone and with those that share a batch with it, until it is given up.
             3 => {
                 self.inbox_receives = 2;
-                self.rest = Duration::from_mins(15); // as in the template: ids have to be known still
+                self.rest = Rest::For(Duration::from_mins(15)); // as in the template: ids have to be known still
                 self.files.by_queue = false; // all else has to be over within an hour, and a file may take hours
                 self.send_once();
                 self.sends.retain(|send| send.at < moment_max());

@@ -4,7 +4,8 @@ use crate::code::{Binary, Poison, TABLE, Which};
 use crate::feed;
 use crate::files;
 use crate::mutant::Mutant;
-use crate::scenario::{CANARY_IP, Event, START, Scenario, Send, Way};
+use crate::oracle;
+use crate::scenario::{CANARY_IP, Event, Rest, START, Scenario, Send, Way};
 use crate::truth;
 use crate::{firehose, replay, review, webhooks};
 use base64::prelude::{BASE64_STANDARD, Engine as _};
@@ -16,7 +17,7 @@ use millrace_sim::dynamodb::{Rows, Table};
 use millrace_sim::executor::{End, first};
 use millrace_sim::fault::{CallFault, Happening};
 use millrace_sim::fifo;
-use millrace_sim::kinesis::{self, Stream};
+use millrace_sim::kinesis::{self, Record, Stream};
 use millrace_sim::lambda::{Function, Local, Outcome};
 use millrace_sim::queue_mapping;
 use millrace_sim::s3::Bucket;
@@ -443,6 +444,34 @@ async fn drive(account: &Account, redrive: &Function) {
 }
 
 impl Run {
+    /// The mappings of streams.
+    pub(crate) fn mappings(&self) -> impl Iterator<Item = &Rc<StreamMapping>> {
+        [&self.transform, &self.changes, &self.drawn].into_iter().chain(&self.metrics).chain(&self.review)
+    }
+
+    /// All dead letters that there ever were of streams, each with its stream.
+    pub(crate) fn letters(&self) -> impl Iterator<Item = (&Rc<Stream>, sqs::Message)> {
+        self.mappings()
+            .flat_map(|mapping| mapping.dead.all().into_iter().map(move |message| (&mapping.stream, message)))
+    }
+
+    /// How long it takes until one of the dead letters has records that its stream has forgotten, and others.
+    fn until_torn(&self) -> Option<Duration> {
+        let waiting = self.mappings().flat_map(|mapping| {
+            mapping.dead.waiting().into_iter().map(move |message| (&mapping.stream, message))
+        });
+        let span = |(stream, message): (&Rc<Stream>, sqs::Message)| {
+            let records = oracle::records(stream, &message);
+            let removed_at =
+                |of: Option<&(String, Rc<Record>)>| of.map(|(_, record)| stream.removed_at(record));
+            let (first, last) = (removed_at(records.first())?, removed_at(records.last())?);
+            Some(((last.get() - first.get()) / 1_000, first))
+        };
+        let (span_ms, first_removed_at) = waiting.filter_map(span).max()?;
+        let rest_ms = (first_removed_at.get() - self.stack.account.now().get()) / 1_000 + span_ms / 2;
+        u64::try_from(rest_ms).ok().map(Duration::from_millis)
+    }
+
     /// All is well again, and so are the functions where the scenario mends them: after a rest the dead letters are redriven,
     /// once an hour, until none are left.
     pub(crate) fn mend(&mut self) {
@@ -451,9 +480,13 @@ impl Run {
         account.faults().end();
         self.stack.cured.set(self.scenario.is_mended);
         let (stack, redrive) = (Rc::clone(&self.stack), Rc::clone(&self.redrive));
+        let rest = match self.scenario.rest {
+            Rest::For(rest) => rest,
+            Rest::UntilTorn => self.until_torn().unwrap_or(Duration::from_hours(1)),
+        };
         let scenario = self.scenario.clone();
         account.clone().executor().spawn(async move {
-            let mut rest = scenario.rest;
+            let mut rest = rest;
             let mut is_replayed = scenario.mistake.is_none();
             let most = REDRIVES_MAX + 3 * u32::from(!is_replayed); // what is replayed may be given up again
             for _ in 0..most {
