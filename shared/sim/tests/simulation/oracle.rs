@@ -131,7 +131,7 @@ impl Found {
                 let tokens = truth::tokens(&text).into_iter();
                 found.tokens.extend(tokens.map(|(serial, token)| (record.arrived_at, serial, token)));
             }
-            found.public.push((format!("CleanStream {}", record.sequence), text.into_bytes()));
+            found.public.push((format!("CleanStream {}", record.sequence), truth::unframed(&record.data)));
             found.public.push((
                 format!("CleanStream's key {}", record.sequence),
                 record.partition_key.clone().into_bytes(),
@@ -151,7 +151,7 @@ impl Found {
                 found.public.push((key, body.to_vec()));
             }
         }
-        for (key, body) in stack.quarantine.objects() {
+        for body in stack.quarantine.objects().into_values() {
             for line in lines(&body) {
                 let source = line["source"].to_string();
                 let serials = truth::quarantined(&line);
@@ -159,13 +159,16 @@ impl Found {
                     found.deadly.extend(&serials);
                 }
                 found.quarantined.extend(serials.into_iter().map(|serial| (source.clone(), serial)));
-                found.public.push((format!("{key}: detail"), line["detail"].to_string().into_bytes()));
                 found.lines.push(line);
             }
         }
         for (key, body) in stack.quarantine.taken() {
-            found.public.push(("a key of the quarantine".into(), key.into_bytes()));
+            found.public.push(("a key of the quarantine".into(), key.clone().into_bytes()));
             for line in lines(&body) {
+                // All but the payload, which is what it was.
+                let mut told = line.clone();
+                told["payload"].take();
+                found.public.push((format!("{key}: what is told"), told.to_string().into_bytes()));
                 let source = line["source"].to_string();
                 if line["stage"] == "redrive" {
                     let reason = line["reason"].as_str().unwrap().to_owned();
@@ -202,10 +205,20 @@ impl Found {
             found.dead_spilled.extend(truth::serials(message.body.as_bytes()));
         }
         found.dead_spilled.extend(files::dead(run));
-        for item in stack.state.items() {
-            let text = [item.key.as_bytes(), item.position.as_bytes(), &item.body].concat();
+        for item in stack.state.taken() {
+            let text = [item.key.as_bytes(), item.position.as_bytes(), &truth::unpacked(&item.body)].concat();
             found.public.push((format!("the item {}", item.position), text));
         }
+        for function in &run.functions {
+            let counts = function.counted().into_iter();
+            let name = format!("the counts of {}", function.name);
+            found.public.extend(counts.map(|counts| (name.clone(), counts.to_string().into_bytes())));
+        }
+        // Also of the runs that failed.
+        let counts = stack.feed.counted.borrow().clone().into_iter();
+        found
+            .public
+            .extend(counts.map(|counts| ("the counts of pull".into(), counts.to_string().into_bytes())));
         for message in stack.held.messages() {
             found.public.push((format!("the held message {}", message.key), message.body));
         }

@@ -86,6 +86,8 @@ pub(crate) struct Stack {
     /// The ids that a bug keeps, and those of the batch at hand.
     pub(crate) ids_kept: RefCell<HashSet<u128>>,
     pub(crate) ids_met: RefCell<Vec<u128>>,
+    /// The user of the batch at hand, whom a bug notes.
+    pub(crate) user: RefCell<String>,
     /// What went wrong before the eyes of the simulation.
     pub(crate) seen: RefCell<Vec<String>>,
     /// Whether a message comes again of which a part was put.
@@ -135,7 +137,10 @@ pub(crate) struct Run {
     pub(crate) ingest: Rc<Function>,
     pub(crate) webhooks: Rc<Function>,
     pub(crate) drain: Rc<Function>,
+    pub(crate) queue: Rc<Function>,
     pub(crate) redrive: Rc<Function>,
+    /// All functions.
+    pub(crate) functions: Vec<Rc<Function>>,
     pub(crate) told: Rc<Ledger>,
     pub(crate) end: End,
 }
@@ -228,6 +233,7 @@ impl Stack {
             mutant: scenario.mutant,
             ids_kept: RefCell::default(),
             ids_met: RefCell::default(),
+            user: RefCell::default(),
             seen: RefCell::default(),
             drained_in_part: Cell::default(),
             calls: RefCell::default(),
@@ -428,6 +434,8 @@ pub(crate) fn play(scenario: &Scenario, tells: bool) -> Run {
         ingest,
         webhooks,
         drain,
+        queue,
+        functions: functions.into_iter().chain([Rc::clone(&redrive)]).collect(),
         redrive,
         told,
         end,
