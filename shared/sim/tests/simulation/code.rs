@@ -398,6 +398,8 @@ impl Instance for Inbox {
                 let event = mutant::named_anew(payload, self.stack.mutant);
                 let (answered, tally) = queue::handle(read(&event)?, deadline(ends), &self.deps).await;
                 let answer = answer(&answered, &tally);
+                let heard = (event["Records"].clone(), answer.payload.clone(), answer.counts.clone());
+                self.stack.queued.borrow_mut().push(heard);
                 let some_failed = answer.payload["batchItemFailures"][0].is_object();
                 if some_failed && self.stack.raw.records().len() > before {
                     self.stack.drained_in_part.set(true);

@@ -3,7 +3,7 @@
 use crate::scenario::{CANARY, CANARY_IP, Event, Kind, Scenario, Way};
 use crate::truth::{self, Place, Row};
 use crate::world::{NEXT_KEY, Run};
-use crate::{feed, files, firehose, kpl, logs, metrics, replay, review, webhooks};
+use crate::{feed, files, firehose, kpl, logs, metrics, replay, review, webhooks, world};
 use millrace_core::record::order;
 use millrace_core::time::Micros;
 use millrace_core::token::TokenKey;
@@ -57,8 +57,13 @@ pub(crate) struct Found {
     pub(crate) tokens: Vec<(Micros, u32, String)>,
 }
 
-/// How long after a rotation all tokens are of the new key: until a function asks anew, and while a batch is on its way.
-const ROTATED_WITHIN_MS: i64 = 7 * 60_000;
+/// How long a function goes on with a key until it asks anew; and how long after it asked in vain, also where its guard did not let
+/// it ask.
+const RENEWED_WITHIN_MS: i64 = 5 * 60_000;
+const ASKED_WITHIN_MS: i64 = 45_000;
+
+/// How long a batch of a stream may be on its way: the timeout of its function, and what a call takes that nobody waits for.
+const UNDERWAY_MS: i64 = 65_000;
 
 /// What is wrong with a run: nothing, it is hoped.
 pub(crate) fn judge(run: &Run) -> Vec<String> {
@@ -248,7 +253,7 @@ impl Found {
         let dead: BTreeSet<u32> = raw_dead.chain(clean_dead).chain(&self.dead_spilled).copied().collect();
         let mut mates = self.mates(&run.scenario);
         // Who died twice on a record, by chance, cannot know that it was not the record.
-        mates.extend(self.died_by_chance(&run.scenario, &mates));
+        mates.extend(self.died_by_chance(run, &mates));
         mates.retain(|serial| self.deadly.contains(serial));
         let landed = |event: &Event| self.rows.iter().any(|row| row.serial == event.serial);
         let is_bad = |event: &Event| self.quarantined.iter().any(|(_, serial)| *serial == event.serial);
@@ -368,23 +373,23 @@ impl Found {
         framed.chain(read.map(|(at, _)| at.clone())).collect()
     }
 
-    /// The events in records without poison that their functions died of twice all the same: of what goes wrong by chance there
-    /// must be enough.
-    fn died_by_chance(&self, scenario: &Scenario, mates: &BTreeSet<u32>) -> BTreeSet<u32> {
-        let mut by_stream: BTreeMap<&str, Vec<&Vec<u32>>> = BTreeMap::new();
-        for (source, serials) in self.died.values() {
-            if serials.iter().all(|serial| !mates.contains(serial)) {
-                by_stream.entry(source["stream"].as_str().unwrap()).or_default().push(serials);
-            }
-        }
-        let is_enough = |(stream, records): &(&str, Vec<&Vec<u32>>)| {
-            let deaths = scenario.deaths(readers(stream));
-            // One that cannot have the key dies at its start, whatever it was to work on; where it can be had in between, it
-            // lives without the record.
-            let wants_key = !["clean", "inbox"].contains(stream);
-            deaths >= 2 * records.len() || wants_key && scenario.secret_comes_and_goes()
+    /// The events in records without poison that their functions died of twice all the same, by chance: alone, while they were
+    /// redriven, each time for a reason that lies elsewhere.
+    fn died_by_chance(&self, run: &Run, mates: &BTreeSet<u32>) -> BTreeSet<u32> {
+        let functions = run.stack.functions.borrow();
+        let is_chance = |(source, serials): &&(Value, Vec<u32>)| {
+            let (stream, record) = (source["stream"].as_str().unwrap(), source["sequence"].as_str().unwrap());
+            let readers = functions.iter().filter(|function| readers(stream).contains(&function.name));
+            let is_of = |event: &Value| {
+                let is_redriven = event["redriven"] == true || event["Records"][0]["receiptHandle"] == "";
+                is_redriven && world::names(event) == [record]
+            };
+            let accidents =
+                |function: &Rc<Function>| function.accidents().iter().filter(|event| is_of(event)).count();
+            serials.iter().all(|serial| !mates.contains(serial))
+                && readers.map(accidents).any(|times| times >= 2)
         };
-        by_stream.into_iter().filter(is_enough).flat_map(|(_, records)| records).flatten().copied().collect()
+        self.died.values().filter(is_chance).flat_map(|(_, serials)| serials).copied().collect()
     }
 
     /// What was put away killed its function twice, alone, and each time that then lived through an event without records.
@@ -459,11 +464,14 @@ impl Found {
         }
     }
 
-    /// A token is its user's, of the key before a rotation or of the one after it, and of the old one for a while alone.
+    /// A token is its user's, of the key before a rotation or of the one after it: of the old one until its function asks anew, and a
+    /// while after it asked in vain.
     fn tokens_are_of_their_time(&self, run: &Run, wrong: &mut Vec<String>) {
         let scenario = &run.scenario;
         let rotated_at = scenario.rotated_at();
         let new = TokenKey::parse(NEXT_KEY).unwrap();
+        let in_vain = run.stack.account.faults().met("secrets");
+        let in_files = files::serials(scenario);
         let token = |key: &TokenKey, event: &Event| {
             let mut token = String::new();
             key.token(format!("{CANARY}-{}", event.user).as_bytes(), &mut token);
@@ -475,8 +483,17 @@ impl Found {
             let is_new = *found == token(&new, event);
             // Arrival times of a stream are not quite in order.
             let may_be_new = rotated_at.is_some_and(|rotated| *at >= rotated.plus_ms(-5_000));
-            let may_be_old = rotated_at
-                .is_none_or(|rotated| *at < scenario.secret_is_back(rotated).plus_ms(ROTATED_WITHIN_MS));
+            // A batch of a file has all of its function's time.
+            let underway_ms = if in_files.contains(serial) {
+                UNDERWAY_MS.max(scenario.files.seconds * 1_000 + 5_000)
+            } else {
+                UNDERWAY_MS
+            };
+            let may_be_old = rotated_at.is_none_or(|rotated| {
+                let asked_in_vain =
+                    |asked: &Micros| (*asked..asked.plus_ms(ASKED_WITHIN_MS + underway_ms)).contains(at);
+                *at < rotated.plus_ms(RENEWED_WITHIN_MS + underway_ms) || in_vain.iter().any(asked_in_vain)
+            });
             if !(is_old && may_be_old || is_new && may_be_new) {
                 wrong.push(format!("event {serial} has a token of the wrong key or of another user"));
             }
@@ -600,6 +617,13 @@ impl Found {
         let sum = |function: &Function, name: &str| {
             function.counted().iter().map(|counts| number(counts, name)).sum::<usize>()
         };
+        let (told, heard) =
+            ((sum(&run.ingest, "accepted"), sum(&run.ingest, "rejected")), run.told.heard.get());
+        let is_too_little = told.0 < heard.0 || told.1 < heard.1;
+        if is_too_little || !run.told.is_deaf.get() && told != heard {
+            wrong.push(format!("ingest counted accepted, rejected {told:?}, and answered {heard:?}"));
+        }
+        Self::queue_counts_are_true(run, wrong);
         if run.scenario.puts_once() && run.scenario.spill_is_well() {
             let all = run.stack.spill.all();
             let records: Vec<_> = all.iter().flat_map(spilled_records).collect();
@@ -651,6 +675,32 @@ impl Found {
             let is_wrong = is_heard && told < there || is_exact && told > most;
             if run.scenario.redrive_ends() && is_wrong {
                 wrong.push(format!("redrive counted {told} as {name}, and {there} are in the quarantine"));
+            }
+        }
+    }
+
+    /// What `queue` counted of each event is what its messages have: all of them, and those that its answer does not name.
+    fn queue_counts_are_true(run: &Run, wrong: &mut Vec<String>) {
+        let garbage: BTreeSet<u32> = {
+            let all = run.scenario.events.iter().filter(|event| event.kind == Kind::Garbage);
+            all.map(|event| event.serial).collect()
+        };
+        for (messages, answer, counts) in run.stack.queued.borrow().iter() {
+            let failed = answer["batchItemFailures"].as_array().into_iter().flatten();
+            let failed: BTreeSet<_> =
+                failed.map(|failure| failure["itemIdentifier"].as_str().unwrap()).collect();
+            let mut truth = [0; 3];
+            for message in messages.as_array().into_iter().flatten() {
+                let serials = truth::serials(message["body"].as_str().unwrap().as_bytes());
+                truth[0] += serials.len();
+                if !failed.contains(message["messageId"].as_str().unwrap()) {
+                    truth[1] += serials.len();
+                    truth[2] += serials.iter().filter(|serial| garbage.contains(serial)).count();
+                }
+            }
+            let told = ["in", "out", "unread"].map(|name| number(counts, name));
+            if told != truth {
+                wrong.push(format!("queue counted in, out, unread {told:?}, and it was {truth:?}"));
             }
         }
     }

@@ -30,7 +30,7 @@ pub(crate) enum Kind {
     Filtered,
     /// A step refuses it.
     Bad,
-    /// It is no JSON; only a producer of its own can send it.
+    /// It is no JSON; only a producer of its own, a message or a file can have it.
     Garbage,
     /// Ingest refuses it, or webhooks: it has no id.
     NoId,
@@ -292,22 +292,6 @@ impl Scenario {
         self.of_secret().next().is_none()
     }
 
-    /// Whether the secret cannot be had more than once, or not each time.
-    pub(crate) fn secret_comes_and_goes(&self) -> bool {
-        self.of_secret().nth(1).is_some()
-            || self.of_secret().any(|fault| matches!(fault, Fault::Spell { percent: ..100, .. }))
-    }
-
-    /// From when on after this moment the secret can be had whenever it is asked for. Who cannot have it asks again after half a
-    /// minute.
-    pub(crate) fn secret_is_back(&self, moment: Micros) -> Micros {
-        self.faults.iter().fold(moment, |back, fault| match fault {
-            Fault::Call { service: "secrets", .. } => back.plus_ms(35_000),
-            Fault::Spell { service: "secrets", until, .. } => back.max(until.plus_ms(35_000)),
-            _ => back,
-        })
-    }
-
     /// Now and then one thing goes wrong for long, and nothing else: what follows from it alone is seldom met otherwise.
     fn theme(&mut self, chance: &Chance) {
         let (service, how) = match chance.below(25) {
@@ -396,19 +380,6 @@ impl Scenario {
                 send.way = Way::Aggregate;
             }
         }
-    }
-
-    /// How often these functions die, whatever they work on, or their answer is lost.
-    pub(crate) fn deaths(&self, functions: &[&str]) -> usize {
-        let kills = |fault: &&Fault| {
-            let Fault::Invocation { function, how, .. } = fault else { return false };
-            functions.contains(function)
-                && matches!(
-                    how,
-                    InvocationFault::Crash(_) | InvocationFault::Hang(_) | InvocationFault::AnswerLost
-                )
-        };
-        self.faults.iter().filter(kills).count()
     }
 
     /// Whether queue dies of a message. That is redriven when all else is over, within an hour: ids have to be known still.
@@ -533,7 +504,8 @@ pub(crate) fn kind(chance: &Chance, way: Way, poison: bool) -> Kind {
         0..15 => Kind::Filtered,
         15..23 => Kind::Bad,
         23..27 if http(way) => Kind::NoId,
-        23..40 if way == Way::Message => Kind::Unnamed,
+        23..38 if way == Way::Message => Kind::Unnamed,
+        38..40 if way == Way::Message => Kind::Garbage,
         23..27 => Kind::Garbage,
         27 if http(way) && chance.percent(10) => Kind::Large,
         _ => Kind::Good,

@@ -92,6 +92,8 @@ pub(crate) struct Stack {
     pub(crate) seen: RefCell<Vec<String>>,
     /// Whether a message comes again of which a part was put.
     pub(crate) drained_in_part: Cell<bool>,
+    /// The messages of each event that queue worked on, what it answered, and what it counted.
+    pub(crate) queued: RefCell<Vec<(Value, Value, Value)>>,
     /// What redrive called, and how each call ended.
     pub(crate) calls: RefCell<Vec<Call>>,
     /// What is known of the pipeline's mistake, and of the replays.
@@ -112,6 +114,19 @@ pub(crate) struct Call {
     /// The records or messages that it was handed, by sequence number or id.
     pub(crate) records: Vec<String>,
     pub(crate) died: bool,
+}
+
+/// The records or messages of an event, by sequence number or id.
+pub(crate) fn names(event: &Value) -> Vec<String> {
+    let name = |record: &Value| {
+        let names = [
+            &record["kinesis"]["sequenceNumber"],
+            &record["dynamodb"]["SequenceNumber"],
+            &record["messageId"],
+        ];
+        names.into_iter().find_map(Value::as_str).expect("a name").to_owned()
+    };
+    event["Records"].as_array().expect("records").iter().map(name).collect()
 }
 
 /// What a client was told of an event.
@@ -137,7 +152,6 @@ pub(crate) struct Run {
     pub(crate) ingest: Rc<Function>,
     pub(crate) webhooks: Rc<Function>,
     pub(crate) drain: Rc<Function>,
-    pub(crate) queue: Rc<Function>,
     pub(crate) redrive: Rc<Function>,
     /// All functions.
     pub(crate) functions: Vec<Rc<Function>>,
@@ -150,6 +164,10 @@ pub(crate) struct Run {
 pub(crate) struct Ledger {
     pub(crate) told: RefCell<BTreeMap<u32, Told>>,
     pub(crate) answers: RefCell<String>,
+    /// How many events ingest said that it accepted and rejected.
+    pub(crate) heard: Cell<(usize, usize)>,
+    /// Whether an answer of ingest may be lost.
+    pub(crate) is_deaf: Cell<bool>,
 }
 
 impl Drop for Run {
@@ -236,6 +254,7 @@ impl Stack {
             user: RefCell::default(),
             seen: RefCell::default(),
             drained_in_part: Cell::default(),
+            queued: RefCell::default(),
             calls: RefCell::default(),
             replays: replay::Book::new(scenario),
             late: RefCell::default(),
@@ -277,17 +296,9 @@ impl Stack {
     /// Notes how a call by redrive ended.
     pub(crate) fn note_call(&self, function: &str, event: &str, invoked: &Invoked) {
         let event: Value = serde_json::from_str(event).unwrap();
-        let name = |record: &Value| {
-            let names = [
-                &record["kinesis"]["sequenceNumber"],
-                &record["dynamodb"]["SequenceNumber"],
-                &record["messageId"],
-            ];
-            names.into_iter().find_map(Value::as_str).expect("a name").to_owned()
-        };
         self.calls.borrow_mut().push(Call {
             function: function.rsplit(':').next().unwrap_or_default().to_owned(),
-            records: event["Records"].as_array().expect("records").iter().map(name).collect(),
+            records: names(&event),
             died: *invoked == Invoked::Died,
         });
     }
@@ -434,7 +445,6 @@ pub(crate) fn play(scenario: &Scenario, tells: bool) -> Run {
         ingest,
         webhooks,
         drain,
-        queue,
         functions: functions.into_iter().chain([Rc::clone(&redrive)]).collect(),
         redrive,
         told,
@@ -625,8 +635,15 @@ impl Client {
             Some((status, body)) => format!("the client is told {status} {body}"),
             None => "the client is told nothing".into(),
         });
-        let Some((status, body)) = answer else { return false };
+        let Some((status, body)) = answer else {
+            self.told.is_deaf.set(true);
+            return false;
+        };
         self.told.answers.borrow_mut().push_str(&body);
+        // API Gateway's own answers have no body: 503 where the function was not asked.
+        if body.is_empty() && status != 503 {
+            self.told.is_deaf.set(true);
+        }
         let rejected = || {
             let body: Value = serde_json::from_str(&body).unwrap_or_default();
             let places = body["rejected"].as_array().cloned().unwrap_or_default();
@@ -635,6 +652,9 @@ impl Client {
                 .map(|place| usize::try_from(place["index"].as_u64().unwrap()).unwrap())
                 .collect::<Vec<_>>()
         };
+        let (accepted, refused) = self.told.heard.get();
+        let more = if status == 202 { events.len() - rejected().len() } else { 0 };
+        self.told.heard.set((accepted + more, refused + rejected().len()));
         match status {
             202 => {
                 let rejected = rejected();
