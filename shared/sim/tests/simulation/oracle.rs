@@ -38,6 +38,8 @@ pub(crate) struct Found {
     pub(crate) deadly: BTreeSet<u32>,
     /// What was put away because it killed its function, by its source, and its events; also what was replayed since.
     died: BTreeMap<String, (Value, Vec<u32>)>,
+    /// The events that the mistake refused, also what was replayed since.
+    pub(crate) mistaken: BTreeSet<u32>,
     /// The records, and the places in them, of the events that were put away as late.
     late: BTreeSet<(At, u64)>,
     /// What was given up at some time, and what is given up still.
@@ -181,6 +183,8 @@ impl Found {
                 }
                 if line["reason"] == "function_died" {
                     found.died.insert(source, (line["source"].clone(), truth::quarantined(&line)));
+                } else if line["reason"] == replay::REASON {
+                    found.mistaken.extend(truth::quarantined(&line));
                 } else if line["reason"] == "late" {
                     let of = ["stream", "shard", "sequence"].map(|name| line["source"][name].as_str());
                     let [stream, shard, sequence] = of.map(|text| text.unwrap().to_owned());
@@ -360,6 +364,12 @@ impl Found {
     /// Whether a record is a dead letter, or was forgotten as one.
     fn is_gone(&self, at: &At) -> bool {
         self.dead.contains(at) || self.forgotten.contains(at)
+    }
+
+    /// The events in messages that queue died of, whoever handed them to it since.
+    pub(crate) fn died_in_messages(&self) -> impl Iterator<Item = u32> {
+        let messages = self.died.values().filter(|(source, _)| source["stream"] == "inbox");
+        messages.flat_map(|(_, serials)| serials).copied()
     }
 
     /// The records that events with these numbers came from, where they went out.
