@@ -33,19 +33,32 @@ pub struct Table {
     account: Account,
     items: RefCell<BTreeMap<(String, String), Item>>,
     writes: Cell<u32>,
+    taken: RefCell<Vec<Item>>,
 }
 
 impl Table {
     /// An empty table.
     #[must_use]
     pub fn new(account: &Account, name: &'static str) -> Rc<Self> {
-        Rc::new(Self { name, account: account.clone(), items: RefCell::default(), writes: Cell::new(0) })
+        Rc::new(Self {
+            name,
+            account: account.clone(),
+            items: RefCell::default(),
+            taken: RefCell::default(),
+            writes: Cell::new(0),
+        })
     }
 
     /// The items in it.
     #[must_use]
     pub fn items(&self) -> Vec<Item> {
         self.items.borrow().values().cloned().collect()
+    }
+
+    /// All items that were ever written, in order, also those that are gone or were written over.
+    #[must_use]
+    pub fn taken(&self) -> Vec<Item> {
+        self.taken.borrow().clone()
     }
 
     /// How many items were written, over others or not.
@@ -101,6 +114,7 @@ impl Table {
             return Ok(Written::Refused(there.cloned()));
         }
         self.writes.set(self.writes.get() + 1);
+        self.taken.borrow_mut().push(item.clone());
         items.insert(place, item);
         Ok(Written::Done)
     }

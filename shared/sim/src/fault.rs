@@ -120,6 +120,8 @@ pub struct Faults {
     calls: RefCell<BTreeMap<&'static str, u32>>,
     invocations: RefCell<BTreeMap<&'static str, u32>>,
     over: Cell<bool>,
+    /// Which services a call went wrong with, and when.
+    met: RefCell<Vec<(&'static str, Micros)>>,
 }
 
 impl Faults {
@@ -132,6 +134,7 @@ impl Faults {
             calls: RefCell::default(),
             invocations: RefCell::default(),
             over: Cell::new(false),
+            met: RefCell::default(),
         }
     }
 
@@ -146,7 +149,7 @@ impl Faults {
         if self.over.get() {
             return None;
         }
-        self.all.iter().find_map(|fault| match fault {
+        let fault = self.all.iter().find_map(|fault| match fault {
             Fault::Call { service: of, nth, how } if (*of, *nth) == (service, this) => Some(*how),
             Fault::Spell { service: of, from, until, percent, how }
                 if *of == service && (*from..*until).contains(&now) && self.chance.percent(*percent) =>
@@ -154,7 +157,17 @@ impl Faults {
                 Some(*how)
             }
             _ => None,
-        })
+        });
+        if fault.is_some() {
+            self.met.borrow_mut().push((service, now));
+        }
+        fault
+    }
+
+    /// When a call of this service went wrong.
+    #[must_use]
+    pub fn met(&self, service: &str) -> Vec<Micros> {
+        self.met.borrow().iter().filter(|(of, _)| *of == service).map(|(_, at)| *at).collect()
     }
 
     /// What becomes of the next invocation of this function.

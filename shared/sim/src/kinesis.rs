@@ -5,7 +5,7 @@
 //! | a partition key's hash decides the shard; sequence numbers grow within a shard | [concepts] |
 //! | `PutRecords` takes entries in part, answers in their order, and promises no order among them | [`PutRecords`] |
 //! | a split or merged shard is closed; its children take what comes from then on | [resharding] |
-//! | records are kept for the retention, then gone | [retention] |
+//! | records are kept for the retention, then gone, the oldest of a shard first | [retention] |
 //! | the time of arrival is about right, and may be less than that of the record before | [record] |
 //!
 //! [concepts]: https://docs.aws.amazon.com/streams/latest/dev/key-concepts.html
@@ -22,6 +22,7 @@ use millrace_core::record::order;
 use millrace_core::seen;
 use millrace_core::time::Micros;
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 /// The largest call and the most entries of one.
@@ -40,6 +41,8 @@ pub struct Record {
     pub sequence: String,
     /// When the stream took it.
     pub arrived_at: Micros,
+    /// From when on its age counts for the retention: what lies behind a record is not gone before that one.
+    ages_from: Micros,
     /// What decided the shard.
     pub partition_key: String,
     /// What the producer sent.
@@ -84,6 +87,8 @@ pub struct Stream {
     shards: RefCell<Vec<Shard>>,
     sequence: Cell<u128>,
     taken: Cell<u64>,
+    /// When somebody began to read at a record, by its shard and sequence number.
+    begun: RefCell<BTreeMap<(String, String), Vec<Micros>>>,
 }
 
 impl Stream {
@@ -111,6 +116,7 @@ impl Stream {
             // The numbers soon get longer: who compares them as text is found out.
             sequence: Cell::new(10_u128.pow(20) - u128::from(account.chance().below(400))),
             taken: Cell::new(0),
+            begun: RefCell::default(),
         })
     }
 
@@ -134,7 +140,26 @@ impl Stream {
     /// Whether a record is still there to be read.
     #[must_use]
     pub fn keeps(&self, record: &Record) -> bool {
-        record.arrived_at.plus_ms(self.retention_ms) > self.account.now()
+        self.kept(record, self.account.now())
+    }
+
+    /// Whether a record was still there to be read at this time.
+    #[must_use]
+    pub fn kept(&self, record: &Record, at: Micros) -> bool {
+        self.removed_at(record) > at
+    }
+
+    /// When the stream removes a record.
+    #[must_use]
+    pub fn removed_at(&self, record: &Record) -> Micros {
+        record.ages_from.plus_ms(self.retention_ms)
+    }
+
+    /// When somebody began to read at this record, whether it was still there or not.
+    #[must_use]
+    pub fn begun(&self, shard: &str, sequence: &str) -> Vec<Micros> {
+        let place = (shard.to_owned(), sequence.to_owned());
+        self.begun.borrow().get(&place).cloned().unwrap_or_default()
     }
 
     /// Takes a record.
@@ -142,17 +167,20 @@ impl Stream {
         let hash = seen::hash(partition_key); // Kinesis takes MD5; any hash spreads as well
         // Numbers have gaps.
         self.sequence.set(self.sequence.get() + 1 + u128::from(self.account.chance().below(3)));
+        let arrived_at = self.about_now();
+        let mut shards = self.shards.borrow_mut();
+        let shard =
+            shards.iter_mut().find(|shard| !shard.closed && (shard.first..=shard.last).contains(&hash));
+        let before = shard.as_ref().and_then(|shard| shard.records.last());
         let record = Rc::new(Record {
             sequence: self.sequence.get().to_string(),
-            arrived_at: self.about_now(),
+            arrived_at,
+            ages_from: before.map_or(arrived_at, |before| before.ages_from.max(arrived_at)),
             partition_key: partition_key.to_owned(),
             data: data.to_vec(),
             order: self.taken.get(),
         });
         self.taken.set(record.order + 1);
-        let mut shards = self.shards.borrow_mut();
-        let shard =
-            shards.iter_mut().find(|shard| !shard.closed && (shard.first..=shard.last).contains(&hash));
         if let Some(shard) = shard {
             shard.records.push(Rc::clone(&record));
         }
@@ -306,6 +334,10 @@ impl Replay for Reader {
                 let what = format!("read {}: there is no such stream", shard.stream);
                 return Err(Error { what, kind: Kind::Permanent, source: None });
             };
+            if inclusive {
+                let place = (shard.shard.clone(), from.clone());
+                stream.begun.borrow_mut().entry(place).or_default().push(stream.account.now());
+            }
             let shards = stream.shards.borrow();
             let records =
                 shards.iter().find(|known| known.id == shard.shard).map(|shard| shard.records.as_slice());

@@ -96,6 +96,7 @@ pub struct Function {
     idle: RefCell<Vec<Box<dyn Instance>>>,
     invocations: Cell<u32>,
     counted: RefCell<Vec<Value>>,
+    accidents: RefCell<Vec<Value>>,
 }
 
 /// How long a start may take.
@@ -115,6 +116,7 @@ impl Function {
             idle: RefCell::default(),
             invocations: Cell::new(0),
             counted: RefCell::default(),
+            accidents: RefCell::default(),
         })
     }
 
@@ -128,6 +130,12 @@ impl Function {
     #[must_use]
     pub fn counted(&self) -> Vec<Value> {
         self.counted.borrow().clone()
+    }
+
+    /// The events that it failed on, whatever was in them: it did not start, or a fault ended it or lost its answer.
+    #[must_use]
+    pub fn accidents(&self) -> Vec<Value> {
+        self.accidents.borrow().clone()
     }
 
     /// A new version.
@@ -156,9 +164,12 @@ impl Function {
         let version = self.version.get();
         let mut instance = match self.instance(version, fault).await {
             Ok(instance) => instance,
-            Err(why) => return Outcome::Failed(format!("it does not start: {why}")),
+            Err(why) => {
+                self.accidents.borrow_mut().push(payload.clone());
+                return Outcome::Failed(format!("it does not start: {why}"));
+            }
         };
-        match self.run(&mut *instance, payload, fault).await {
+        let outcome = match self.run(&mut *instance, payload, fault).await {
             Ran::Done(answer) => {
                 if version == self.version.get() {
                     self.idle.borrow_mut().push(instance);
@@ -175,7 +186,14 @@ impl Function {
                 }
             }
             Ran::Ended(why) => Outcome::Failed(why.into()),
+        };
+        if let Some(InvocationFault::Crash(_) | InvocationFault::Hang(_) | InvocationFault::AnswerLost) =
+            fault
+            && matches!(outcome, Outcome::Failed(_))
+        {
+            self.accidents.borrow_mut().push(payload.clone());
         }
+        outcome
     }
 
     async fn instance(

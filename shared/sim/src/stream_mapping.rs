@@ -106,6 +106,10 @@ struct Lease {
 
 impl StreamMapping {
     /// A mapping of this stream to this function.
+    ///
+    /// # Panics
+    ///
+    /// If records may be older than the stream keeps them: what it removes Lambda passes over, and tells nobody.
     pub fn start(
         account: &Account,
         stream: &Rc<Stream>,
@@ -114,6 +118,10 @@ impl StreamMapping {
         settings: Settings,
         render: fn(&Stream, &str, &Record) -> Value,
     ) -> Rc<Self> {
+        assert!(
+            settings.age_max_ms < stream.retention_ms,
+            "records are given up before the stream removes them"
+        );
         let mapping = Rc::new(Self {
             stream: Rc::clone(stream),
             function: Rc::clone(function),
@@ -265,9 +273,7 @@ impl StreamMapping {
         let mut waits = 0;
         while let Some((mut part, attempts)) = parts.pop_front() {
             let now = self.account.now();
-            let old = |record: &&Rc<Record>| {
-                record.arrived_at.plus_ms(self.settings.age_max_ms) <= now || !self.stream.keeps(record)
-            };
+            let old = |record: &&Rc<Record>| record.arrived_at.plus_ms(self.settings.age_max_ms) <= now;
             let old = part.iter().take_while(old).count();
             if old > 0 {
                 let rest = part.split_off(old);

@@ -152,7 +152,7 @@ impl Binary {
 
 type Transform<M> = Transformer<kinesis::Client, Bent<s3::Client>, M, Bent<secrets::Client>, SkewedClock>;
 
-type Ids = Bent<Window<dynamodb::Client, kinesis::Client>>;
+type Ids = Bent<Window<Bent<dynamodb::Client>, kinesis::Client>>;
 
 impl Code for Binary {
     fn start(&self, version: u32) -> Local<'_, Result<Box<dyn Instance>, String>> {
@@ -218,7 +218,7 @@ impl Code for Binary {
                     })
                 }
                 Which::Transform => {
-                    let table = Guard::patient("state table", self.table());
+                    let table = Guard::patient("state table", self.bent(self.table()));
                     let ids = Window::new(table, Guard::patient("RawStream's shards", raw()), SPAN);
                     let (transformer, is_mistaken) =
                         self.transformer("transform", version, self.bent(ids)).await?;
@@ -397,6 +397,8 @@ impl Instance for Inbox {
                 let event = mutant::named_anew(payload, self.stack.mutant);
                 let (answered, tally) = queue::handle(read(&event)?, deadline(ends), &self.deps).await;
                 let answer = answer(&answered, &tally);
+                let heard = (event["Records"].clone(), answer.payload.clone(), answer.counts.clone());
+                self.stack.queued.borrow_mut().push(heard);
                 let some_failed = answer.payload["batchItemFailures"][0].is_object();
                 if some_failed && self.stack.raw.records().len() > before {
                     self.stack.drained_in_part.set(true);
@@ -422,6 +424,9 @@ impl Instance for TransformInstance {
             let work = async {
                 if self.stack.mutant == Some(Mutant::LogsPayload) {
                     tracing::info!(record = mutant::first_text(payload), "a batch");
+                }
+                if self.stack.mutant == Some(Mutant::UserNoted) {
+                    self.stack.user.replace(mutant::first_user(payload));
                 }
                 let (answered, counts) =
                     millrace_transform::handle(&read(payload)?, deadline(ends), &mut self.transformer).await;

@@ -174,6 +174,12 @@ pub(crate) fn dead(run: &Run) -> impl Iterator<Item = u32> {
     events.flatten()
 }
 
+/// The events that come in files.
+pub(crate) fn serials(scenario: &Scenario) -> BTreeSet<u32> {
+    let sends = scenario.sends.iter().filter(|send| send.way == Way::File);
+    sends.flat_map(|send| &send.events).map(|place| scenario.events[*place].serial).collect()
+}
+
 /// Each file that was dropped has a manifest, which counts each of its rows once, whatever was tried again.
 pub(crate) fn judge(run: &Run, manifests: &[Value], wrong: &mut Vec<String>) {
     if !run.stack.files_queue.waiting().is_empty() {

@@ -53,6 +53,8 @@ pub(crate) enum Mutant {
     NotAnonymized,
     /// Transform logs what it gets.
     LogsPayload,
+    /// Transform notes a user beside the ids of a batch.
+    UserNoted,
     /// Transform goes on with the key of before a rotation.
     KeyKept,
     /// Lake moves the checkpoint, then puts the objects.
@@ -85,7 +87,7 @@ pub(crate) enum Mutant {
 
 impl Mutant {
     /// All of them, each with the seed of a run that finds it.
-    pub(crate) const ALL: [(Self, u64); 29] = [
+    pub(crate) const ALL: [(Self, u64); 30] = [
         (Self::AcceptedBeforePut, 8),
         (Self::AllEntriesAgain, 8),
         (Self::NotedBeforePut, 201),
@@ -101,6 +103,7 @@ impl Mutant {
         (Self::QuarantineAfterAnswer, 26),
         (Self::NotAnonymized, 0),
         (Self::LogsPayload, 0),
+        (Self::UserNoted, 0),
         (Self::KeyKept, 6),
         (Self::CheckpointBeforePut, 6),
         (Self::NotSuperseded, 85),
@@ -195,7 +198,7 @@ impl<P: ObjectStore + Clone + 'static> ObjectStore for Bent<P> {
     }
 }
 
-/// The table as lake, webhooks and pull have it.
+/// The table as transform, lake, webhooks and pull have it.
 impl<P: KeyTable> KeyTable for Bent<P> {
     async fn page(&self, key: &str, between: Between<'_>) -> Result<Page, Error> {
         let page = self.port.page(key, between).await?;
@@ -214,6 +217,9 @@ impl<P: KeyTable> KeyTable for Bent<P> {
         let mut item = item.clone();
         if self.has(Mutant::LogExpires) && is_lake && when == When::Absent {
             item.expires_at = Micros::EPOCH;
+        }
+        if self.has(Mutant::UserNoted) && self.which == Which::Transform {
+            item.body = with_user(&item.body, &self.stack.user.borrow());
         }
         let written = self.port.put(&item, when).await?;
         if self.has(Mutant::CursorBeforePut) && self.which == Which::Pull {
@@ -398,6 +404,23 @@ pub(crate) fn first_text(payload: &Value) -> String {
     let data = payload["Records"][0]["kinesis"]["data"].as_str().unwrap_or_default();
     let data = truth::plain(&BASE64_STANDARD.decode(data).unwrap_or_default());
     String::from_utf8_lossy(&data).into_owned()
+}
+
+/// The user of the first event of a batch that says whose it is.
+pub(crate) fn first_user(payload: &Value) -> String {
+    let text = first_text(payload);
+    let mut events = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    events.find_map(|event| Some(event["userId"].as_str()?.to_owned())).unwrap_or_default()
+}
+
+/// The body of an item of ids whose head names a user, too.
+fn with_user(body: &[u8], user: &str) -> Vec<u8> {
+    let (head, hashes) = truth::header(body);
+    let mut head: Value = serde_json::from_slice(&zstd::stream::decode_all(head).unwrap()).unwrap();
+    head["user"] = json!(user);
+    let head = zstd::stream::encode_all(head.to_string().as_bytes(), 3).unwrap();
+    let length = u32::try_from(head.len()).unwrap().to_le_bytes();
+    [&body[..1], &length, &head, hashes].concat()
 }
 
 /// What drain answers.

@@ -3,7 +3,7 @@
 use crate::scenario::{CANARY, CANARY_IP, Event, Kind, Scenario, Way};
 use crate::truth::{self, Place, Row};
 use crate::world::{NEXT_KEY, Run};
-use crate::{feed, files, firehose, kpl, logs, metrics, replay, review, webhooks};
+use crate::{feed, files, firehose, kpl, logs, metrics, replay, review, webhooks, world};
 use millrace_core::record::order;
 use millrace_core::time::Micros;
 use millrace_core::token::TokenKey;
@@ -38,12 +38,14 @@ pub(crate) struct Found {
     pub(crate) deadly: BTreeSet<u32>,
     /// What was put away because it killed its function, by its source, and its events; also what was replayed since.
     died: BTreeMap<String, (Value, Vec<u32>)>,
+    /// The events that the mistake refused, also what was replayed since.
+    pub(crate) mistaken: BTreeSet<u32>,
     /// The records, and the places in them, of the events that were put away as late.
     late: BTreeSet<(At, u64)>,
     /// What was given up at some time, and what is given up still.
     pub(crate) given_up: BTreeSet<At>,
     dead: BTreeSet<At>,
-    /// What streams had forgotten when it was to be redriven: of that there is a trace in the quarantine.
+    /// The records that streams had forgotten when they were to be redriven: of that there is a trace in the quarantine.
     forgotten: BTreeSet<At>,
     /// The places of the entries that redrive ever put into the quarantine, by reason.
     put_away: BTreeMap<String, BTreeSet<String>>,
@@ -57,8 +59,13 @@ pub(crate) struct Found {
     pub(crate) tokens: Vec<(Micros, u32, String)>,
 }
 
-/// How long after a rotation all tokens are of the new key: until a function asks anew, and while a batch is on its way.
-const ROTATED_WITHIN_MS: i64 = 7 * 60_000;
+/// How long a function goes on with a key until it asks anew; and how long after it asked in vain, also where its guard did not let
+/// it ask.
+const RENEWED_WITHIN_MS: i64 = 5 * 60_000;
+const ASKED_WITHIN_MS: i64 = 45_000;
+
+/// How long a batch of a stream may be on its way: the timeout of its function, and what a call takes that nobody waits for.
+const UNDERWAY_MS: i64 = 65_000;
 
 /// What is wrong with a run: nothing, it is hoped.
 pub(crate) fn judge(run: &Run) -> Vec<String> {
@@ -131,7 +138,7 @@ impl Found {
                 let tokens = truth::tokens(&text).into_iter();
                 found.tokens.extend(tokens.map(|(serial, token)| (record.arrived_at, serial, token)));
             }
-            found.public.push((format!("CleanStream {}", record.sequence), text.into_bytes()));
+            found.public.push((format!("CleanStream {}", record.sequence), truth::unframed(&record.data)));
             found.public.push((
                 format!("CleanStream's key {}", record.sequence),
                 record.partition_key.clone().into_bytes(),
@@ -151,7 +158,7 @@ impl Found {
                 found.public.push((key, body.to_vec()));
             }
         }
-        for (key, body) in stack.quarantine.objects() {
+        for body in stack.quarantine.objects().into_values() {
             for line in lines(&body) {
                 let source = line["source"].to_string();
                 let serials = truth::quarantined(&line);
@@ -159,13 +166,16 @@ impl Found {
                     found.deadly.extend(&serials);
                 }
                 found.quarantined.extend(serials.into_iter().map(|serial| (source.clone(), serial)));
-                found.public.push((format!("{key}: detail"), line["detail"].to_string().into_bytes()));
                 found.lines.push(line);
             }
         }
         for (key, body) in stack.quarantine.taken() {
-            found.public.push(("a key of the quarantine".into(), key.into_bytes()));
+            found.public.push(("a key of the quarantine".into(), key.clone().into_bytes()));
             for line in lines(&body) {
+                // All but the payload, which is what it was.
+                let mut told = line.clone();
+                told["payload"].take();
+                found.public.push((format!("{key}: what is told"), told.to_string().into_bytes()));
                 let source = line["source"].to_string();
                 if line["stage"] == "redrive" {
                     let reason = line["reason"].as_str().unwrap().to_owned();
@@ -173,6 +183,8 @@ impl Found {
                 }
                 if line["reason"] == "function_died" {
                     found.died.insert(source, (line["source"].clone(), truth::quarantined(&line)));
+                } else if line["reason"] == replay::REASON {
+                    found.mistaken.extend(truth::quarantined(&line));
                 } else if line["reason"] == "late" {
                     let of = ["stream", "shard", "sequence"].map(|name| line["source"][name].as_str());
                     let [stream, shard, sequence] = of.map(|text| text.unwrap().to_owned());
@@ -187,9 +199,9 @@ impl Found {
             let all = mapping.dead.all();
             found.given_up.extend(all.iter().flat_map(|message| range(stream, message, |_| true)));
             found.dead.extend(mapping.dead.waiting().iter().flat_map(|message| range(stream, message, kept)));
-            let entries = found.put_away.get("forgotten").cloned().unwrap_or_default();
-            let letters = all.iter().filter(|message| entries.contains(&trace(stream, message)));
-            found.forgotten.extend(letters.flat_map(|message| range(stream, message, |_| true)));
+            let forgotten: Vec<_> =
+                all.iter().flat_map(|message| found.forgotten_of(run, stream, message)).collect();
+            found.forgotten.extend(forgotten);
             let text = mapping.dead.all().into_iter().map(|message| message.body.into_bytes());
             found
                 .public
@@ -202,10 +214,20 @@ impl Found {
             found.dead_spilled.extend(truth::serials(message.body.as_bytes()));
         }
         found.dead_spilled.extend(files::dead(run));
-        for item in stack.state.items() {
-            let text = [item.key.as_bytes(), item.position.as_bytes(), &item.body].concat();
+        for item in stack.state.taken() {
+            let text = [item.key.as_bytes(), item.position.as_bytes(), &truth::unpacked(&item.body)].concat();
             found.public.push((format!("the item {}", item.position), text));
         }
+        for function in &run.functions {
+            let counts = function.counted().into_iter();
+            let name = format!("the counts of {}", function.name);
+            found.public.extend(counts.map(|counts| (name.clone(), counts.to_string().into_bytes())));
+        }
+        // Also of the runs that failed.
+        let counts = stack.feed.counted.borrow().clone().into_iter();
+        found
+            .public
+            .extend(counts.map(|counts| ("the counts of pull".into(), counts.to_string().into_bytes())));
         for message in stack.held.messages() {
             found.public.push((format!("the held message {}", message.key), message.body));
         }
@@ -235,7 +257,7 @@ impl Found {
         let dead: BTreeSet<u32> = raw_dead.chain(clean_dead).chain(&self.dead_spilled).copied().collect();
         let mut mates = self.mates(&run.scenario);
         // Who died twice on a record, by chance, cannot know that it was not the record.
-        mates.extend(self.died_by_chance(&run.scenario, &mates));
+        mates.extend(self.died_by_chance(run, &mates));
         mates.retain(|serial| self.deadly.contains(serial));
         let landed = |event: &Event| self.rows.iter().any(|row| row.serial == event.serial);
         let is_bad = |event: &Event| self.quarantined.iter().any(|(_, serial)| *serial == event.serial);
@@ -310,23 +332,44 @@ impl Found {
     }
 
     /// What this mapping gave up and is given up still, or was forgotten.
-    pub(crate) fn gone(&self, mapping: &StreamMapping) -> BTreeSet<At> {
+    pub(crate) fn gone(&self, run: &Run, mapping: &StreamMapping) -> BTreeSet<At> {
         let stream = &mapping.stream;
         let kept = |record: &Record| stream.keeps(record);
-        let forgotten = self.put_away.get("forgotten");
-        let is_forgotten =
-            |message: &Message| forgotten.is_some_and(|traces| traces.contains(&trace(stream, message)));
         let all = mapping.dead.all();
         let waiting = mapping.dead.waiting();
         let waiting = waiting.iter().flat_map(|message| range(stream, message, kept));
-        let lost = all.iter().filter(|message| is_forgotten(message));
-        let lost = lost.flat_map(|message| range(stream, message, |_| true));
-        waiting.chain(lost).collect()
+        waiting.chain(all.iter().flat_map(|message| self.forgotten_of(run, stream, message))).collect()
+    }
+
+    /// The records of a dead letter that its stream had forgotten already when it was first redriven without its first one.
+    /// There has to be a trace of that.
+    fn forgotten_of(&self, run: &Run, stream: &Stream, message: &Message) -> Vec<At> {
+        let trace = trace(stream, message);
+        if !self.put_away.get("forgotten").is_some_and(|traces| traces.contains(&trace)) {
+            return Vec::new();
+        }
+        let records = records(stream, message);
+        let (shard, first) = &records[0];
+        let mut reads = stream.begun(shard, &first.sequence);
+        reads.retain(|at| !stream.kept(first, *at));
+        // Of letters that begin with the same record nobody knows which of them was read when.
+        let is_alone =
+            run.letters().filter(|(of, other)| crate::oracle::trace(of, other) == trace).count() == 1;
+        let read = if is_alone { reads.first() } else { reads.last() };
+        let read = *read.expect("who leaves a trace has read");
+        let lost = records.iter().filter(|(_, record)| !stream.kept(record, read));
+        lost.map(|(shard, record)| at(stream, shard, record)).collect()
     }
 
     /// Whether a record is a dead letter, or was forgotten as one.
     fn is_gone(&self, at: &At) -> bool {
         self.dead.contains(at) || self.forgotten.contains(at)
+    }
+
+    /// The events in messages that queue died of, whoever handed them to it since.
+    pub(crate) fn died_in_messages(&self) -> impl Iterator<Item = u32> {
+        let messages = self.died.values().filter(|(source, _)| source["stream"] == "inbox");
+        messages.flat_map(|(_, serials)| serials).copied()
     }
 
     /// The records that events with these numbers came from, where they went out.
@@ -340,23 +383,23 @@ impl Found {
         framed.chain(read.map(|(at, _)| at.clone())).collect()
     }
 
-    /// The events in records without poison that their functions died of twice all the same: of what goes wrong by chance there
-    /// must be enough.
-    fn died_by_chance(&self, scenario: &Scenario, mates: &BTreeSet<u32>) -> BTreeSet<u32> {
-        let mut by_stream: BTreeMap<&str, Vec<&Vec<u32>>> = BTreeMap::new();
-        for (source, serials) in self.died.values() {
-            if serials.iter().all(|serial| !mates.contains(serial)) {
-                by_stream.entry(source["stream"].as_str().unwrap()).or_default().push(serials);
-            }
-        }
-        let is_enough = |(stream, records): &(&str, Vec<&Vec<u32>>)| {
-            let deaths = scenario.deaths(readers(stream));
-            // One that cannot have the key dies at its start, whatever it was to work on; where it can be had in between, it
-            // lives without the record.
-            let wants_key = !["clean", "inbox"].contains(stream);
-            deaths >= 2 * records.len() || wants_key && scenario.secret_comes_and_goes()
+    /// The events in records without poison that their functions died of twice all the same, by chance: alone, while they were
+    /// redriven, each time for a reason that lies elsewhere.
+    fn died_by_chance(&self, run: &Run, mates: &BTreeSet<u32>) -> BTreeSet<u32> {
+        let functions = run.stack.functions.borrow();
+        let is_chance = |(source, serials): &&(Value, Vec<u32>)| {
+            let (stream, record) = (source["stream"].as_str().unwrap(), source["sequence"].as_str().unwrap());
+            let readers = functions.iter().filter(|function| readers(stream).contains(&function.name));
+            let is_of = |event: &Value| {
+                let is_redriven = event["redriven"] == true || event["Records"][0]["receiptHandle"] == "";
+                is_redriven && world::names(event) == [record]
+            };
+            let accidents =
+                |function: &Rc<Function>| function.accidents().iter().filter(|event| is_of(event)).count();
+            serials.iter().all(|serial| !mates.contains(serial))
+                && readers.map(accidents).any(|times| times >= 2)
         };
-        by_stream.into_iter().filter(is_enough).flat_map(|(_, records)| records).flatten().copied().collect()
+        self.died.values().filter(is_chance).flat_map(|(_, serials)| serials).copied().collect()
     }
 
     /// What was put away killed its function twice, alone, and each time that then lived through an event without records.
@@ -431,11 +474,14 @@ impl Found {
         }
     }
 
-    /// A token is its user's, of the key before a rotation or of the one after it, and of the old one for a while alone.
+    /// A token is its user's, of the key before a rotation or of the one after it: of the old one until its function asks anew, and a
+    /// while after it asked in vain.
     fn tokens_are_of_their_time(&self, run: &Run, wrong: &mut Vec<String>) {
         let scenario = &run.scenario;
         let rotated_at = scenario.rotated_at();
         let new = TokenKey::parse(NEXT_KEY).unwrap();
+        let in_vain = run.stack.account.faults().met("secrets");
+        let in_files = files::serials(scenario);
         let token = |key: &TokenKey, event: &Event| {
             let mut token = String::new();
             key.token(format!("{CANARY}-{}", event.user).as_bytes(), &mut token);
@@ -447,8 +493,17 @@ impl Found {
             let is_new = *found == token(&new, event);
             // Arrival times of a stream are not quite in order.
             let may_be_new = rotated_at.is_some_and(|rotated| *at >= rotated.plus_ms(-5_000));
-            let may_be_old = rotated_at
-                .is_none_or(|rotated| *at < scenario.secret_is_back(rotated).plus_ms(ROTATED_WITHIN_MS));
+            // A batch of a file has all of its function's time.
+            let underway_ms = if in_files.contains(serial) {
+                UNDERWAY_MS.max(scenario.files.seconds * 1_000 + 5_000)
+            } else {
+                UNDERWAY_MS
+            };
+            let may_be_old = rotated_at.is_none_or(|rotated| {
+                let asked_in_vain =
+                    |asked: &Micros| (*asked..asked.plus_ms(ASKED_WITHIN_MS + underway_ms)).contains(at);
+                *at < rotated.plus_ms(RENEWED_WITHIN_MS + underway_ms) || in_vain.iter().any(asked_in_vain)
+            });
             if !(is_old && may_be_old || is_new && may_be_new) {
                 wrong.push(format!("event {serial} has a token of the wrong key or of another user"));
             }
@@ -572,6 +627,13 @@ impl Found {
         let sum = |function: &Function, name: &str| {
             function.counted().iter().map(|counts| number(counts, name)).sum::<usize>()
         };
+        let (told, heard) =
+            ((sum(&run.ingest, "accepted"), sum(&run.ingest, "rejected")), run.told.heard.get());
+        let is_too_little = told.0 < heard.0 || told.1 < heard.1;
+        if is_too_little || !run.told.is_deaf.get() && told != heard {
+            wrong.push(format!("ingest counted accepted, rejected {told:?}, and answered {heard:?}"));
+        }
+        Self::queue_counts_are_true(run, wrong);
         if run.scenario.puts_once() && run.scenario.spill_is_well() {
             let all = run.stack.spill.all();
             let records: Vec<_> = all.iter().flat_map(spilled_records).collect();
@@ -623,6 +685,32 @@ impl Found {
             let is_wrong = is_heard && told < there || is_exact && told > most;
             if run.scenario.redrive_ends() && is_wrong {
                 wrong.push(format!("redrive counted {told} as {name}, and {there} are in the quarantine"));
+            }
+        }
+    }
+
+    /// What `queue` counted of each event is what its messages have: all of them, and those that its answer does not name.
+    fn queue_counts_are_true(run: &Run, wrong: &mut Vec<String>) {
+        let garbage: BTreeSet<u32> = {
+            let all = run.scenario.events.iter().filter(|event| event.kind == Kind::Garbage);
+            all.map(|event| event.serial).collect()
+        };
+        for (messages, answer, counts) in run.stack.queued.borrow().iter() {
+            let failed = answer["batchItemFailures"].as_array().into_iter().flatten();
+            let failed: BTreeSet<_> =
+                failed.map(|failure| failure["itemIdentifier"].as_str().unwrap()).collect();
+            let mut truth = [0; 3];
+            for message in messages.as_array().into_iter().flatten() {
+                let serials = truth::serials(message["body"].as_str().unwrap().as_bytes());
+                truth[0] += serials.len();
+                if !failed.contains(message["messageId"].as_str().unwrap()) {
+                    truth[1] += serials.len();
+                    truth[2] += serials.iter().filter(|serial| garbage.contains(serial)).count();
+                }
+            }
+            let told = ["in", "out", "unread"].map(|name| number(counts, name));
+            if told != truth {
+                wrong.push(format!("queue counted in, out, unread {told:?}, and it was {truth:?}"));
             }
         }
     }
@@ -700,6 +788,12 @@ fn trace(stream: &Stream, message: &Message) -> String {
 
 /// The records that a dead letter stands for, of these.
 fn range(stream: &Stream, message: &Message, of_these: impl Fn(&Record) -> bool) -> Vec<At> {
+    let records = records(stream, message).into_iter().filter(|(_, record)| of_these(record));
+    records.map(|(shard, record)| at(stream, &shard, &record)).collect()
+}
+
+/// The records that a dead letter stands for, with their shard, whether they are still kept or not.
+pub(crate) fn records(stream: &Stream, message: &Message) -> Vec<(String, Rc<Record>)> {
     let info = info(message);
     let (shard, first, last) = (
         info["shardId"].as_str().unwrap(),
@@ -710,8 +804,8 @@ fn range(stream: &Stream, message: &Message, of_these: impl Fn(&Record) -> bool)
         |record: &Record| order(&record.sequence, first).is_ge() && order(&record.sequence, last).is_le();
     stream.shards(|shards| {
         let of = shards.iter().find(|known| known.id == shard).expect("a shard of the stream");
-        let records = of.records.iter().filter(|record| within(record) && of_these(record));
-        records.map(|record| at(stream, shard, record)).collect()
+        let records = of.records.iter().filter(|record| within(record));
+        records.map(|record| (shard.to_owned(), Rc::clone(record))).collect()
     })
 }
 

@@ -70,7 +70,9 @@ pub(crate) fn draw(scenario: &mut Scenario, chance: &Chance) {
     if !chance.percent(17) {
         return;
     }
-    let mended_at = moment(chance).plus_ms(chance.pick(&[0, 0, 600_000, 1_800_000]));
+    // What a message is redriven for has to be known still when all is over.
+    let most_ms = if scenario.kills_queue() { 600_000 } else { i64::MAX };
+    let mended_at = moment(chance).plus_ms(chance.pick(&[0, 0, 600_000, 1_800_000]).min(most_ms));
     let mut at = mended_at.plus_ms(i64::try_from(chance.below(600_000)).unwrap());
     let mut attempts = Vec::new();
     for _ in 0..chance.between(1, 2) {
@@ -79,7 +81,7 @@ pub(crate) fn draw(scenario: &mut Scenario, chance: &Chance) {
         for _ in 0..chance.below(3) {
             scenario.faults.push(fault(chance, at));
         }
-        at = at.plus_ms(chance.pick(&[1, 1_000, 600_000, 7_200_000]));
+        at = at.plus_ms(chance.pick(&[1, 1_000, 600_000, 7_200_000]).min(most_ms));
     }
     let mistaken_at = chance.percent(40).then(|| {
         let all_ms = (mended_at.get() - START.get()) / 1_000;
@@ -320,7 +322,20 @@ impl Functions for Calls {
     }
 }
 
-/// How often events of one id may have landed: once, and once more for each time that nobody could know it. A record that
+/// The events that a replay sent, or may have: what `queue` died of it hands to that.
+fn sent(run: &Run, found: &Found) -> BTreeSet<u32> {
+    let raw = &run.stack.raw;
+    let records = raw.records();
+    let replayed = records.iter().filter(|(_, record)| run.stack.replays.has(raw, record));
+    let serials = replayed.flat_map(|(_, record)| truth::serials(&truth::plain(&record.data)));
+    serials.chain(found.died_in_messages()).collect()
+}
+
+/// How far the arrival times of a batch may be out of order. `transform` reads what it knows as of those of its first record.
+const DISORDER_MS: i64 = 2_000;
+
+/// How often events of one id may have landed: once, and if the mistake refused one of them or a replay sent it, once more
+/// for each time that nobody could know it. A record that
 /// came later than ids are known, or under another partition key, may let it out again; so may a file or a table, whose ids
 /// nobody knows.
 pub(crate) fn lands_at_most(run: &Run, found: &Found, events: &[&Event]) -> usize {
@@ -328,6 +343,10 @@ pub(crate) fn lands_at_most(run: &Run, found: &Found, events: &[&Event]) -> usiz
         return 1;
     }
     let is_of = |serial: u32| events.iter().any(|event| event.serial == serial);
+    let sent = sent(run, found);
+    if !found.mistaken.iter().chain(&sent).any(|serial| is_of(*serial)) {
+        return 1;
+    }
     let out = found.let_out(is_of);
     let is_one_shard = run.stack.raw.shards(<[_]>::len) == 1;
     let mut others = BTreeSet::new();
@@ -348,8 +367,9 @@ pub(crate) fn lands_at_most(run: &Run, found: &Found, events: &[&Event]) -> usiz
     times.sort();
     let (mut apart, mut last): (usize, Option<(String, Micros)>) = (0, None);
     for (key, at) in times {
-        let is_known =
-            last.as_ref().is_some_and(|(of, first)| *of == key && at <= first.plus_ms(SPAN.window_ms));
+        let is_known = last
+            .as_ref()
+            .is_some_and(|(of, first)| *of == key && at <= first.plus_ms(SPAN.window_ms - DISORDER_MS));
         if !is_known {
             apart += 1;
             last = Some((key, at));

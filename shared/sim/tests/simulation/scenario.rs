@@ -30,7 +30,7 @@ pub(crate) enum Kind {
     Filtered,
     /// A step refuses it.
     Bad,
-    /// It is no JSON; only a producer of its own can send it.
+    /// It is no JSON; only a producer of its own, a message or a file can have it.
     Garbage,
     /// Ingest refuses it, or webhooks: it has no id.
     NoId,
@@ -94,6 +94,15 @@ pub(crate) struct Send {
     pub(crate) tries: u32,
 }
 
+/// How long dead letters wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Rest {
+    /// So long.
+    For(Duration),
+    /// Until the stream of one of them has forgotten its first records, and not its last ones.
+    UntilTorn,
+}
+
 /// All of a run.
 #[derive(Debug, Clone)]
 pub(crate) struct Scenario {
@@ -117,7 +126,7 @@ pub(crate) struct Scenario {
     /// When dead letters are redriven, while all may still go wrong.
     pub(crate) redrives: Vec<Micros>,
     /// How long dead letters wait when all is well again.
-    pub(crate) rest: Duration,
+    pub(crate) rest: Rest,
     /// How often a spilled message is received before it is a dead letter.
     pub(crate) spill_receives: u32,
     /// How often a message of the inbox queue is.
@@ -159,7 +168,7 @@ impl Scenario {
             files: Files::new(&Chance::new(seed, "files by queue")),
             faults: Vec::new(),
             redrives: Vec::new(),
-            rest: Duration::from_hours(1),
+            rest: Rest::For(Duration::from_hours(1)),
             spill_receives: 100, // as in the template
             inbox_receives: 100,
             is_mended: chance.percent(50),
@@ -202,7 +211,19 @@ impl Scenario {
                 self.faults.push(Fault::Spell { service, from, until, percent: 100, how });
             }
             // Nobody redrives for longer than the streams keep anything.
-            1 => self.rest = Duration::from_hours(25),
+            1 if chance.percent(50) => self.rest = Rest::For(Duration::from_hours(25)),
+            // Or until they have forgotten the first records of a batch that was given up, and not the last ones.
+            1 => {
+                self.rest = Rest::UntilTorn;
+                self.redrives.clear();
+                let (service, how) =
+                    (chance.pick(&["clean", "lake"]), CallFault::Refused(Refusal::Transient));
+                let (from, until) = (moment(chance), START.plus_ms(600_000));
+                self.faults.push(Fault::Spell { service, from, until, percent: 100, how });
+                for settings in [&mut self.transform, &mut self.lake] {
+                    (settings.batch_size, settings.window_ms, settings.retries_max) = (100, 60_000, 1);
+                }
+            }
             // Drain gives up. It takes an hour until what it gave up comes again, so that nobody may send anything twice.
             2 => {
                 let (until, how) = (START.plus_ms(1_000_000), CallFault::Refused(Refusal::Transient));
@@ -213,7 +234,7 @@ impl Scenario {
             // A message kills queue, alone and with those that share a batch with it, until it is given up.
             3 => {
                 self.inbox_receives = 2;
-                self.rest = Duration::from_mins(15); // as in the template: ids have to be known still
+                self.rest = Rest::For(Duration::from_mins(15)); // as in the template: ids have to be known still
                 self.files.by_queue = false; // all else has to be over within an hour, and a file may take hours
                 self.send_once();
                 self.sends.retain(|send| send.at < moment_max());
@@ -269,22 +290,6 @@ impl Scenario {
     /// Whether the secret can be had at all times.
     pub(crate) fn secret_is_there(&self) -> bool {
         self.of_secret().next().is_none()
-    }
-
-    /// Whether the secret cannot be had more than once, or not each time.
-    pub(crate) fn secret_comes_and_goes(&self) -> bool {
-        self.of_secret().nth(1).is_some()
-            || self.of_secret().any(|fault| matches!(fault, Fault::Spell { percent: ..100, .. }))
-    }
-
-    /// From when on after this moment the secret can be had whenever it is asked for. Who cannot have it asks again after half a
-    /// minute.
-    pub(crate) fn secret_is_back(&self, moment: Micros) -> Micros {
-        self.faults.iter().fold(moment, |back, fault| match fault {
-            Fault::Call { service: "secrets", .. } => back.plus_ms(35_000),
-            Fault::Spell { service: "secrets", until, .. } => back.max(until.plus_ms(35_000)),
-            _ => back,
-        })
     }
 
     /// Now and then one thing goes wrong for long, and nothing else: what follows from it alone is seldom met otherwise.
@@ -375,19 +380,6 @@ impl Scenario {
                 send.way = Way::Aggregate;
             }
         }
-    }
-
-    /// How often these functions die, whatever they work on, or their answer is lost.
-    pub(crate) fn deaths(&self, functions: &[&str]) -> usize {
-        let kills = |fault: &&Fault| {
-            let Fault::Invocation { function, how, .. } = fault else { return false };
-            functions.contains(function)
-                && matches!(
-                    how,
-                    InvocationFault::Crash(_) | InvocationFault::Hang(_) | InvocationFault::AnswerLost
-                )
-        };
-        self.faults.iter().filter(kills).count()
     }
 
     /// Whether queue dies of a message. That is redriven when all else is over, within an hour: ids have to be known still.
@@ -512,7 +504,8 @@ pub(crate) fn kind(chance: &Chance, way: Way, poison: bool) -> Kind {
         0..15 => Kind::Filtered,
         15..23 => Kind::Bad,
         23..27 if http(way) => Kind::NoId,
-        23..40 if way == Way::Message => Kind::Unnamed,
+        23..38 if way == Way::Message => Kind::Unnamed,
+        38..40 if way == Way::Message => Kind::Garbage,
         23..27 => Kind::Garbage,
         27 if http(way) && chance.percent(10) => Kind::Large,
         _ => Kind::Good,

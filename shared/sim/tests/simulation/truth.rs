@@ -109,11 +109,37 @@ impl Place {
     }
 }
 
+/// The header of a frame, and what is behind it.
+pub(crate) fn header(data: &[u8]) -> (&[u8], &[u8]) {
+    let (length, rest) = data[1..].split_first_chunk::<4>().expect("a length");
+    rest.split_at(usize::try_from(u32::from_le_bytes(*length)).unwrap())
+}
+
+/// All that stands in a frame: its header, and its body as it is inflated.
+pub(crate) fn unframed(data: &[u8]) -> Vec<u8> {
+    let (header, body) = header(data);
+    [header, &zstd::stream::decode_all(body).expect("whole zstd")].concat()
+}
+
+/// All that stands in the body of an item of the state table: what is packed, inflated; the hashes of ids as they are.
+pub(crate) fn unpacked(body: &[u8]) -> Vec<u8> {
+    let inflated = |data: &[u8]| zstd::stream::decode_all(data).expect("whole zstd");
+    match body {
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => inflated(body),
+        // What a batch let out has a frame's form: a version, a head and its length, and the hashes.
+        [1, ..] => {
+            let (head, hashes) = header(body);
+            [&inflated(head), hashes].concat()
+        }
+        text => std::str::from_utf8(text).expect("an item is packed, or text").as_bytes().to_vec(),
+    }
+}
+
 /// The text of a frame's body, and the places of its events.
 pub(crate) fn frame(data: &[u8]) -> (String, Vec<Place>) {
-    let length = usize::try_from(u32::from_le_bytes(data[1..5].try_into().unwrap())).unwrap();
-    let header: Value = serde_json::from_slice(&data[5..5 + length]).expect("a header");
-    let body = zstd::stream::decode_all(&data[5 + length..]).expect("whole zstd");
+    let (header, body) = header(data);
+    let header: Value = serde_json::from_slice(header).expect("a header");
+    let body = zstd::stream::decode_all(body).expect("whole zstd");
     let body = String::from_utf8(body).expect("text");
     let (origins, events) = body.split_once('\n').expect("origins, then events");
     let origins: Vec<(String, Vec<u64>)> = serde_json::from_str(origins).expect("origins");

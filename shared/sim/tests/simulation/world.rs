@@ -4,7 +4,8 @@ use crate::code::{Binary, Poison, TABLE, Which};
 use crate::feed;
 use crate::files;
 use crate::mutant::Mutant;
-use crate::scenario::{CANARY_IP, Event, START, Scenario, Send, Way};
+use crate::oracle;
+use crate::scenario::{CANARY_IP, Event, Rest, START, Scenario, Send, Way};
 use crate::truth;
 use crate::{firehose, replay, review, webhooks};
 use base64::prelude::{BASE64_STANDARD, Engine as _};
@@ -16,7 +17,7 @@ use millrace_sim::dynamodb::{Rows, Table};
 use millrace_sim::executor::{End, first};
 use millrace_sim::fault::{CallFault, Happening};
 use millrace_sim::fifo;
-use millrace_sim::kinesis::{self, Stream};
+use millrace_sim::kinesis::{self, Record, Stream};
 use millrace_sim::lambda::{Function, Local, Outcome};
 use millrace_sim::queue_mapping;
 use millrace_sim::s3::Bucket;
@@ -85,10 +86,14 @@ pub(crate) struct Stack {
     /// The ids that a bug keeps, and those of the batch at hand.
     pub(crate) ids_kept: RefCell<HashSet<u128>>,
     pub(crate) ids_met: RefCell<Vec<u128>>,
+    /// The user of the batch at hand, whom a bug notes.
+    pub(crate) user: RefCell<String>,
     /// What went wrong before the eyes of the simulation.
     pub(crate) seen: RefCell<Vec<String>>,
     /// Whether a message comes again of which a part was put.
     pub(crate) drained_in_part: Cell<bool>,
+    /// The messages of each event that queue worked on, what it answered, and what it counted.
+    pub(crate) queued: RefCell<Vec<(Value, Value, Value)>>,
     /// What redrive called, and how each call ended.
     pub(crate) calls: RefCell<Vec<Call>>,
     /// What is known of the pipeline's mistake, and of the replays.
@@ -109,6 +114,19 @@ pub(crate) struct Call {
     /// The records or messages that it was handed, by sequence number or id.
     pub(crate) records: Vec<String>,
     pub(crate) died: bool,
+}
+
+/// The records or messages of an event, by sequence number or id.
+pub(crate) fn names(event: &Value) -> Vec<String> {
+    let name = |record: &Value| {
+        let names = [
+            &record["kinesis"]["sequenceNumber"],
+            &record["dynamodb"]["SequenceNumber"],
+            &record["messageId"],
+        ];
+        names.into_iter().find_map(Value::as_str).expect("a name").to_owned()
+    };
+    event["Records"].as_array().expect("records").iter().map(name).collect()
 }
 
 /// What a client was told of an event.
@@ -135,6 +153,8 @@ pub(crate) struct Run {
     pub(crate) webhooks: Rc<Function>,
     pub(crate) drain: Rc<Function>,
     pub(crate) redrive: Rc<Function>,
+    /// All functions.
+    pub(crate) functions: Vec<Rc<Function>>,
     pub(crate) told: Rc<Ledger>,
     pub(crate) end: End,
 }
@@ -144,6 +164,10 @@ pub(crate) struct Run {
 pub(crate) struct Ledger {
     pub(crate) told: RefCell<BTreeMap<u32, Told>>,
     pub(crate) answers: RefCell<String>,
+    /// How many events ingest said that it accepted and rejected.
+    pub(crate) heard: Cell<(usize, usize)>,
+    /// Whether an answer of ingest may be lost.
+    pub(crate) is_deaf: Cell<bool>,
 }
 
 impl Drop for Run {
@@ -227,8 +251,10 @@ impl Stack {
             mutant: scenario.mutant,
             ids_kept: RefCell::default(),
             ids_met: RefCell::default(),
+            user: RefCell::default(),
             seen: RefCell::default(),
             drained_in_part: Cell::default(),
+            queued: RefCell::default(),
             calls: RefCell::default(),
             replays: replay::Book::new(scenario),
             late: RefCell::default(),
@@ -270,17 +296,9 @@ impl Stack {
     /// Notes how a call by redrive ended.
     pub(crate) fn note_call(&self, function: &str, event: &str, invoked: &Invoked) {
         let event: Value = serde_json::from_str(event).unwrap();
-        let name = |record: &Value| {
-            let names = [
-                &record["kinesis"]["sequenceNumber"],
-                &record["dynamodb"]["SequenceNumber"],
-                &record["messageId"],
-            ];
-            names.into_iter().find_map(Value::as_str).expect("a name").to_owned()
-        };
         self.calls.borrow_mut().push(Call {
             function: function.rsplit(':').next().unwrap_or_default().to_owned(),
-            records: event["Records"].as_array().expect("records").iter().map(name).collect(),
+            records: names(&event),
             died: *invoked == Invoked::Died,
         });
     }
@@ -427,6 +445,7 @@ pub(crate) fn play(scenario: &Scenario, tells: bool) -> Run {
         ingest,
         webhooks,
         drain,
+        functions: functions.into_iter().chain([Rc::clone(&redrive)]).collect(),
         redrive,
         told,
         end,
@@ -443,6 +462,34 @@ async fn drive(account: &Account, redrive: &Function) {
 }
 
 impl Run {
+    /// The mappings of streams.
+    pub(crate) fn mappings(&self) -> impl Iterator<Item = &Rc<StreamMapping>> {
+        [&self.transform, &self.changes, &self.drawn].into_iter().chain(&self.metrics).chain(&self.review)
+    }
+
+    /// All dead letters that there ever were of streams, each with its stream.
+    pub(crate) fn letters(&self) -> impl Iterator<Item = (&Rc<Stream>, sqs::Message)> {
+        self.mappings()
+            .flat_map(|mapping| mapping.dead.all().into_iter().map(move |message| (&mapping.stream, message)))
+    }
+
+    /// How long it takes until one of the dead letters has records that its stream has forgotten, and others.
+    fn until_torn(&self) -> Option<Duration> {
+        let waiting = self.mappings().flat_map(|mapping| {
+            mapping.dead.waiting().into_iter().map(move |message| (&mapping.stream, message))
+        });
+        let span = |(stream, message): (&Rc<Stream>, sqs::Message)| {
+            let records = oracle::records(stream, &message);
+            let removed_at =
+                |of: Option<&(String, Rc<Record>)>| of.map(|(_, record)| stream.removed_at(record));
+            let (first, last) = (removed_at(records.first())?, removed_at(records.last())?);
+            Some(((last.get() - first.get()) / 1_000, first))
+        };
+        let (span_ms, first_removed_at) = waiting.filter_map(span).max()?;
+        let rest_ms = (first_removed_at.get() - self.stack.account.now().get()) / 1_000 + span_ms / 2;
+        u64::try_from(rest_ms).ok().map(Duration::from_millis)
+    }
+
     /// All is well again, and so are the functions where the scenario mends them: after a rest the dead letters are redriven,
     /// once an hour, until none are left.
     pub(crate) fn mend(&mut self) {
@@ -451,9 +498,13 @@ impl Run {
         account.faults().end();
         self.stack.cured.set(self.scenario.is_mended);
         let (stack, redrive) = (Rc::clone(&self.stack), Rc::clone(&self.redrive));
+        let rest = match self.scenario.rest {
+            Rest::For(rest) => rest,
+            Rest::UntilTorn => self.until_torn().unwrap_or(Duration::from_hours(1)),
+        };
         let scenario = self.scenario.clone();
         account.clone().executor().spawn(async move {
-            let mut rest = scenario.rest;
+            let mut rest = rest;
             let mut is_replayed = scenario.mistake.is_none();
             let most = REDRIVES_MAX + 3 * u32::from(!is_replayed); // what is replayed may be given up again
             for _ in 0..most {
@@ -584,8 +635,15 @@ impl Client {
             Some((status, body)) => format!("the client is told {status} {body}"),
             None => "the client is told nothing".into(),
         });
-        let Some((status, body)) = answer else { return false };
+        let Some((status, body)) = answer else {
+            self.told.is_deaf.set(true);
+            return false;
+        };
         self.told.answers.borrow_mut().push_str(&body);
+        // API Gateway's own answers have no body: 503 where the function was not asked.
+        if body.is_empty() && status != 503 {
+            self.told.is_deaf.set(true);
+        }
         let rejected = || {
             let body: Value = serde_json::from_str(&body).unwrap_or_default();
             let places = body["rejected"].as_array().cloned().unwrap_or_default();
@@ -594,6 +652,9 @@ impl Client {
                 .map(|place| usize::try_from(place["index"].as_u64().unwrap()).unwrap())
                 .collect::<Vec<_>>()
         };
+        let (accepted, refused) = self.told.heard.get();
+        let more = if status == 202 { events.len() - rejected().len() } else { 0 };
+        self.told.heard.set((accepted + more, refused + rejected().len()));
         match status {
             202 => {
                 let rejected = rejected();
