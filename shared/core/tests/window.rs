@@ -384,7 +384,7 @@ fn a_window_that_was_cut_stays_short_until_it_has_moved_on() {
     }
     assert_eq!(one.batch(&[("200", 100, "id-0")]), [New]);
     assert!(one.window.is_short());
-    one.batch(&[("300", HOUR_MS + 1_000, "x")]);
+    one.batch(&[("300", HOUR_MS + 11_000, "x")]);
     assert!(!one.window.is_short());
 }
 

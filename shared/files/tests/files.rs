@@ -124,6 +124,21 @@ fn a_stray_quote_takes_its_own_line_and_no_more() {
     );
 }
 
+#[test]
+fn one_column_is_csv_by_the_name_packed_or_not() {
+    let text = b"id\nr-1\n";
+    for (name, file) in [
+        ("x.csv", text.to_vec()),
+        ("x.csv.gz", gzip(text)),
+        ("x.CSV.zst", zstd::bulk::compress(text, 3).unwrap()),
+    ] {
+        let (told, ..) = read(Reader::new(name), &file, 9).unwrap();
+        assert_eq!(told, [(2, r#"{"id":"r-1"}"#.to_owned())], "{name}");
+    }
+    let (told, ..) = read(Reader::new("x.gz"), &gzip(text), 9).unwrap();
+    assert_eq!(told[0].1, "id");
+}
+
 /// Spark writes its CSV so.
 #[test]
 fn a_quote_behind_a_backslash_is_one_of_the_cell_where_the_file_is_written_so() {

@@ -184,9 +184,6 @@ pub(crate) fn all() -> Vec<Bad> {
             format!("[{{\"id\":\"r-\"1\"}},{}]", "{\"id\":\"r-2\"},".repeat(1_300_000)).as_bytes(),
             "the item 1 of the array does not end within 16777216 bytes: a quote or a bracket may be missing",
         ),
-        bad("one column", b"id\nr-1\nr-2\n", 2, &[]),
-        bad("one column within gzip", &gzip(b"id\nr-1\nr-2\n"), 2, &[]),
-        bad("one column within zstd", &zstd(b"id\nr-1\nr-2\n"), 2, &[]),
         bad(
             "gzip of several members",
             &[gzip(&plain.as_bytes()[..9_999]), gzip(&plain.as_bytes()[9_999..])].concat(),

@@ -122,7 +122,7 @@ pub(crate) fn judge(run: &Run, found: &Found, wrong: &mut Vec<String>) {
     }
     let events: BTreeMap<u32, &Event> =
         run.scenario.events.iter().map(|event| (event.serial, event)).collect();
-    let gone = found.gone(run, mapping);
+    let gone = found.gone(mapping);
     let mut truth: BTreeMap<Place, Vec<u64>> = BTreeMap::new();
     let mut lost = Vec::new();
     for (shard, record) in run.stack.orders.records() {

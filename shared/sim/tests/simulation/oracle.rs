@@ -200,7 +200,7 @@ impl Found {
             found.given_up.extend(all.iter().flat_map(|message| range(stream, message, |_| true)));
             found.dead.extend(mapping.dead.waiting().iter().flat_map(|message| range(stream, message, kept)));
             let forgotten: Vec<_> =
-                all.iter().flat_map(|message| found.forgotten_of(run, stream, message)).collect();
+                all.iter().flat_map(|message| found.forgotten_of(stream, message)).collect();
             found.forgotten.extend(forgotten);
             let text = mapping.dead.all().into_iter().map(|message| message.body.into_bytes());
             found
@@ -332,31 +332,26 @@ impl Found {
     }
 
     /// What this mapping gave up and is given up still, or was forgotten.
-    pub(crate) fn gone(&self, run: &Run, mapping: &StreamMapping) -> BTreeSet<At> {
+    pub(crate) fn gone(&self, mapping: &StreamMapping) -> BTreeSet<At> {
         let stream = &mapping.stream;
         let kept = |record: &Record| stream.keeps(record);
         let all = mapping.dead.all();
         let waiting = mapping.dead.waiting();
         let waiting = waiting.iter().flat_map(|message| range(stream, message, kept));
-        waiting.chain(all.iter().flat_map(|message| self.forgotten_of(run, stream, message))).collect()
+        waiting.chain(all.iter().flat_map(|message| self.forgotten_of(stream, message))).collect()
     }
 
-    /// The records of a dead letter that its stream had forgotten already when it was first redriven without its first one.
-    /// There has to be a trace of that.
-    fn forgotten_of(&self, run: &Run, stream: &Stream, message: &Message) -> Vec<At> {
+    /// The records of a dead letter that its stream had forgotten when they were last read to be redriven. There has to be a trace
+    /// of that.
+    fn forgotten_of(&self, stream: &Stream, message: &Message) -> Vec<At> {
         let trace = trace(stream, message);
         if !self.put_away.get("forgotten").is_some_and(|traces| traces.contains(&trace)) {
             return Vec::new();
         }
         let records = records(stream, message);
-        let (shard, first) = &records[0];
-        let mut reads = stream.begun(shard, &first.sequence);
-        reads.retain(|at| !stream.kept(first, *at));
-        // Of letters that begin with the same record nobody knows which of them was read when.
-        let is_alone =
-            run.letters().filter(|(of, other)| crate::oracle::trace(of, other) == trace).count() == 1;
-        let read = if is_alone { reads.first() } else { reads.last() };
-        let read = *read.expect("who leaves a trace has read");
+        // The letter goes with its trace. Of letters that begin with the same record nobody knows which of them was read when.
+        let reads = records.iter().flat_map(|(shard, record)| stream.begun(shard, &record.sequence));
+        let read = reads.max().expect("who leaves a trace has read");
         let lost = records.iter().filter(|(_, record)| !stream.kept(record, read));
         lost.map(|(shard, record)| at(stream, shard, record)).collect()
     }

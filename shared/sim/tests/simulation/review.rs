@@ -160,7 +160,7 @@ pub(crate) fn judge(run: &Run, found: &Found, wrong: &mut Vec<String>) {
     if mapping.behind() > 0 {
         wrong.push(format!("review is {} records behind", mapping.behind()));
     }
-    let gone = found.gone(run, mapping);
+    let gone = found.gone(mapping);
     // Attempts of two versions make two lines of one event.
     let mut lines: BTreeMap<u32, BTreeSet<String>> = BTreeMap::new();
     let (mut safe, mut known, mut events) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());

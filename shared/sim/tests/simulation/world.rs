@@ -467,12 +467,6 @@ impl Run {
         [&self.transform, &self.changes, &self.drawn].into_iter().chain(&self.metrics).chain(&self.review)
     }
 
-    /// All dead letters that there ever were of streams, each with its stream.
-    pub(crate) fn letters(&self) -> impl Iterator<Item = (&Rc<Stream>, sqs::Message)> {
-        self.mappings()
-            .flat_map(|mapping| mapping.dead.all().into_iter().map(move |message| (&mapping.stream, message)))
-    }
-
     /// How long it takes until one of the dead letters has records that its stream has forgotten, and others.
     fn until_torn(&self) -> Option<Duration> {
         let waiting = self.mappings().flat_map(|mapping| {
