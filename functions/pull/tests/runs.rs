@@ -300,15 +300,15 @@ fn a_feed_that_asks_for_nothing_but_more_time_fails_the_runs_after_an_hour() {
         let busy = |_: &str, _| answer(status, headers, &json!({}));
         let began = world.clock.now();
         let mut failed = Vec::new();
-        while began.until(world.clock.now()) < Duration::from_mins(180) {
+        while began.until(world.clock.now()) < Duration::from_hours(3) {
             let at = world.clock.now();
             let (_, done, _) = world.run(busy);
             let passed = began.until(world.clock.now());
             match done {
-                Ok(()) => assert!(passed < Duration::from_mins(60), "{status} {passed:?}"),
+                Ok(()) => assert!(passed < Duration::from_hours(1), "{status} {passed:?}"),
                 Err(why) => {
                     assert!(matches!(why, Stopped::Waits), "{why}");
-                    assert!(passed >= Duration::from_mins(60), "{status} {passed:?}");
+                    assert!(passed >= Duration::from_hours(1), "{status} {passed:?}");
                     failed.push(passed);
                 }
             }

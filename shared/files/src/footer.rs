@@ -201,7 +201,7 @@ mod tests {
         for end in 0..footer.len() - 5 {
             assert_eq!(is_flat_enough(&footer[..end]), None, "{end}");
         }
-        assert_eq!(is_flat_enough(&[0x29; 100_000]), None);
-        assert_eq!(is_flat_enough(&[0x1c; 100_000]), None, "structs in structs");
+        assert_eq!(is_flat_enough(&vec![0x29; 100_000]), None);
+        assert_eq!(is_flat_enough(&vec![0x1c; 100_000]), None, "structs in structs");
     }
 }

@@ -83,7 +83,7 @@ fn parquet(rows: usize) -> Vec<u8> {
 
 /// A file whose one column lies within so many groups, without rows: its footer alone, in Thrift's compact protocol.
 fn deep_parquet(groups: u32) -> Vec<u8> {
-    let seven = |n: u32, at: u32| (n >> at) as u8 & 0x7f;
+    let seven = |n: u32, at: u32| u8::try_from(n >> at & 0x7f).unwrap();
     let count = groups + 1;
     let head = [0x15, 2, 0x19, 0xfc, seven(count, 0) | 0x80, seven(count, 7) | 0x80, seven(count, 14)];
     let group = [0x48, 1, b'a', 0x15, 2, 0]; // a name, one child

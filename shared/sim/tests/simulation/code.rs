@@ -7,7 +7,7 @@ use crate::mutant::{self, Bent, Mutant};
 use crate::replay;
 use crate::review::Review;
 use crate::scenario::Scenario;
-use crate::world::{RETENTION_MS, Stack};
+use crate::world::{LOG_MS, RETENTION_MS, Stack};
 use millrace_aws::serve::MARGIN_MS;
 use millrace_core::batch::Batch;
 use millrace_core::checkpoint::Checkpoints;
@@ -247,7 +247,7 @@ impl Code for Binary {
                         checkpoints: Checkpoints::new(
                             "lake",
                             Guard::patient("state table", self.bent(self.table())),
-                            2 * RETENTION_MS,
+                            LOG_MS,
                         ),
                         objects: Guard::patient("lake", self.bent(s3::Client(Rc::clone(&stack.lake)))),
                         quarantine: self.quarantine(),
@@ -405,7 +405,7 @@ impl Instance for Inbox {
                 }
                 Ok(answer)
             };
-            poisoned(poison, work).await
+            Box::pin(poisoned(poison, work)).await
         })
     }
 }
@@ -435,7 +435,7 @@ impl Instance for TransformInstance {
                 answer.counts["mistaken"] = json!(u8::from(self.is_mistaken));
                 Ok(answer)
             };
-            poisoned(poison, work).await
+            Box::pin(poisoned(poison, work)).await
         })
     }
 }
@@ -501,7 +501,7 @@ impl Instance for Lake {
                 answer.payload = mutant::answer(answer.payload, payload, self.stack.mutant);
                 Ok(answer)
             };
-            poisoned(poison, work).await
+            Box::pin(poisoned(poison, work)).await
         })
     }
 }

@@ -163,7 +163,9 @@ pub(crate) fn begin(stack: &Rc<Stack>, scenario: &Rc<Scenario>, functions: Vec<R
             own.account.executor().sleep_until(at).await;
             own.account.tell(|| format!("another pipeline is deployed, mistaken: {is_mistaken}"));
             own.replays.is_mistaken.set(is_mistaken);
-            functions.iter().for_each(|function| function.deploy());
+            for function in &functions {
+                function.deploy();
+            }
         }
     });
     for attempt in plan.attempts.clone() {

@@ -5,7 +5,7 @@ use crate::mutant::Bent;
 use crate::oracle::Found;
 use crate::scenario::{CANARY, CANARY_IP, Scenario, ends, moment, part_fault, settings};
 use crate::truth;
-use crate::world::{RETENTION_MS, Run};
+use crate::world::{LOG_MS, Run};
 use millrace_core::checkpoint::Checkpoints;
 use millrace_core::frame::Reader;
 use millrace_core::guard::Guard;
@@ -116,7 +116,7 @@ impl Review {
         let queue = Bent::new(fifo::Client(Rc::clone(&stack.held)), stack, Which::Review);
         let driver = Driver {
             function: "review",
-            checkpoints: Checkpoints::new("review", table, 2 * RETENTION_MS),
+            checkpoints: Checkpoints::new("review", table, LOG_MS),
             objects: Guard::patient("review queue", queue),
             quarantine: binary.quarantine(),
             clock: binary.clock(),
@@ -221,8 +221,7 @@ pub(crate) fn judge(run: &Run, found: &Found, wrong: &mut Vec<String>) {
     if let Some(serial) = questions.iter().find(|serial| !wants(**serial)) {
         wrong.push(format!("event {serial} wants no check, and the check was asked"));
     }
-    // What the sink remembers it forgets after two days.
-    if run.stack.account.now() < crate::scenario::START.plus_ms(2 * RETENTION_MS) {
+    if run.stack.account.now() < crate::scenario::START.plus_ms(LOG_MS) {
         let keys: BTreeSet<_> = run.stack.state.items().into_iter().map(|item| item.key).collect();
         for lane in known {
             if !keys.contains(&format!("review/{lane}")) {

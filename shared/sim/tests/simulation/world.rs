@@ -34,6 +34,9 @@ use std::time::Duration;
 /// The streams' retention: what the template has by default.
 pub(crate) const RETENTION_MS: i64 = 86_400_000;
 
+/// For how long a sink knows what landed: twice as long, and for the days of the quarantine, as the template has it by default.
+pub(crate) const LOG_MS: i64 = 2 * RETENTION_MS + 30 * 86_400_000;
+
 /// How long a run may go on, and how many steps it may take: far more than any does that ends.
 const LONGEST_MS: i64 = 5 * 86_400_000;
 const STEPS_MAX: u64 = 1_000_000;
