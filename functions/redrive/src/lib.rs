@@ -17,9 +17,9 @@ mod letter;
 use crate::letter::Letter;
 use millrace_core::guard::{Guard, Health};
 use millrace_core::port::{
-    Begin, Clock, Error, Functions, Inbox, Invoked, Kept, Kind, Message, ObjectStore, Queue, Replay,
+    Begin, Clock, Error, Functions, Inbox, Invoked, Kept, Kind, Message, ObjectStore, Queue, ReadAgain,
 };
-use millrace_core::quarantine::{self, Entry, Reject};
+use millrace_core::quarantine::{self, Entry, INBOX, REDRIVE, Reject};
 use millrace_core::record::Source;
 use millrace_core::time::Micros;
 use millrace_core::transformer::put_object;
@@ -43,9 +43,6 @@ const DIED_DETAIL: &str = "the function that was to handle this died on it, and 
 
 /// Why a letter is put away whose records are gone.
 const FORGOTTEN: &str = "forgotten";
-
-/// How logs and the quarantine call the inbox queue.
-const INBOX: &str = "inbox";
 
 /// How long a call of a function may last, milliseconds: a little longer than the longest in the template. So long before the
 /// deadline no further one begins.
@@ -129,7 +126,7 @@ impl<I, Q, R, F, S, C> Deps<I, Q, R, F, S, C>
 where
     I: Inbox + Queue,
     Q: Queue,
-    R: Replay,
+    R: ReadAgain,
     F: Functions,
     S: ObjectStore,
     C: Clock,
@@ -263,7 +260,7 @@ where
                 return Err(waits("there is no time left"));
             }
             match self.invoke(function, &event, deadline).await? {
-                Invoked::Answered(answer) if is_safe(&answer) => {
+                invoked if invoked.is_safe() => {
                     tally.redriven += 1;
                     return Ok(End::Done);
                 }
@@ -394,7 +391,7 @@ where
                 return Err(waits("there is no time left"));
             }
             match self.invoke(&letter.function, &letter.event(records), *deadline).await? {
-                Invoked::Answered(answer) if is_safe(&answer) => {
+                invoked if invoked.is_safe() => {
                     tally.redriven += records.len();
                     deaths = 0;
                     waiting.pop();
@@ -468,7 +465,7 @@ where
         deadline: Micros,
     ) -> Result<(), Error> {
         let entry = Entry {
-            reject: Reject::new("redrive", reason, detail),
+            reject: Reject::new(REDRIVE, reason, detail),
             sequence: record.sequence.clone(),
             index: None,
             at: record.arrived_at,
@@ -476,7 +473,7 @@ where
             payload: record.data.clone(),
         };
         // What was forgotten has no payload, and takes no place of something that has one.
-        let function = if reason == FORGOTTEN { "redrive-forgotten" } else { "redrive" };
+        let function = if reason == FORGOTTEN { "redrive-forgotten" } else { REDRIVE };
         let Some(page) = quarantine::page(function, source, &[entry]) else { return Ok(()) };
         put_object(&self.quarantine, &page.key, page.body, &self.clock, deadline).await
     }
@@ -496,12 +493,6 @@ fn events(records: &[Kept]) -> impl Iterator<Item = &[Kept]> {
         rest = after;
         Some(event)
     })
-}
-
-/// Whether the answer of a function says that nothing failed.
-fn is_safe(answer: &str) -> bool {
-    let answer: Value = serde_json::from_str(answer).unwrap_or_default();
-    answer.get("batchItemFailures").and_then(Value::as_array).is_some_and(Vec::is_empty)
 }
 
 fn waits(why: &str) -> Error {

@@ -3,7 +3,7 @@
 #![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use millrace_core::guard::Guard;
-use millrace_core::port::{Begin, Clock as _, Error, Invoked, Kept, Kind, Replay, Shard};
+use millrace_core::port::{Begin, Clock as _, Error, Invoked, Kept, Kind, ReadAgain, Shard};
 use millrace_core::time::Micros;
 use millrace_redrive::{Deps, Order, Tally};
 use millrace_sim::{Messages, Played, Store, VirtualClock, run};
@@ -36,7 +36,7 @@ fn letter(function: &str, from: u32, to: u32) -> String {
 /// A shard with records of all sequence numbers, read as many at once as Kinesis gives.
 struct Endless;
 
-impl Replay for Endless {
+impl ReadAgain for Endless {
     async fn read(&self, _: &Shard, begin: Begin<'_>) -> Result<Vec<Kept>, Error> {
         let first = match begin {
             Begin::At(sequence) => sequence.as_str().parse::<u32>().unwrap(),

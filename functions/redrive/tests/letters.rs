@@ -4,7 +4,7 @@
 
 use millrace_core::decode;
 use millrace_core::guard::Guard;
-use millrace_core::port::{Begin, Clock as _, Error, Inbox as _, Invoked, Kept, Kind, Replay, Shard};
+use millrace_core::port::{Begin, Clock as _, Error, Inbox as _, Invoked, Kept, Kind, ReadAgain, Shard};
 use millrace_core::time::Micros;
 use millrace_redrive::{Deps, Order, Tally};
 use millrace_sim::{History, Messages, Played, Store, VirtualClock, run};
@@ -55,7 +55,7 @@ fn redrive(
     order: Order,
     letters: Vec<String>,
     dead_spill: Vec<String>,
-    history: impl Replay,
+    history: impl ReadAgain,
     answer: impl Fn(&[String]) -> Result<Invoked, Kind>,
 ) -> Done {
     let calls = RefCell::new(Vec::new());
@@ -186,7 +186,7 @@ fn what_the_stream_has_forgotten_is_told_when_the_rest_is_through() {
 fn what_the_stream_forgets_meanwhile_leaves_a_trace() {
     struct Forgets<'a>(&'a Cell<u32>);
 
-    impl Replay for Forgets<'_> {
+    impl ReadAgain for Forgets<'_> {
         async fn read(&self, shard: &Shard, begin: Begin<'_>) -> Result<Vec<Kept>, Error> {
             history(self.0.get()).read(shard, begin).await
         }

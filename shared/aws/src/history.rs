@@ -10,7 +10,7 @@ use aws_sdk_kinesis::error::SdkError;
 use aws_sdk_kinesis::types::ShardIteratorType;
 use aws_types::SdkConfig;
 use base64_simd::STANDARD;
-use millrace_core::port::{Begin, Error, Kept, Kind, Replay, Shard};
+use millrace_core::port::{Begin, Error, Kept, Kind, ReadAgain, Shard};
 use millrace_core::record::Sequence;
 use millrace_core::time::Micros;
 use serde_json::{Map, Value, json};
@@ -130,7 +130,7 @@ fn endless(what: &str) -> Error {
     }
 }
 
-impl Replay for History {
+impl ReadAgain for History {
     async fn read(&self, shard: &Shard, begin: Begin<'_>) -> Result<Vec<Kept>, Error> {
         if shard.stream.contains(":dynamodb:") {
             Box::pin(self.of_table(shard, begin)).await

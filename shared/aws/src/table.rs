@@ -2,7 +2,7 @@
 
 use millrace_core::change::{Change, Item, Kind};
 use millrace_core::metric::Kept;
-use millrace_core::quarantine::Reject;
+use millrace_core::quarantine::{NO_CHANGE, Reject};
 use millrace_core::record::Source;
 use millrace_core::time::Micros;
 use serde::Deserialize;
@@ -200,7 +200,7 @@ impl Record<'_> {
 }
 
 fn no_change(detail: impl Into<Cow<'static, str>>) -> Reject {
-    Reject::new("decode", "no_change", detail)
+    Reject::new("decode", NO_CHANGE, detail)
 }
 
 /// Reads JSON, or says where it is not so. serde's own words might repeat a value.

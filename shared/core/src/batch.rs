@@ -7,7 +7,7 @@ use crate::event::Event;
 use crate::frame::{self, Encoding, Frame};
 use crate::kpl;
 use crate::pipeline::{Outcome, Pipeline};
-use crate::quarantine::{Entry, Reject};
+use crate::quarantine::{Entry, Reject, TOO_MANY_BAD};
 use crate::record::{self, Record, Source};
 use crate::seen::Seen;
 use crate::time::Micros;
@@ -244,7 +244,7 @@ impl<'a> Run<'a> {
             !is_aggregate && payloads.iter().all(|payload| matches!(payload.pieces, Ok(Pieces::One(_))));
         let (before, bytes_before) = (self.batch.rejects.len(), self.batch.bad_bytes);
         let too_bad = |batch: &Batch| {
-            let too_bad = |detail| Reject::new("decode", "too_many_bad", detail);
+            let too_bad = |detail| Reject::new("decode", TOO_MANY_BAD, detail);
             if batch.rejects.len() - before > BAD_MAX {
                 return Some(too_bad(format!("more than {BAD_MAX} of its events are bad; {SOME_WENT_ON}")));
             }

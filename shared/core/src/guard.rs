@@ -3,7 +3,8 @@
 //! All calls of a port go through here: tried again as the policy says, never past the deadline, and not at all while
 //! the breaker is open. A breaker is closed until so many attempts in a row failed; then it is open for a while, and
 //! what is asked meanwhile fails at once, so that nobody waits for what will not come and the dependency is left alone.
-//! Then one attempt is let through, half-open: its success closes the breaker, its failure opens it again.
+//! Then one attempt is let through, half-open: its success closes the breaker, its failure opens it again. So who asks several things
+//! at once of a guard that is not patient hears each to its end: cut off by those that are refused, that one would close nothing.
 
 use crate::port::{Clock, Error, Kind};
 use crate::retry::{Policy, within};

@@ -71,6 +71,16 @@ pub trait Browse {
     fn get(&self, key: &str) -> impl Future<Output = Result<Option<Bytes>, Error>>;
 }
 
+impl<B: Browse> Browse for &B {
+    async fn keys(&self, begin: &str) -> Result<Vec<String>, Error> {
+        (**self).keys(begin).await
+    }
+
+    async fn get(&self, key: &str) -> Result<Option<Bytes>, Error> {
+        (**self).get(key).await
+    }
+}
+
 /// A place whose objects are read, a part at a time.
 pub trait ReadObject {
     /// The bytes of an object from this one on, so many of them or up to its end. None where it is no longer the one of
@@ -196,7 +206,7 @@ pub trait Lineage {
 }
 
 /// What streams still hold.
-pub trait Replay {
+pub trait ReadAgain {
     /// Reads records of a shard in their order, from one on or from behind one, as many as one call gives; none where
     /// there are no more. What the stream has forgotten is left out.
     fn read(&self, shard: &Shard, begin: Begin<'_>) -> impl Future<Output = Result<Vec<Kept>, Error>>;
@@ -246,6 +256,16 @@ pub enum Invoked {
     Answered(String),
     /// It died, or took too long.
     Died,
+}
+
+impl Invoked {
+    /// Whether it answered that nothing of the event failed.
+    #[must_use]
+    pub fn is_safe(&self) -> bool {
+        let Self::Answered(answer) = self else { return false };
+        let answer: serde_json::Value = serde_json::from_str(answer).unwrap_or_default();
+        answer.get("batchItemFailures").and_then(serde_json::Value::as_array).is_some_and(Vec::is_empty)
+    }
 }
 
 /// A queue that takes messages.

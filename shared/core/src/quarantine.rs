@@ -11,6 +11,18 @@ use serde::Serialize;
 use std::borrow::Cow;
 use std::io::Write;
 
+/// The stage, and the function, of what `redrive` puts away.
+pub const REDRIVE: &str = "redrive";
+
+/// The stream, as entries name it, of messages of the inbox queue.
+pub const INBOX: &str = "inbox";
+
+/// Why a record is put away whole of which the good events went on.
+pub const TOO_MANY_BAD: &str = "too_many_bad";
+
+/// Why a record of a table's stream is put away that is no change.
+pub const NO_CHANGE: &str = "no_change";
+
 /// Why bad data is bad. It is a value: a reject never fails a batch.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{stage}: {reason}: {detail}")]

@@ -43,33 +43,10 @@ fn page(entries: &[quarantine::Entry]) -> (String, Vec<u8>) {
     (page.key, page.body)
 }
 
-/// A bucket that is looked at afterwards.
-struct Shared<'a>(&'a Store);
-
-impl Browse for Shared<'_> {
-    async fn keys(&self, begin: &str) -> Result<Vec<String>, Error> {
-        self.0.keys(begin).await
-    }
-
-    async fn get(&self, key: &str) -> Result<Option<Bytes>, Error> {
-        self.0.get(key).await
-    }
-}
-
-impl ObjectStore for Shared<'_> {
-    async fn put(&self, key: &str, body: Bytes) -> Result<(), Error> {
-        self.0.put(key, body).await
-    }
-
-    async fn delete(&self, key: &str) -> Result<(), Error> {
-        self.0.delete(key).await
-    }
-}
-
 fn replay(store: &Store, raw: impl PutRecords, reason: Option<&str>) -> Result<Tally, Error> {
     let nobody = |_: &str, _| Ok(Invoked::Died);
     let replay = Replay {
-        quarantine: Guard::patient("the quarantine", Shared(store)),
+        quarantine: Guard::patient("the quarantine", store),
         raw: Some(Guard::patient("the stream", raw)),
         clean: None,
         queue: Some((Guard::patient("the function", Played(nobody)), "queue".to_owned())),

@@ -17,7 +17,7 @@
 use crate::account::Account;
 use crate::executor::Bell;
 use crate::fault::CallFault;
-use millrace_core::port::{self, Begin, Entry, Error, Kept, Kind, Lineage, Put, PutRecords, Replay};
+use millrace_core::port::{self, Begin, Entry, Error, Kept, Kind, Lineage, Put, PutRecords, ReadAgain};
 use millrace_core::record::order;
 use millrace_core::seen;
 use millrace_core::time::Micros;
@@ -322,7 +322,7 @@ pub struct Reader {
     pub streams: Vec<(Rc<Stream>, Look)>,
 }
 
-impl Replay for Reader {
+impl ReadAgain for Reader {
     async fn read(&self, shard: &port::Shard, begin: Begin<'_>) -> Result<Vec<Kept>, Error> {
         let (streams, shard) = (self.streams.clone(), shard.clone());
         let (from, inclusive) = match begin {

@@ -33,7 +33,7 @@ use bytes::Bytes;
 use millrace_core::metric::Row;
 use millrace_core::port::{
     Begin, Between, Browse, Clock, Entry, Error, Functions, Inbox, Invoked, Item, Kept, KeyTable, Kind,
-    Lineage, Message, MetricTable, ObjectStore, Page, Put, PutRecords, Queue, ReadObject, Replay, Shard,
+    Lineage, Message, MetricTable, ObjectStore, Page, Put, PutRecords, Queue, ReadAgain, ReadObject, Shard,
     Spent, When, WriteKey, WriteKeys, Written,
 };
 use millrace_core::time::Micros;
@@ -445,7 +445,7 @@ impl Lineage for History {
     }
 }
 
-impl Replay for History {
+impl ReadAgain for History {
     async fn read(&self, shard: &Shard, begin: Begin<'_>) -> Result<Vec<Kept>, Error> {
         let wanted = |kept: &&Kept| match begin {
             Begin::At(sequence) => kept.sequence >= *sequence,

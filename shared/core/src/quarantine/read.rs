@@ -3,6 +3,7 @@
 use crate::decode;
 use crate::guard::Guard;
 use crate::port::{Browse, Clock, Error, Kind};
+use crate::quarantine::{INBOX, NO_CHANGE, REDRIVE};
 use crate::time::Micros;
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use serde::Deserialize;
@@ -106,7 +107,7 @@ impl Line {
 
     /// Whether it is a message that `queue` died on, as the event that `queue` got.
     pub(super) fn is_message(&self) -> bool {
-        self.stage == "redrive" && self.source.get("stream").is_some_and(|stream| stream == "inbox")
+        self.stage == REDRIVE && self.source.get("stream").is_some_and(|stream| stream == INBOX)
     }
 
     /// Whether it is a record of a table's stream as it came: `changes` alone makes an event of it. As an event it would be
@@ -117,7 +118,7 @@ impl Line {
                 (record.get("eventSourceARN")?.as_str()?, self.source.get("stream")?.as_str()?);
             Some(arn.contains(&format!(":table/{table}/stream/")))
         };
-        self.reason == "no_change"
+        self.reason == NO_CHANGE
             || serde_json::from_str(&self.payload).is_ok_and(|record| of_table(&record) == Some(true))
     }
 }

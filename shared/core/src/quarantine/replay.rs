@@ -9,8 +9,9 @@ use crate::event::Event;
 use crate::frame;
 use crate::guard::Guard;
 use crate::pipeline::{Outcome, Pipeline};
-use crate::port::{Browse, Clock, Entry, Error, Functions, Invoked, ObjectStore, PutRecords};
+use crate::port::{Browse, Clock, Entry, Error, Functions, ObjectStore, PutRecords};
 use crate::publish::{Left, publish};
+use crate::quarantine::TOO_MANY_BAD;
 use crate::quarantine::read::{self, ANSWER_MS, Line, Which};
 use crate::step::Context;
 use crate::token::TokenKey;
@@ -81,6 +82,13 @@ enum Passing {
     Message(String),
 }
 
+/// What of a page goes out when all of it has been looked at.
+#[derive(Default)]
+struct Out {
+    raw: Vec<Entry>,
+    clean: Vec<Entry>,
+}
+
 impl<S: ObjectStore + Browse, P: PutRecords, F: Functions, C: Clock> Replay<S, P, F, C> {
     /// Goes through the entries that are wanted, with the pipeline as it is deployed now. Whether an event passes does not
     /// depend on the key.
@@ -90,7 +98,7 @@ impl<S: ObjectStore + Browse, P: PutRecords, F: Functions, C: Clock> Replay<S, P
         for page in read::keys(&self.quarantine, which, &self.clock).await? {
             // Another replay may have been faster.
             let Some(page) = read::page(&self.quarantine, &page, &self.clock).await? else { continue };
-            let (mut raw, mut clean, mut gone) = (Vec::new(), Vec::new(), HashSet::new());
+            let (mut out, mut gone) = (Out::default(), HashSet::new());
             for (text, line) in &page.lines {
                 let Some(line) = line.as_ref().filter(|line| which.wants(line)) else { continue };
                 let Some(passing) = passing(line, pipeline, key) else {
@@ -100,45 +108,55 @@ impl<S: ObjectStore + Browse, P: PutRecords, F: Functions, C: Clock> Replay<S, P
                 // A retried batch may have put it into two objects, and for two reasons, if another pipeline was deployed
                 // in between: it is the same all the same.
                 let is_new = met.insert(line.source.to_string());
-                match passing {
-                    Passing::Events(events) if self.raw.is_none() => {
-                        tally.homeless_events += if is_new { events.len() } else { 0 };
-                        continue;
-                    }
-                    Passing::Events(events) if self.may_be_known(line) => {
-                        tally.young += if is_new { events.len() } else { 0 };
-                        continue;
-                    }
-                    Passing::Frame(_) if self.clean.is_none() => {
-                        tally.homeless_frames += usize::from(is_new);
-                        continue;
-                    }
-                    Passing::Message(_) if self.queue.is_none() => {
-                        tally.homeless_messages += usize::from(is_new);
-                        continue;
-                    }
-                    // It went out from the object before.
-                    _ if !is_new => {}
-                    Passing::Events(events) => raw.extend(events),
-                    Passing::Frame(entry) => clean.push(entry),
-                    Passing::Message(event) if self.takes(&event).await? => tally.sent += 1,
-                    Passing::Message(_) => {
-                        tally.refused += 1;
-                        continue;
-                    }
+                if self.place(line, passing, is_new, &mut out, &mut tally).await? {
+                    gone.insert(text.as_str());
                 }
-                gone.insert(text.as_str());
             }
             if gone.is_empty() {
                 continue;
             }
-            let sent = raw.len() + clean.len();
-            self.send(self.raw.as_ref(), raw).await?;
-            self.send(self.clean.as_ref(), clean).await?;
+            let sent = out.raw.len() + out.clean.len();
+            self.send(self.raw.as_ref(), out.raw).await?;
+            self.send(self.clean.as_ref(), out.clean).await?;
             tally.sent += sent;
             self.take_out(&page.key, &gone).await?;
         }
         Ok(tally)
+    }
+
+    /// Finds a place for what passes, and hands over messages at once; whether its entry goes.
+    async fn place(
+        &self,
+        line: &Line,
+        passing: Passing,
+        is_new: bool,
+        out: &mut Out,
+        tally: &mut Tally,
+    ) -> Result<bool, Error> {
+        let new = usize::from(is_new);
+        match passing {
+            Passing::Events(events) if self.raw.is_none() => tally.homeless_events += new * events.len(),
+            Passing::Events(events) if self.may_be_known(line) => tally.young += new * events.len(),
+            Passing::Frame(_) if self.clean.is_none() => tally.homeless_frames += new,
+            Passing::Message(_) if self.queue.is_none() => tally.homeless_messages += new,
+            // It went out from the object before.
+            _ if !is_new => return Ok(true),
+            Passing::Events(events) => {
+                out.raw.extend(events);
+                return Ok(true);
+            }
+            Passing::Frame(entry) => {
+                out.clean.push(entry);
+                return Ok(true);
+            }
+            Passing::Message(event) => {
+                let is_taken = self.takes(&event).await?;
+                tally.sent += usize::from(is_taken);
+                tally.refused += usize::from(!is_taken);
+                return Ok(is_taken);
+            }
+        }
+        Ok(false)
     }
 
     /// Whether `transform` may know its ids still, because it noted them and died before it put the events.
@@ -158,11 +176,7 @@ impl<S: ObjectStore + Browse, P: PutRecords, F: Functions, C: Clock> Replay<S, P
         let Some((functions, queue)) = &self.queue else { return Ok(false) };
         let deadline = self.clock.now().plus_ms(i64::from(CALL_MS));
         let invoke = async |functions: &F| functions.invoke(queue, event.to_owned()).await;
-        let Invoked::Answered(answer) = functions.call(&self.clock, deadline, invoke).await? else {
-            return Ok(false);
-        };
-        let answer: serde_json::Value = serde_json::from_str(&answer).unwrap_or_default();
-        Ok(answer.get("batchItemFailures") == Some(&serde_json::json!([])))
+        Ok(functions.call(&self.clock, deadline, invoke).await?.is_safe())
     }
 
     /// Takes these lines out of an object, as it is by now: a batch that came again may have put more into it meanwhile.
@@ -181,7 +195,7 @@ impl<S: ObjectStore + Browse, P: PutRecords, F: Functions, C: Clock> Replay<S, P
 /// What of an entry passes now: all of it, or it stays. Of a record with too many bad events the good ones went on.
 fn passing(line: &Line, pipeline: &mut Pipeline, key: &TokenKey) -> Option<Passing> {
     // What lake refused went through the steps: it would get tokens of tokens, and its id is known.
-    let is_as_it_came = line.reason != "too_many_bad" && line.stage != "lake" && !line.is_change();
+    let is_as_it_came = line.reason != TOO_MANY_BAD && line.stage != "lake" && !line.is_change();
     let payload = line.payload().filter(|payload| !payload.is_empty() && is_as_it_came)?;
     if line.is_message() {
         return Some(Passing::Message(String::from_utf8(payload).ok()?));

@@ -316,8 +316,7 @@ struct Calls {
 impl Functions for Calls {
     async fn invoke(&self, function: &str, event: String) -> Result<Invoked, Error> {
         let invoked = self.client.invoke(function, event).await?;
-        let is_taken = |answer: &String| answer == r#"{"batchItemFailures":[]}"#;
-        if matches!(&invoked, Invoked::Answered(answer) if is_taken(answer)) {
+        if invoked.is_safe() {
             self.taken.set(self.taken.get() + 1);
         }
         Ok(invoked)
