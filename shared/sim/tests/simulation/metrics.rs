@@ -21,6 +21,9 @@ use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
+/// A state of so many bytes is full, so that windows end early, where runs have it so.
+const STATE_SMALL: usize = 200;
+
 /// In some runs changes are counted, there are more of them, and things go wrong with that.
 pub(crate) fn draw(scenario: &mut Scenario, chance: &Chance) {
     if !chance.percent(30) {
@@ -29,7 +32,7 @@ pub(crate) fn draw(scenario: &mut Scenario, chance: &Chance) {
     let tumbling = Some(Tumbling {
         length_ms: chance.pick(&[10_000, 60_000]),
         // AWS has 1 MB, which takes more keys than a run has.
-        state_max: chance.pick(&[200, 1_000_000]),
+        state_max: chance.pick(&[STATE_SMALL, 1_000_000]),
     });
     let settings = Settings { tumbling, ..settings(chance, 20_000) };
     scenario.metrics = Some(settings);
@@ -145,9 +148,13 @@ pub(crate) fn judge(run: &Run, found: &Found, wrong: &mut Vec<String>) {
     }
     let made: u64 =
         truth.iter().filter(|(place, _)| place.0 == "orders").map(|(_, all)| all.len() as u64).sum();
-    // What one poller gave up another one may have read again, from the last checkpoint on.
+    // What one poller gave up another one may have read again, from the last checkpoint on; and what one had written early, for its state
+    // was full, another one may cut otherwise.
     let is_lost = |fault: &Fault| matches!(fault, Fault::At { what: Happening::LeaseLost("orders"), .. });
-    let is_read_again = !mapping.dead.all().is_empty() && run.scenario.faults.iter().any(is_lost);
+    let tumbling = run.scenario.metrics.and_then(|settings| settings.tumbling);
+    let is_early = tumbling.is_some_and(|tumbling| tumbling.state_max == STATE_SMALL);
+    let is_read_again =
+        (is_early || !mapping.dead.all().is_empty()) && run.scenario.faults.iter().any(is_lost);
     let user_of = users();
     let mut rows: BTreeMap<Place, Vec<Numbers>> = BTreeMap::new();
     for row in run.stack.rows.rows() {
