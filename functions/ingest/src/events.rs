@@ -99,8 +99,11 @@ pub fn unread(piece: &[u8], event: &mut Event) -> Vec<u8> {
     if is_packed(piece) {
         return BASE64_STANDARD.encode(piece).into_bytes();
     }
-    // By itself it is a payload, and a mark in front of that is skipped.
-    let piece = piece.strip_prefix(b"\xef\xbb\xbf").unwrap_or(piece).trim_ascii();
+    // By itself it is a payload, and a mark in front of that is skipped: the one that is behind it, too, would be.
+    let mut piece = piece.trim_ascii();
+    while let Some(rest) = piece.strip_prefix(b"\xef\xbb\xbf") {
+        piece = rest.trim_ascii();
+    }
     // What is no JSON is left as it is: in brackets it might be more than one item.
     if piece.starts_with(b"[") && serde_json::from_slice::<IgnoredAny>(piece).is_ok() {
         return [b"[", piece, b"]"].concat();

@@ -194,6 +194,8 @@ fn nobody_passes_for_one_in_what_cannot_be_read() {
         format!("[{claim}"),
         format!("{{}}\n\u{feff}[{claim}]"),
         format!("{{}}\n\u{feff} {claim}"),
+        format!("{{}}\n\u{feff}\u{feff}[{claim}]"),
+        format!("{{}}\n\u{feff} \u{feff}{claim}"),
         device_letter(&gzip),
         device_letter(&[b"{}\n", gzip.as_slice()].concat()),
         device_letter(&zstd),

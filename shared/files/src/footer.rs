@@ -90,7 +90,9 @@ impl Bytes<'_> {
         if kind == kind::STOP || ahead > 0 {
             return Some((before.wrapping_add(ahead.into()), kind));
         }
-        Some((self.number()? / 2, kind)) // zigzag; no field has a number below zero
+        // Zigzag. The library keeps 16 bits of it, and the sign: what has more, or one below zero, could be two fields.
+        let field = self.number()?;
+        (field % 2 == 0 && field <= 2 * i16::MAX as u64).then_some((field / 2, kind))
     }
 
     /// How many elements a list or set has, and their type.
@@ -193,6 +195,20 @@ mod tests {
         assert_eq!(is_flat_enough(&nested(1)), Some(true));
         assert_eq!(is_flat_enough(&nested(DEPTH_MAX)), Some(true));
         assert_eq!(is_flat_enough(&nested(DEPTH_MAX + 2)), Some(false));
+    }
+
+    /// The list of the schema under a number that another reader takes for 2, or before one that it does not.
+    #[test]
+    fn a_field_has_one_number() {
+        let footer = nested(3);
+        for number in
+            [&[0x84, 0x80, 0x08][..], &[0x05], &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01]]
+        {
+            let hidden = [&footer[..2], &[0x09], number, &footer[3..]].concat();
+            assert_eq!(is_flat_enough(&hidden), None);
+        }
+        let explicit = [&footer[..2], &[0x09, 4], &footer[3..]].concat();
+        assert_eq!(is_flat_enough(&explicit), Some(true));
     }
 
     #[test]
