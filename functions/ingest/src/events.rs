@@ -5,7 +5,6 @@ use base64::prelude::{BASE64_STANDARD, Engine as _};
 use flate2::{Compression, write::GzEncoder};
 use millrace_core::decode;
 use millrace_core::event::{Event, New, Number, Path, Value};
-use millrace_core::kpl;
 use millrace_core::pipeline::{EventSettings, MissingId, RECEIVED_AT};
 use millrace_core::port::Entry;
 use millrace_core::tenant;
@@ -96,7 +95,7 @@ pub fn stamped(event: &mut Event, settings: &EventSettings, stamp: &Stamp<'_>) -
 /// must not find there what nobody looked at here: an array is one bad event and not its items, and nobody says that a webhook was verified.
 #[must_use]
 pub fn unread(piece: &[u8], event: &mut Event) -> Vec<u8> {
-    if is_packed(piece) {
+    if decode::is_packed(piece) {
         return BASE64_STANDARD.encode(piece).into_bytes();
     }
     // By itself it is a payload, and a mark in front of that is skipped: the one that is behind it, too, would be.
@@ -116,11 +115,6 @@ pub fn unread(piece: &[u8], event: &mut Event) -> Vec<u8> {
     let mut line = String::with_capacity(event.weight());
     event.write(&mut line);
     line.into_bytes()
-}
-
-/// Whether `transform` would unpack bytes. No text begins so.
-pub(crate) fn is_packed(data: &[u8]) -> bool {
-    kpl::begins(data) || data.starts_with(&[0x1f, 0x8b]) || data.starts_with(&[0x28, 0xb5, 0x2f, 0xfd])
 }
 
 fn sealed(event: &mut Event, settings: &EventSettings, stamp: &Stamp<'_>) -> Result<Accepted, String> {

@@ -238,7 +238,7 @@ fn open(body: String, about: &mut About) -> Vec<u8> {
         about.field("clientId", &letter.client_id.clone().into());
         about.partition_key = Some(letter.client_id).filter(|id| (1..=256).contains(&id.chars().count()));
         // `transform` would unpack it, and take what nobody looked at here. As text it goes to the quarantine.
-        return if events::is_packed(&payload) {
+        return if decode::is_packed(&payload) {
             letter.base64_original_payload.into_bytes()
         } else {
             payload

@@ -469,7 +469,7 @@ where
             sequence: record.sequence.clone(),
             index: None,
             at: record.arrived_at,
-            may_be_known: true, // nobody knows what its function did before it died
+            may_be_known: reason == DIED, // nobody knows what its function did before
             payload: record.data.clone(),
         };
         // What was forgotten has no payload, and takes no place of something that has one.

@@ -194,10 +194,10 @@ impl Desk {
         let Ok((_, body)) = self.reader.read(record.data) else { return Vec::new() };
         let mut questions = Vec::new();
         for line in body.events() {
-            if let Ok(Some(id)) = wanted(line, &mut self.event, &self.id)
-                && !self.verdicts.contains_key(&seen::hash(line))
-            {
-                questions.push((seen::hash(line), id, line.to_owned()));
+            let Ok(Some(id)) = wanted(line, &mut self.event, &self.id) else { continue };
+            let event = seen::hash(line);
+            if !self.verdicts.contains_key(&event) {
+                questions.push((event, id, line.to_owned()));
             }
         }
         questions
@@ -230,15 +230,7 @@ impl Sink for Desk {
         let Self { id, verdicts, reader, event } = self;
         for Cut { record, lands } in frames {
             let mut reject = |index: Option<u32>, reject: Reject, payload: &[u8]| {
-                let (sequence, at) = (record.sequence.into(), record.arrived_at);
-                laid.rejects.push(Entry {
-                    reject,
-                    sequence,
-                    index,
-                    at,
-                    may_be_known: false,
-                    payload: payload.to_vec(),
-                });
+                laid.rejects.push(Entry::of(record, index, reject, payload));
             };
             let body = match reader.read(record.data) {
                 Ok((_, body)) => body,

@@ -25,6 +25,10 @@ pub const EVENTS_MAX: usize = 100_000;
 
 const STAGE: &str = "decode";
 
+/// What gzip and zstd begin with.
+const GZIP: &[u8] = &[0x1f, 0x8b];
+const ZSTD: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
+
 /// What a record holds: itself, or one of the records of an aggregate.
 #[derive(Debug, Clone)]
 pub struct Payload<'a> {
@@ -67,6 +71,12 @@ pub fn unpack<'a>(data: &'a [u8], room: &'a mut Vec<u8>) -> Result<Payloads<'a>,
     payloads.collect()
 }
 
+/// Whether [`unpack`] would take these bytes apart. No text begins so.
+#[must_use]
+pub fn is_packed(data: &[u8]) -> bool {
+    kpl::begins(data) || data.starts_with(GZIP) || data.starts_with(ZSTD)
+}
+
 /// Undoes gzip or zstd where the bytes are that, up to [`INFLATED_MAX`] bytes, in the room that is given.
 pub fn inflate<'a>(data: &'a [u8], room: &'a mut Vec<u8>) -> Result<&'a [u8], Reject> {
     room.clear();
@@ -79,12 +89,12 @@ fn inflate_behind(data: &[u8], room: &mut Vec<u8>) -> Result<bool, Reject> {
     let damaged = |reason, name| Reject::new(STAGE, reason, format!("the {name} data is damaged or cut off"));
     let limit = (INFLATED_MAX + 1).saturating_sub(room.len()) as u64;
     let name = match data {
-        [0x1f, 0x8b, ..] => {
+        _ if data.starts_with(GZIP) => {
             let read = MultiGzDecoder::new(data).take(limit).read_to_end(room);
             read.map_err(|_| damaged("bad_gzip", "gzip"))?;
             "gzip"
         }
-        [0x28, 0xb5, 0x2f, 0xfd, ..] => {
+        _ if data.starts_with(ZSTD) => {
             let read = zstd::Decoder::with_buffer(data).and_then(|zstd| zstd.take(limit).read_to_end(room));
             read.map_err(|_| damaged("bad_zstd", "zstd"))?;
             "zstd"

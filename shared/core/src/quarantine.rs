@@ -3,7 +3,7 @@
 pub mod read;
 pub mod replay;
 
-use crate::record::{Sequence, Source};
+use crate::record::{Record, Sequence, Source};
 use crate::time::Micros;
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use flate2::{Compression, write::GzEncoder};
@@ -59,6 +59,15 @@ pub struct Entry {
     pub may_be_known: bool,
     /// The bytes as they came.
     pub payload: Vec<u8>,
+}
+
+impl Entry {
+    /// What a record holds that is bad, all of it or the event at a place in it, and that no attempt can have let out.
+    #[must_use]
+    pub fn of(record: &Record<'_>, index: Option<u32>, reject: Reject, payload: &[u8]) -> Self {
+        let (sequence, at) = (record.sequence.into(), record.arrived_at);
+        Self { reject, sequence, index, at, may_be_known: false, payload: payload.to_vec() }
+    }
 }
 
 /// A quarantine object.

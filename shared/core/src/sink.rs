@@ -354,17 +354,7 @@ fn by_lane<'r>(records: impl Iterator<Item = Record<'r>>) -> (Vec<OfLane<'r>>, V
                 Some((_, frames)) => frames.push((record, header)),
                 None => lanes.push((header.lane.clone(), vec![(record, header)])),
             },
-            Err(reject) => {
-                let (sequence, at) = (record.sequence.into(), record.arrived_at);
-                rejects.push(Entry {
-                    reject,
-                    sequence,
-                    index: None,
-                    at,
-                    may_be_known: false,
-                    payload: record.data.to_vec(),
-                });
-            }
+            Err(reject) => rejects.push(Entry::of(&record, None, reject, record.data)),
         }
     }
     (lanes, rejects)

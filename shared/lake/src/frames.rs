@@ -44,15 +44,7 @@ impl Frames {
         for frame in frames {
             let Cut { record, lands } = frame.borrow();
             let mut reject = |index: Option<u32>, reject: Reject, payload: &[u8]| {
-                let (sequence, at) = (record.sequence.into(), record.arrived_at);
-                rejects.push(Entry {
-                    reject,
-                    sequence,
-                    index,
-                    at,
-                    may_be_known: false,
-                    payload: payload.to_vec(),
-                });
+                rejects.push(Entry::of(record, index, reject, payload));
             };
             match reader.read(record.data) {
                 Ok((_header, body)) => {
