@@ -87,6 +87,12 @@ def main() -> int:
     return 1 if wrong else failed
 
 
+def alarms_on(metric: str, resources: dict) -> list:
+    """The alarms on one metric by itself."""
+    alarms = [resource for resource in resources.values() if resource["Type"] == "AWS::CloudWatch::Alarm"]
+    return [alarm for alarm in alarms if alarm["Properties"].get("MetricName") == metric]
+
+
 def unheard(resources: dict) -> list:
     """Dead letter queues without the two alarms on their depth: a letter is there, and one stays for an hour."""
     dead = set()
@@ -97,10 +103,9 @@ def unheard(resources: dict) -> list:
             if arn:
                 dead.add(named(arn))
     heard = set()
-    for resource in resources.values():
-        alarm = resource.get("Properties", {})
-        if resource["Type"] == "AWS::CloudWatch::Alarm" and alarm.get("MetricName") == "ApproximateNumberOfMessagesVisible":
-            heard.add((named(alarm["Dimensions"][0]["Value"]), alarm["Period"] * alarm["EvaluationPeriods"]))
+    for resource in alarms_on("ApproximateNumberOfMessagesVisible", resources):
+        alarm = resource["Properties"]
+        heard.add((named(alarm["Dimensions"][0]["Value"]), alarm["Period"] * alarm["EvaluationPeriods"]))
     return [f"{queue} has no alarm over {seconds} s" for queue in sorted(dead) for seconds in (300, 3600) if (queue, seconds) not in heard]
 
 
@@ -108,11 +113,7 @@ def late(template: dict) -> list:
     """Mappings of streams that may try for longer than a stream keeps a record for sure, which is a day: what it forgets before
     there is a dead letter is lost. And those of which nobody hears that they are behind."""
     resources = template["Resources"]
-    heard = set()
-    for resource in resources.values():
-        alarm = resource.get("Properties", {})
-        if resource["Type"] == "AWS::CloudWatch::Alarm" and alarm.get("MetricName") == "IteratorAge":
-            heard.add(named(alarm["Dimensions"][0]["Value"]))
+    heard = {named(alarm["Properties"]["Dimensions"][0]["Value"]) for alarm in alarms_on("IteratorAge", resources)}
     wrong = []
     for name, resource in resources.items():
         mapping = resource.get("Properties", {})
@@ -129,12 +130,11 @@ def late(template: dict) -> list:
 def silent(resources: dict) -> list:
     """Schedules without an alarm that rings where their function is not started, on whose condition soever."""
     heard = set()
-    for resource in resources.values():
-        alarm = resource.get("Properties", {})
-        if resource["Type"] == "AWS::CloudWatch::Alarm" and alarm.get("MetricName") == "Invocations":
-            rings = alarm["ComparisonOperator"], alarm["Threshold"], alarm["TreatMissingData"]
-            if rings == ("LessThanThreshold", 1, "breaching"):
-                heard.add((named(alarm["Dimensions"][0]["Value"]), resource.get("Condition")))
+    for resource in alarms_on("Invocations", resources):
+        alarm = resource["Properties"]
+        rings = alarm["ComparisonOperator"], alarm["Threshold"], alarm["TreatMissingData"]
+        if rings == ("LessThanThreshold", 1, "breaching"):
+            heard.add((named(alarm["Dimensions"][0]["Value"]), resource.get("Condition")))
     wrong = []
     for name, resource in resources.items():
         properties = resource.get("Properties", {})
